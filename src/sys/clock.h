@@ -1,0 +1,13 @@
+/* sys/clock: time and chance. */
+#ifndef SYS_CLOCK_H
+#define SYS_CLOCK_H
+
+#include "base/err.h"
+
+int64_t sys_now_us(void);  /* monotonic */
+int64_t sys_wall_ms(void); /* since 1970, UTC */
+
+/* Bytes nobody can guess. */
+bool sys_random(void *p, size_t len, struct tarn_err *err) TARN_MUST;
+
+#endif

@@ -1,0 +1,77 @@
+/* sys/net: addresses, TCP sockets, and sending spans of memory and files.
+ *
+ * Sockets are non-blocking; every TCP socket has TCP_NODELAY. SO_SNDBUF and SO_RCVBUF are never set:
+ * the kernel tunes better (64 KiB cost 11 to 34 times of throughput on a long path, measured). */
+#ifndef SYS_NET_H
+#define SYS_NET_H
+
+#include "base/err.h"
+#include "sys/file.h"
+
+struct sys_addr {
+    uint8_t ip[16]; /* IPv4 in the first four bytes */
+    uint32_t scope; /* of link-local IPv6 */
+    uint16_t port;
+    bool is_v6;
+};
+
+/* "1.2.3.4:80", "[::1]:80"; with default_port not 0 the port may be left out. No name look-up. */
+bool sys_addr_parse(struct tarn_bytes text, uint16_t default_port, struct sys_addr *addr) TARN_MUST;
+struct sys_addr_text {
+    char s[64];
+};
+const char *sys_addr_text(struct sys_addr_text *dst, const struct sys_addr *addr);
+bool sys_addr_eq(const struct sys_addr *a, const struct sys_addr *b);
+bool sys_addr_is_loopback(const struct sys_addr *a);
+struct sys_addr sys_addr_any(bool is_v6, uint16_t port);
+
+/* Look a host name up; blocks, so it is a job for the pool. At most max addresses. */
+bool sys_resolve(const char *host, uint16_t port, struct sys_addr *addrs, size_t max, size_t *n,
+                 struct tarn_err *err) TARN_MUST;
+
+/* -1 on failure. IPv6 sockets take IPv6 only. Port 0 lets the system choose. */
+int sys_tcp_listen(const struct sys_addr *at, struct tarn_err *err) TARN_MUST;
+bool sys_local_addr(int fd, struct sys_addr *addr, struct tarn_err *err) TARN_MUST;
+
+/* Begin to connect; writable when it is decided, then sys_connect_done. */
+int sys_tcp_connect(const struct sys_addr *to, struct tarn_err *err) TARN_MUST;
+bool sys_connect_done(int fd, struct tarn_err *err) TARN_MUST;
+
+enum sys_io {
+    SYS_IO_DONE,  /* some bytes, or a connection */
+    SYS_IO_AGAIN, /* nothing now: wait for readiness */
+    SYS_IO_END,   /* the other side has finished */
+    SYS_IO_FAIL,  /* err says why */
+};
+
+/* *fd and *from are set on SYS_IO_DONE. SYS_IO_FAIL with TARN_E_POLICY: out of descriptors. */
+enum sys_io sys_tcp_accept(int listener, int *fd, struct sys_addr *from, struct tarn_err *err);
+
+struct sys_buf {
+    uint8_t *p;
+    size_t len;
+};
+/* Fill the buffers in order with what is there; *got says how much. */
+enum sys_io sys_recv(int fd, const struct sys_buf *bufs, size_t n, size_t *got,
+                     struct tarn_err *err);
+
+/* What goes out: memory, or a run of a file. */
+struct sys_span {
+    const uint8_t *p;      /* memory, when file is NULL */
+    struct sys_file *file; /* borrowed here; its holder counts it */
+    uint64_t off;
+    size_t len;
+};
+
+/* Send the spans in order, as much as the socket takes but at most max bytes; *sent says how much
+ * (also on SYS_IO_AGAIN it may be more than 0). Memory before a file goes out in one segment with
+ * it; file runs go by sendfile where the system has it and they are long enough to win, else
+ * through `scratch`. A file that has become shorter than its span fails with TARN_E_INTEGRITY. */
+enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_t max,
+                           struct sys_buf scratch, size_t *sent, struct tarn_err *err);
+
+/* Keep at most this much unsent in the kernel, so that a later message is not stuck behind
+ * megabytes. Nothing happens where the system cannot. */
+void sys_set_unsent_low(int fd, uint32_t bytes);
+
+#endif

@@ -1,0 +1,65 @@
+/* sys/ops: what tarn asks of the operating system, as a table of functions chosen at run time.
+ *
+ * The room's other headers offer the verbs that we wish the system had; underneath, each goes
+ * through this table. The usual one (sys_ops_native) is made at start-up of the best calls that this
+ * system has; sys_ops_plain is the same with only what every POSIX system has (poll, read and write
+ * in place of sendfile, no residency, no fallocate), so the fallbacks are run by the same tests on
+ * every machine. A test or a simulation puts its own in place: sys/fake.h.
+ *
+ * Each function behaves as the POSIX call of its name: -1 and errno on failure. Flags are POSIX's
+ * own; systems that lack them translate in their own folder. */
+#ifndef SYS_OPS_H
+#define SYS_OPS_H
+
+#include "base/attr.h"
+#include "base/bytes.h"
+
+#include <sys/types.h>
+
+struct iovec;
+struct sockaddr;
+struct sys_poller_ops;
+
+struct sys_ops {
+    /* files */
+    int (*open_at)(int dir, const char *path, int flags, unsigned mode);
+    /* as open_at, and no component of path may be a symlink or lead out of dir (ELOOP, EXDEV) */
+    int (*open_beneath)(int dir, const char *path, int flags, unsigned mode);
+    int (*close)(int fd);
+    ssize_t (*preadv)(int fd, const struct iovec *iov, int n, int64_t off);
+    ssize_t (*pwritev)(int fd, const struct iovec *iov, int n, int64_t off);
+    int (*reserve)(int fd, int64_t len); /* disk space for len bytes, and that size */
+    int (*truncate)(int fd, int64_t len);
+    int (*sync_data)(int fd);
+    int (*rename_at)(int from_dir, const char *from, int to_dir, const char *to);
+    int (*unlink_at)(int dir, const char *path, int flags);
+    int (*mkdir_at)(int dir, const char *path, unsigned mode);
+    /* 1 all of the run is in memory, 0 some of it is not, -1 (ENOSYS) cannot tell */
+    int (*resident)(int fd, int64_t off, size_t len);
+
+    /* sockets; all non-blocking and close-on-exec */
+    int (*socket)(int family, int type);
+    int (*bind)(int fd, const struct sockaddr *addr, unsigned len);
+    int (*listen)(int fd, int backlog);
+    int (*accept)(int fd, struct sockaddr *addr, unsigned *len);
+    int (*connect)(int fd, const struct sockaddr *addr, unsigned len);
+    ssize_t (*recvv)(int fd, const struct iovec *iov, int n);
+    ssize_t (*sendv)(int fd, const struct iovec *iov, int n, bool more); /* more follows at once */
+    /* bytes of a file into a socket without passing through us; ENOSYS where there is no such call */
+    ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
+
+    /* time and chance */
+    int64_t (*now_us)(void);  /* monotonic */
+    int64_t (*wall_ms)(void); /* since 1970, UTC */
+    int (*random)(void *p, size_t len);
+
+    const struct sys_poller_ops *poller;
+};
+
+extern const struct sys_ops sys_ops_native;
+extern const struct sys_ops sys_ops_plain;
+
+/* The table in use. Change it only while nothing else runs. */
+extern const struct sys_ops *sys_ops;
+
+#endif

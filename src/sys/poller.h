@@ -1,0 +1,38 @@
+/* sys/poller: waiting for many descriptors at once: epoll, level-triggered, or poll(2).
+ *
+ * One thread waits; sys_poller_wake may be called by any. */
+#ifndef SYS_POLLER_H
+#define SYS_POLLER_H
+
+#include "base/err.h"
+
+enum { SYS_READABLE = 1, SYS_WRITABLE = 2 };
+
+struct sys_ready {
+    void *tag;       /* as given to sys_poller_set */
+    unsigned events; /* SYS_READABLE and SYS_WRITABLE; errors and hang-ups show as both */
+};
+
+struct sys_poller;
+
+struct sys_poller_ops {
+    struct sys_poller *(*make)(struct tarn_err *err);
+    void (*free)(struct sys_poller *p);
+    bool (*set)(struct sys_poller *p, int fd, unsigned events, void *tag, struct tarn_err *err);
+    void (*remove)(struct sys_poller *p, int fd);
+    /* at most max, waiting at most until timeout_us from now (-1: for ever); 0 when woken or late */
+    size_t (*wait)(struct sys_poller *p, struct sys_ready *ready, size_t max, int64_t timeout_us);
+    void (*wake)(struct sys_poller *p);
+};
+
+struct sys_poller *sys_poller_new(struct tarn_err *err) TARN_MUST;
+void sys_poller_free(struct sys_poller *p); /* accepts NULL */
+/* Watch fd for these events (0: for errors only) from now on, in place of earlier ones. */
+bool sys_poller_set(struct sys_poller *p, int fd, unsigned events, void *tag,
+                    struct tarn_err *err) TARN_MUST;
+void sys_poller_remove(struct sys_poller *p, int fd); /* before fd is closed */
+size_t sys_poller_wait(struct sys_poller *p, struct sys_ready *ready, size_t max,
+                       int64_t timeout_us);
+void sys_poller_wake(struct sys_poller *p);
+
+#endif
