@@ -8,8 +8,8 @@
 #include "base/bytes.h"
 
 struct tarn_bits {
-    uint8_t *p; /* owned; (n + 7) / 8 bytes */
-    uint32_t n; /* bits */
+    uint8_t *p;     /* owned; (n + 7) / 8 bytes */
+    uint32_t n;     /* bits */
     uint32_t count; /* of them set */
 };
 

@@ -12,7 +12,8 @@
 /* count objects of size bytes each, zeroed. A count of 0 gives a pointer that can be freed. */
 void *tarn_calloc(size_t count, size_t size) TARN_MUST;
 
-/* p grown or shrunk to count objects of size bytes; new bytes are not set. p stays valid on NULL. */
+/* p grown or shrunk to count objects of size bytes; new bytes are not set. p stays valid on NULL.
+ */
 void *tarn_realloc(void *p, size_t count, size_t size) TARN_MUST;
 
 /* A copy of len bytes with a NUL behind it. */

@@ -1,9 +1,9 @@
 /* crypt/merkle: the hash trees of BitTorrent v2 (BEP 52).
  *
- * A leaf is the SHA-256 of 16 KiB of a file (the last one of what is left, not filled up). The leaves
- * are filled up to a power of two with 32 zero bytes; a parent is the SHA-256 of its two children. A
- * layer is an array of 32-byte hashes, level 0 the leaves. Pure; nodes of one level are hashed in
- * lanes. */
+ * A leaf is the SHA-256 of 16 KiB of a file (the last one of what is left, not filled up). The
+ * leaves are filled up to a power of two with 32 zero bytes; a parent is the SHA-256 of its two
+ * children. A layer is an array of 32-byte hashes, level 0 the leaves. Pure; nodes of one level are
+ * hashed in lanes. */
 #ifndef CRYPT_MERKLE_H
 #define CRYPT_MERKLE_H
 
@@ -28,8 +28,8 @@ void merkle_root(uint8_t *hashes, uint64_t n, uint64_t width, unsigned level,
  * merkle_pad(level). Returns the number of parents. */
 uint64_t merkle_parents(uint8_t *hashes, uint64_t n, unsigned level);
 
-/* Fold a node with its uncles, nearest first: index is the node's place in its level, and is shifted
- * on the way. Writes the hash that results `n_uncles` levels above. */
+/* Fold a node with its uncles, nearest first: index is the node's place in its level, and is
+ * shifted on the way. Writes the hash that results `n_uncles` levels above. */
 void merkle_fold(const uint8_t node[MERKLE_HASH], uint64_t index, const uint8_t *uncles,
                  size_t n_uncles, uint8_t result[MERKLE_HASH]);
 

@@ -25,8 +25,8 @@ enum {
 };
 
 struct crypt_sha {
-    uint32_t h[8];  /* chaining state; SHA-1 uses five */
-    uint64_t len;   /* bytes fed so far */
+    uint32_t h[8];                 /* chaining state; SHA-1 uses five */
+    uint64_t len;                  /* bytes fed so far */
     uint8_t tail[CRYPT_SHA_BLOCK]; /* the last len % 64 bytes */
     enum crypt_kind kind;
 };
@@ -41,8 +41,8 @@ void crypt_sha_init(struct crypt_sha *m, enum crypt_kind kind);
 void crypt_sha_update(struct crypt_sha *m, struct tarn_bytes data);
 void crypt_sha_final(struct crypt_sha *m, uint8_t *digest); /* m must be init again before reuse */
 
-/* Many messages of one kind: feed data[i] to m[i]; the pieces of data need not be equally long. Best
- * with 16 messages, chunks of equal length and a multiple of 64. */
+/* Many messages of one kind: feed data[i] to m[i]; the pieces of data need not be equally long.
+ * Best with 16 messages, chunks of equal length and a multiple of 64. */
 void crypt_sha_update_many(struct crypt_sha *const m[], const struct tarn_bytes data[], size_t n);
 /* digests: n digests, one after the other. */
 void crypt_sha_final_many(struct crypt_sha *const m[], size_t n, uint8_t *digests);

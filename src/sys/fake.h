@@ -2,7 +2,8 @@
  *
  *     struct sys_fake f;
  *     sys_fake_install(&f, &sys_ops_native);
- *     f.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ .after = 3, .error = ENOSPC, .forever = true };
+ *     f.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ .after = 3, .error = ENOSPC, .forever = true
+ * };
  *     ...
  *     sys_fake_remove(&f);
  *
@@ -42,9 +43,9 @@ struct sys_fake {
     struct sys_fault fail[SYS_FAKE_CALLS];
     atomic_uint calls[SYS_FAKE_CALLS]; /* made so far */
     atomic_ullong bytes_read, bytes_written;
-    size_t short_io;        /* not 0: no read, write, send or receive moves more than this */
-    uint64_t disk_limit;    /* not 0: reserve and write beyond this many bytes in all is ENOSPC */
-    int resident;           /* what `resident` answers: -2 as the real one, else -1, 0, 1 */
+    size_t short_io;     /* not 0: no read, write, send or receive moves more than this */
+    uint64_t disk_limit; /* not 0: reserve and write beyond this many bytes in all is ENOSPC */
+    int resident;        /* what `resident` answers: -2 as the real one, else -1, 0, 1 */
     _Atomic int64_t clock_offset_us; /* added to now_us */
     const struct sys_ops *under;
 };

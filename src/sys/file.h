@@ -33,18 +33,18 @@ enum sys_open_how {
 /* Open for use; symlinks are followed (a user named this path). -1 on failure. */
 int sys_open(const char *path, enum sys_open_how how, struct tarn_err *err) TARN_MUST;
 
-/* Open a path that came from outside: below dir, through real folders only. A symlink anywhere in it
- * refuses (TARN_E_POLICY). SYS_OPEN_CREATE* also make missing folders. */
-int sys_open_beneath(int dir, const char *path, enum sys_open_how how,
-                     struct tarn_err *err) TARN_MUST;
+/* Open a path that came from outside: below dir, through real folders only. A symlink anywhere in
+ * it refuses (TARN_E_POLICY). SYS_OPEN_CREATE* also make missing folders. */
+int sys_open_beneath(int dir, const char *path, enum sys_open_how how, struct tarn_err *err)
+    TARN_MUST;
 
-void sys_close(int *fd); /* sets it to -1; accepts -1 */
+void sys_close(int *fd);  /* sets it to -1; accepts -1 */
 int sys_take_fd(int *fd); /* hand ownership on: returns *fd and sets it to -1 */
 #define SYS_AUTO_FD __attribute__((cleanup(sys_close))) int
 
 /* Read len bytes at off, fewer only at the end of the file; *got says how many. */
-bool sys_read_at(int fd, void *buf, size_t len, uint64_t off, size_t *got,
-                 struct tarn_err *err) TARN_MUST;
+bool sys_read_at(int fd, void *buf, size_t len, uint64_t off, size_t *got, struct tarn_err *err)
+    TARN_MUST;
 
 /* Write all of it. */
 bool sys_write_at(int fd, struct tarn_bytes data, uint64_t off, struct tarn_err *err) TARN_MUST;
@@ -54,10 +54,11 @@ bool sys_write_runs_at(int fd, const struct tarn_bytes *runs, size_t n, uint64_t
                        struct tarn_err *err) TARN_MUST;
 
 /* The whole of a file of at most max bytes, to be freed with tarn_free. "-" is standard input. */
-bool sys_read_whole(const char *path, size_t max, uint8_t **data, size_t *len,
-                    struct tarn_err *err) TARN_MUST;
+bool sys_read_whole(const char *path, size_t max, uint8_t **data, size_t *len, struct tarn_err *err)
+    TARN_MUST;
 
-/* Put a file in place whole or not at all: new file beside it, sync, rename, sync of the folder. "-" is standard output. */
+/* Put a file in place whole or not at all: new file beside it, sync, rename, sync of the folder.
+ * "-" is standard output. */
 bool sys_write_whole(const char *path, struct tarn_bytes data, struct tarn_err *err) TARN_MUST;
 
 /* Make room for size bytes and give the file that size, so that a full disk is an error now.
@@ -65,17 +66,19 @@ bool sys_write_whole(const char *path, struct tarn_bytes data, struct tarn_err *
 bool sys_reserve(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 
 bool sys_sync(int fd, struct tarn_err *err) TARN_MUST;
-bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err) TARN_MUST;
+bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
+    TARN_MUST;
 bool sys_stat_fd(int fd, struct sys_stat *st, struct tarn_err *err) TARN_MUST;
 /* Same size, times and inode: nobody has changed it since. */
 bool sys_stat_same(const struct sys_stat *a, const struct sys_stat *b);
 
-bool sys_rename(int from_dir, const char *from, int to_dir, const char *to,
-                struct tarn_err *err) TARN_MUST;
+bool sys_rename(int from_dir, const char *from, int to_dir, const char *to, struct tarn_err *err)
+    TARN_MUST;
 bool sys_remove(int dir, const char *path, struct tarn_err *err) TARN_MUST;
 /* The folder and those above it; fine when it is there. */
 bool sys_make_folders(const char *path, struct tarn_err *err) TARN_MUST;
-bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err) TARN_MUST;
+bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err)
+    TARN_MUST;
 
 /* The names in a folder except "." and "..", sorted as bytes. names and the strings are in one
  * allocation: tarn_free(names). */
@@ -95,7 +98,8 @@ void sys_read_in_order(int fd);
 /* A read-only window over a file, its pages brought in before return. Reading it after the file has
  * been cut short raises SIGBUS: only for system calls and for files nobody else can change.
  * addr is for sys_unmap. */
-bool sys_map(int fd, uint64_t off, size_t len, const uint8_t **addr, struct tarn_err *err) TARN_MUST;
+bool sys_map(int fd, uint64_t off, size_t len, const uint8_t **addr, struct tarn_err *err)
+    TARN_MUST;
 void sys_unmap(const uint8_t *addr, size_t len);
 
 /* An open file that several hold: spans in send queues, jobs, the table of open files. */

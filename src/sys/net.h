@@ -1,7 +1,8 @@
 /* sys/net: addresses, TCP sockets, and sending spans of memory and files.
  *
- * Sockets are non-blocking; every TCP socket has TCP_NODELAY. SO_SNDBUF and SO_RCVBUF are never set:
- * the kernel tunes better (64 KiB cost 11 to 34 times of throughput on a long path, measured). */
+ * Sockets are non-blocking; every TCP socket has TCP_NODELAY. SO_SNDBUF and SO_RCVBUF are never
+ * set: the kernel tunes better (64 KiB cost 11 to 34 times of throughput on a long path, measured).
+ */
 #ifndef SYS_NET_H
 #define SYS_NET_H
 

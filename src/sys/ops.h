@@ -1,10 +1,10 @@
 /* sys/ops: what tarn asks of the operating system, as a table of functions chosen at run time.
  *
  * The room's other headers offer the verbs that we wish the system had; underneath, each goes
- * through this table. The usual one (sys_ops_native) is made at start-up of the best calls that this
- * system has; sys_ops_plain is the same with only what every POSIX system has (poll, read and write
- * in place of sendfile, no residency, no fallocate), so the fallbacks are run by the same tests on
- * every machine. A test or a simulation puts its own in place: sys/fake.h.
+ * through this table. The usual one (sys_ops_native) is made at start-up of the best calls that
+ * this system has; sys_ops_plain is the same with only what every POSIX system has (poll, read and
+ * write in place of sendfile, no residency, no fallocate), so the fallbacks are run by the same
+ * tests on every machine. A test or a simulation puts its own in place: sys/fake.h.
  *
  * Each function behaves as the POSIX call of its name: -1 and errno on failure. Flags are POSIX's
  * own; systems that lack them translate in their own folder. */
@@ -45,7 +45,8 @@ struct sys_ops {
     int (*connect)(int fd, const struct sockaddr *addr, unsigned len);
     ssize_t (*recvv)(int fd, const struct iovec *iov, int n);
     ssize_t (*sendv)(int fd, const struct iovec *iov, int n, bool more); /* more follows at once */
-    /* bytes of a file into a socket without passing through us; ENOSYS where there is no such call */
+    /* bytes of a file into a socket without passing through us; ENOSYS where there is no such call
+     */
     ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
 
     /* time and chance */

@@ -20,7 +20,8 @@ struct sys_poller_ops {
     void (*free)(struct sys_poller *p);
     bool (*set)(struct sys_poller *p, int fd, unsigned events, void *tag, struct tarn_err *err);
     void (*remove)(struct sys_poller *p, int fd);
-    /* at most max, waiting at most until timeout_us from now (-1: for ever); 0 when woken or late */
+    /* at most max, waiting at most until timeout_us from now (-1: for ever); 0 when woken or late
+     */
     size_t (*wait)(struct sys_poller *p, struct sys_ready *ready, size_t max, int64_t timeout_us);
     void (*wake)(struct sys_poller *p);
 };
@@ -28,8 +29,8 @@ struct sys_poller_ops {
 struct sys_poller *sys_poller_new(struct tarn_err *err) TARN_MUST;
 void sys_poller_free(struct sys_poller *p); /* accepts NULL */
 /* Watch fd for these events (0: for errors only) from now on, in place of earlier ones. */
-bool sys_poller_set(struct sys_poller *p, int fd, unsigned events, void *tag,
-                    struct tarn_err *err) TARN_MUST;
+bool sys_poller_set(struct sys_poller *p, int fd, unsigned events, void *tag, struct tarn_err *err)
+    TARN_MUST;
 void sys_poller_remove(struct sys_poller *p, int fd); /* before fd is closed */
 size_t sys_poller_wait(struct sys_poller *p, struct sys_ready *ready, size_t max,
                        int64_t timeout_us);
