@@ -1,0 +1,79 @@
+/* loop/stream: a TCP connection: bytes in through the loop's one receive buffer, spans out.
+ *
+ * Receiving: when the socket is readable, the owner is first asked where the next bytes should go
+ * (places: the rest of a block); what does not belong there lands in the loop's own buffer, in the
+ * same system call, and is handed over as a cursor. What the owner leaves unread (an unfinished
+ * message) is kept by the stream and stands in front next time: an idle peer keeps nothing.
+ *
+ * Sending: the owner appends header bytes and runs of files; at the end of the turn all of it
+ * leaves in as few calls as the socket takes. File runs that are not in memory are read by the pool
+ * first; the loop never waits for a disk. */
+#ifndef LOOP_STREAM_H
+#define LOOP_STREAM_H
+
+#include "base/cur.h"
+#include "base/out.h"
+#include "loop/loop.h"
+#include "sys/net.h"
+
+enum {
+    LOOP_STREAM_PLACES = 8,         /* places asked for at once */
+    LOOP_STREAM_REST_MAX = 2 << 20, /* the longest unfinished message that is kept */
+    LOOP_STREAM_TURN_MAX =
+        1 << 20, /* bytes received or sent for one stream in one turn: fairness */
+};
+
+struct loop_stream;
+
+struct loop_stream_ops {
+    /* Fill at most LOOP_STREAM_PLACES places for the bytes that come next; 0: none, use the buffer.
+     * May be NULL. */
+    size_t (*places)(struct loop_stream *s, struct sys_buf *places);
+    /* placed: how many bytes went into those places (before anything in `in`). Take whole messages
+     * from `in`; what is left is kept. A handler may call loop_stream_close, and must not touch the
+     * stream after that. */
+    void (*on_bytes)(struct loop_stream *s, size_t placed, struct tarn_cur *in);
+    /* Connected (only for streams that connect). */
+    void (*on_open)(struct loop_stream *s);
+    /* All that was queued has left (or below the low mark): queue more. May be NULL. */
+    void (*on_drain)(struct loop_stream *s);
+    /* Ended from the other side (err->code is TARN_OK) or failed: called once, from the loop, never
+     * from inside a call of the owner's. The owner then calls loop_stream_release. */
+    void (*on_end)(struct loop_stream *s, const struct tarn_err *err);
+};
+
+struct loop_stream {
+    const struct loop_stream_ops *ops;
+    struct loop *loop;
+    struct sys_addr peer;
+    uint64_t received, sent; /* bytes, all in all */
+    size_t queued;           /* bytes that wait to be sent */
+    /* private */
+    struct loop_watch watch;
+    struct loop_idle flush;
+    struct tarn_out rest;
+    struct loop_send *head, *tail;
+    struct loop_cold *cold;
+    bool is_connecting, is_paused, wants_write, is_ended, is_in_call;
+};
+
+/* Take a connected socket over. */
+bool loop_stream_accept(struct loop_stream *s, struct loop *l, const struct loop_stream_ops *ops,
+                        int fd, const struct sys_addr *peer, struct tarn_err *err) TARN_MUST;
+/* Begin to connect; on_open or on_end follows. There is no timeout: the owner has a timer. */
+bool loop_stream_connect(struct loop_stream *s, struct loop *l, const struct loop_stream_ops *ops,
+                         const struct sys_addr *to, struct tarn_err *err) TARN_MUST;
+/* Close and drop everything queued; accepts a zeroed one. on_end is not called. */
+void loop_stream_release(struct loop_stream *s);
+
+/* Stop and start reading: how a full budget pushes back on the sender. */
+void loop_stream_pause(struct loop_stream *s);
+void loop_stream_resume(struct loop_stream *s);
+
+/* Where to append header bytes: they are in order with the files appended. */
+struct tarn_out *loop_stream_out(struct loop_stream *s);
+/* Append a run of a file; takes a reference of its own. False when there is no memory. */
+bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_t off, size_t len)
+    TARN_MUST;
+
+#endif
