@@ -12,6 +12,12 @@ struct tarn_bytes {
     size_t len;
 };
 
+/* The same, to be written to. */
+struct tarn_bytes_mut {
+    uint8_t *p;
+    size_t len;
+};
+
 static inline struct tarn_bytes tarn_bytes_of(const void *p, size_t len)
 {
     return (struct tarn_bytes){ (const uint8_t *)p, len };

@@ -1,0 +1,81 @@
+/* store/places: where arriving blocks are put, and how whole pieces reach the disk.
+ *
+ * A block that is about to arrive is lent a place in its piece's write-back buffer, so that it can
+ * be received straight into it; committed, or abandoned when its sender stops. When every block of
+ * a piece is there, the piece is hashed (loop/hashing), its owner judges the hashes, and it is
+ * written in one large run or dropped. Nothing unverified is ever written under a final name, and
+ * with pieces that fit the budget nothing unverified is written at all.
+ *
+ * Budget: memory of all buffers together. When a new piece does not fit, store_place says FULL: the
+ * caller stops reading that connection until on_room. A piece longer than a quarter of the budget
+ * is not held: its blocks are written as they come (to the .part file) and read back to be hashed.
+ *
+ * Lives on one loop; hashing and disk work go to its pool. */
+#ifndef STORE_PLACES_H
+#define STORE_PLACES_H
+
+#include "crypt/merkle.h"
+#include "loop/loop.h"
+#include "store/tree.h"
+
+enum { STORE_BLOCK = 16384, STORE_BUDGET_DEFAULT = 64 << 20 };
+
+struct store_places;
+
+struct store_hashes {
+    uint8_t sha1[20];
+    const uint8_t *leaves; /* v2: n_leaves of 32 bytes, only during the call */
+    uint32_t n_leaves;
+};
+
+struct store_places_ops {
+    /* A full piece has been hashed (ok), or could not be (err: reading back failed). The owner
+     * answers, now or later, with store_piece_write or store_piece_drop. */
+    void (*on_hashed)(void *arg, uint32_t piece, const struct store_hashes *h,
+                      const struct tarn_err *err);
+    /* The piece is on disk (err NULL), or writing failed. Its buffer is gone. */
+    void (*on_written)(void *arg, uint32_t piece, const struct tarn_err *err);
+    /* There is room again after STORE_PLACE_FULL. */
+    void (*on_room)(void *arg);
+};
+
+struct store_places_settings {
+    struct loop *loop;
+    struct store_tree *tree; /* borrowed */
+    const struct store_layout *layout;
+    uint64_t budget; /* bytes; 0: STORE_BUDGET_DEFAULT */
+    bool want_v1, want_v2;
+    const struct store_places_ops *ops;
+    void *arg;
+};
+
+struct store_places *store_places_new(const struct store_places_settings *set, struct tarn_err *err)
+    TARN_MUST;
+/* Jobs still running are waited for; nothing is called back. Accepts NULL. */
+void store_places_free(struct store_places *p);
+
+enum store_place_answer {
+    STORE_PLACE_OK,
+    STORE_PLACE_FULL,  /* over budget: stop reading until on_room */
+    STORE_PLACE_TAKEN, /* that block is there already, or is arriving, or its piece is being hashed:
+                          read it into nothing */
+    STORE_PLACE_NO_MEMORY,
+};
+
+/* begin is a multiple of STORE_BLOCK, len is STORE_BLOCK or what the piece's last block has. */
+enum store_place_answer store_place(struct store_places *p, uint32_t piece, uint32_t begin,
+                                    uint32_t len, uint8_t **at);
+/* The place is full. When it was the piece's last one, hashing begins. */
+void store_commit(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len);
+void store_abandon(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len);
+
+void store_piece_write(struct store_places *p, uint32_t piece);
+void store_piece_drop(struct store_places *p, uint32_t piece); /* also a partial one */
+
+/* One bad block of a hashed piece (v2 leaves told which): it is free again, the others stay. */
+void store_block_drop(struct store_places *p, uint32_t piece, uint32_t begin);
+
+uint64_t store_places_used(const struct store_places *p); /* bytes of budget in use */
+bool store_places_busy(const struct store_places *p);     /* hashing or writing anything */
+
+#endif

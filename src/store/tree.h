@@ -1,0 +1,65 @@
+/* store/tree: the files of one layout on disk.
+ *
+ * Any thread may call; calls block, so on a loop they are jobs. Files are opened when first needed
+ * and a bounded number stays open; who needs one for longer holds it counted (sys_file).
+ *
+ * For reading, the user's own tree is taken as it is (symlinks are followed). For writing nothing a
+ * torrent says can leave the folder: no symlink is followed, and every element is opened below the
+ * one before. A file being written is called `<path>.part` until store_tree_finish. */
+#ifndef STORE_TREE_H
+#define STORE_TREE_H
+
+#include "store/layout.h"
+#include "sys/file.h"
+
+enum { STORE_OPEN_FILES = 256 }; /* at most so many stay open for one tree */
+
+struct store_tree;
+
+/* path is the payload itself (the file, or the folder that bears the content's name) or the folder
+ * that holds it; what is there decides. TARN_E_NOT_FOUND when neither is. The layout is borrowed.
+ */
+struct store_tree *store_tree_open(const struct store_layout *l, const char *path,
+                                   struct tarn_err *err) TARN_MUST;
+
+/* Below dir, which is made when missing. Nothing is made in it yet. */
+struct store_tree *store_tree_create(const struct store_layout *l, const char *dir,
+                                     struct tarn_err *err) TARN_MUST;
+void store_tree_free(struct store_tree *t); /* accepts NULL */
+
+/* Make one file ready for writing: reserve its space as `<path>.part`, so that a full disk is an
+ * error now (TARN_E_NO_SPACE says how much was asked and how much is free). Content that is there
+ * already, under either name, stays: *had says whether there was any. A file under its final name
+ * with the right size is left so and is written in place only where a piece of it proves bad. */
+bool store_tree_prepare(struct store_tree *t, uint32_t file, bool *had, struct tarn_err *err)
+    TARN_MUST;
+
+/* All of the file's pieces are verified: sync it and give it its name (and mode); makes empty files
+ * and, when with_symlinks, symlinks. */
+bool store_tree_finish(struct store_tree *t, uint32_t file, struct tarn_err *err) TARN_MUST;
+
+/* Read a run of the address space. Zeros for padding. False with TARN_E_NOT_FOUND when a file is
+ * missing, TARN_E_INTEGRITY when it is too short. */
+bool store_tree_read(struct store_tree *t, uint64_t off, struct tarn_bytes_mut into,
+                     struct tarn_err *err) TARN_MUST;
+
+/* Write runs of memory that follow each other in the address space from off (one pwritev per file
+ * where it can); bytes that fall on padding are dropped. */
+bool store_tree_write(struct store_tree *t, uint64_t off, const struct tarn_bytes *runs, size_t n,
+                      struct tarn_err *err) TARN_MUST;
+
+/* The open file, counted: the caller unrefs. For spans that the kernel sends, for windows. */
+struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
+    TARN_MUST;
+
+/* What is there under the file's name (or its .part name when writing). */
+bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
+    TARN_MUST;
+
+/* The file's path for messages, as the user would write it. */
+const char *store_tree_path(const struct store_tree *t, uint32_t file, char *dst, size_t size);
+
+/* Sync everything written since the last call. */
+bool store_tree_sync(struct store_tree *t, struct tarn_err *err) TARN_MUST;
+
+#endif
