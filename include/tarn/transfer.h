@@ -1,0 +1,86 @@
+/* tarn/transfer: fetch a torrent's data from peers, and seed it.
+ *
+ * One call is one session in the calling thread: it listens, connects, and returns when the work is
+ * done, when the caller's function says stop, or when it cannot go on. Disk and hashing run on
+ * worker threads. tarn_transfer_stop may be called from any thread and from a signal handler.
+ *
+ * Everything a peer sends is checked against the torrent's hashes before it is written under a
+ * final name; unfinished files are called <name>.part. What is there already is checked and kept,
+ * so a fetch that was stopped goes on where it was. Nothing is written outside `dir`. */
+#ifndef TARN_TRANSFER_H
+#define TARN_TRANSFER_H
+
+#include <tarn/torrent.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum tarn_transfer_state {
+    TARN_GETTING_METADATA, /* a magnet link: asking peers what it is */
+    TARN_PREPARING,        /* making room on disk */
+    TARN_CHECKING,         /* hashing what is there */
+    TARN_FETCHING,
+    TARN_SEEDING,
+};
+
+struct tarn_transfer_status {
+    enum tarn_transfer_state state;
+    uint64_t done, total; /* verified bytes of what is wanted; while checking: bytes checked */
+    uint64_t downloaded, uploaded; /* payload bytes of this session */
+    uint64_t wasted;               /* of downloaded: duplicates and data that failed its hash */
+    uint64_t rate_down, rate_up;   /* bytes a second, over the last few seconds */
+    uint32_t pieces_failed;        /* pieces that failed their hash */
+    uint32_t peers;                /* connected now */
+    uint32_t seeds;                /* of them complete */
+    const char *tracker_error;     /* of the last announce, or NULL */
+};
+
+enum tarn_event {
+    TARN_EVENT_LISTENING, /* text: the address and port */
+    TARN_EVENT_METADATA,  /* the magnet's torrent is known: transfer->torrent is set; text: its name
+                           */
+    TARN_EVENT_TRACKER,   /* text: what a tracker said or why it failed */
+    TARN_EVENT_PEER,      /* text: a peer that was refused or banned, and why */
+    TARN_EVENT_COMPLETE,  /* everything wanted is there and verified */
+};
+
+struct tarn_transfer {
+    const struct tarn_torrent *torrent; /* what to fetch or seed */
+    const char *path; /* fetch: the folder to write below (made if missing); seed: the payload or
+                         the folder that holds it */
+    const char *const *listen; /* "addr:port"; none: 0.0.0.0 and [::], port 6881 to 6889 */
+    size_t n_listen;
+    const char *const *peers; /* "host:port" */
+    size_t n_peers;
+    const char *const *only; /* fetch: globs over paths; none: everything */
+    size_t n_only;
+    bool no_trackers;
+    bool trust;            /* seed: do not check the data first */
+    bool stay;             /* fetch: seed after completion until stopped */
+    uint32_t seed_seconds; /* fetch: seed that long after completion */
+    bool sequential;
+    uint64_t memory;             /* bytes of payload buffers; 0: 64 MiB */
+    uint64_t rate_down, rate_up; /* bytes a second; 0: no limit */
+    const char *save_torrent;    /* fetch of a magnet link: write the .torrent there too, or NULL */
+    /* About five times a second. False: stop. May be NULL. */
+    bool (*on_status)(void *arg, const struct tarn_transfer_status *s);
+    void (*on_event)(void *arg, enum tarn_event e, const char *text); /* may be NULL */
+    void *arg;
+};
+
+/* Fetch: true when everything wanted is there (and was seeded as asked). TARN_E_NETWORK when there
+ * is nobody to ask (no tracker answers, no peer given can be reached) after `patience`;
+ * TARN_E_CANCELED when stopped before completion. */
+TARN_API bool tarn_fetch(const struct tarn_transfer *t, struct tarn_err *err);
+
+/* Seed until stopped: true then. TARN_E_INTEGRITY when the data does not match the torrent. */
+TARN_API bool tarn_seed(const struct tarn_transfer *t, struct tarn_err *err);
+
+/* Stop all transfers of this process: asynchronous-signal-safe. */
+TARN_API void tarn_transfer_stop(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,97 @@
+/* bt/session: torrents and peers on one loop: listening ports, connections, trackers.
+ *
+ * A session owns the ports and every connection; a torrent owns its picker, its write-back places
+ * and its trackers. An incoming connection finds its torrent by the info-hash of its handshake. A
+ * torrent goes through: metadata (only from a magnet link), preparing (room on disk), checking
+ * (hashing what is there), then running; preparing and checking are jobs, so other torrents are not
+ * held up.
+ *
+ * All calls belong to the loop's thread. Callbacks come from the loop, never from inside a call. */
+#ifndef BT_SESSION_H
+#define BT_SESSION_H
+
+#include "bt/core/magnet.h"
+#include "bt/core/metainfo.h"
+#include "fetch/fetch.h"
+#include "loop/loop.h"
+#include "sys/net.h"
+
+struct bt_session;
+struct bt_torrent;
+
+struct bt_session_settings {
+    struct loop *loop;       /* borrowed */
+    struct fetcher *fetcher; /* borrowed; NULL: no HTTP trackers */
+    const struct sys_addr *listen;
+    size_t n_listen;
+    uint64_t memory;             /* payload buffers of each torrent; 0: STORE_BUDGET_DEFAULT */
+    uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
+    uint32_t max_peers;          /* connections; 0: 500 */
+    const char *agent;           /* what we call ourselves to peers: "tarn 0.1.0" */
+    /* Somebody was refused, a tracker answered: for logs. May be NULL. */
+    void (*on_note)(void *arg, struct bt_torrent *t, const char *text);
+    void *arg;
+};
+
+struct bt_session *bt_session_new(const struct bt_session_settings *set, struct tarn_err *err)
+    TARN_MUST;
+void bt_session_free(struct bt_session *s); /* drops connections at once; accepts NULL */
+/* The i-th listening address with its true port. */
+struct sys_addr bt_session_addr(const struct bt_session *s, size_t i);
+
+enum bt_state {
+    BT_METADATA,
+    BT_PREPARING,
+    BT_CHECKING,
+    BT_FETCHING,
+    BT_SEEDING,
+    BT_STOPPED, /* failed: the error was told */
+};
+
+struct bt_stats {
+    enum bt_state state;
+    uint64_t done, total; /* verified bytes of what is wanted; while checking: bytes checked */
+    uint64_t downloaded, uploaded, wasted;
+    uint64_t rate_down, rate_up;
+    uint32_t pieces_failed;
+    uint32_t peers, seeds;
+    const char *tracker_error; /* or NULL; valid until the next turn */
+};
+
+struct bt_torrent_ops {
+    void (*on_metadata)(void *arg, const struct bt_metainfo *m); /* known at last */
+    void (*on_complete)(void *arg);                              /* everything wanted is on disk */
+    void (*on_failed)(void *arg, const struct tarn_err *err);    /* cannot go on: disk, integrity */
+};
+
+struct bt_add {
+    const struct bt_metainfo *meta; /* borrowed until removed; or NULL */
+    const struct bt_magnet *magnet; /* borrowed until removed; used when meta is NULL */
+    const char *path; /* seeding: payload or its folder; else the folder to write below */
+    bool seed_only;   /* open for reading; missing data is TARN_E_INTEGRITY */
+    bool trust;       /* seed_only: take the data as good without reading it */
+    bool sequential;
+    bool no_trackers;
+    /* Which files are wanted (index into meta->files); NULL: all. Called once metadata is known. */
+    bool (*wants)(void *arg, const struct bt_file *f);
+    const char *const *peers; /* host:port, connected to at once and again after failures */
+    size_t n_peers;
+    const struct bt_torrent_ops *ops;
+    void *arg;
+};
+
+/* Add and start. NULL when its hash is there already or there is no memory. */
+struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add,
+                                  struct tarn_err *err) TARN_MUST;
+void bt_session_remove(struct bt_session *s, struct bt_torrent *t);
+
+void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out);
+/* The metainfo in use, or NULL while it is not known. */
+const struct bt_metainfo *bt_torrent_meta(const struct bt_torrent *t);
+/* Peers and trackers all failed and nothing is under way: nobody to ask for now. */
+bool bt_torrent_is_alone(const struct bt_torrent *t);
+
+/* Tell trackers that we stop, and call done when all have answered or after 5 s. */
+void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg);
+
+#endif
