@@ -10,7 +10,7 @@
 struct tarn_arena_chunk;
 
 struct tarn_arena {
-    struct tarn_arena_chunk *chunks; /* owned; newest first */
+    struct tarn_arena_chunk *chunks; /* owned; the first is being filled */
     size_t used;                     /* bytes handed out, with padding */
     size_t limit;                    /* never more than this is handed out */
 };

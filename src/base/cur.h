@@ -58,7 +58,7 @@ static inline uint8_t tarn_cur_u8(struct tarn_cur *c)
 static inline uint16_t tarn_cur_be16(struct tarn_cur *c)
 {
     struct tarn_bytes b = tarn_cur_take(c, 2);
-    return b.len == 2 ? (uint16_t)(b.p[0] << 8 | b.p[1]) : 0;
+    return (uint16_t)(b.len == 2 ? b.p[0] << 8 | b.p[1] : 0);
 }
 
 static inline uint32_t tarn_be32(const uint8_t *p)
@@ -74,8 +74,8 @@ static inline uint32_t tarn_cur_be32(struct tarn_cur *c)
 
 static inline uint64_t tarn_cur_be64(struct tarn_cur *c)
 {
-    uint64_t high = tarn_cur_be32(c);
-    return high << 32 | tarn_cur_be32(c);
+    struct tarn_bytes b = tarn_cur_take(c, 8);
+    return b.len == 8 ? (uint64_t)tarn_be32(b.p) << 32 | tarn_be32(b.p + 4) : 0;
 }
 
 #endif

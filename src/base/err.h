@@ -18,7 +18,7 @@ bool tarn_fail(struct tarn_err *err, enum tarn_code code, const char *fmt, ...) 
 bool tarn_fail_in(struct tarn_err *err, const char *fmt, ...) TARN_PRINTF(2, 3);
 
 /* A new error from errno, read at entry: "<fmt>: No space left on device". The code follows from
- * errno: ENOSPC and EDQUOT are no space, ENOENT is not found, EACCES and EROFS are policy, the
+ * errno: ENOSPC and EDQUOT are no space, ENOENT is not found, EACCES, EPERM and EROFS policy, the
  * connection errors are network, ENOMEM is memory. */
 bool tarn_fail_sys(struct tarn_err *err, const char *fmt, ...) TARN_PRINTF(2, 3);
 

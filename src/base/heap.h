@@ -16,7 +16,8 @@ struct tarn_heap {
     size_t n, cap;
 };
 
-void tarn_heap_release(struct tarn_heap *h); /* accepts a zeroed one */
+/* Accepts a zeroed one. Nodes still in are not touched: they may be gone already. */
+void tarn_heap_release(struct tarn_heap *h);
 
 /* Put a node in, or move it when it is in already. False when there is no memory: a node that was
  * in stays in and always moves. */

@@ -31,7 +31,8 @@ void tarn_map_release(struct tarn_map *m); /* accepts a zeroed one */
 /* The value's place, valid until the next put; NULL when the key is not there. */
 uint64_t *tarn_map_get(const struct tarn_map *m, struct tarn_bytes key);
 
-/* Put or replace. False when there is no memory. */
+/* Put, or replace both key and value: an equal key put earlier is no longer borrowed. False,
+ * leaving the table as it was, when there is no memory. */
 bool tarn_map_put(struct tarn_map *m, struct tarn_bytes key, uint64_t value) TARN_MUST;
 
 /* True when it was there. */

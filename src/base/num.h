@@ -73,7 +73,7 @@ bool tarn_parse_size(struct tarn_bytes text, uint64_t *out) TARN_MUST;
 /* A duration as people write it: digits, then s, m, h or d; no unit means seconds. */
 bool tarn_parse_seconds(struct tarn_bytes text, uint64_t *out) TARN_MUST;
 
-/* 1536 -> "1.5 KiB": at most four digits and a unit. */
+/* 1536 -> "1.5 KiB", 16384 -> "16 KiB": rounded down, at most four digits and a unit. */
 struct tarn_size_text {
     char s[24];
 };

@@ -41,13 +41,15 @@ void tarn_out_u8(struct tarn_out *o, uint8_t v);
 void tarn_out_be16(struct tarn_out *o, uint16_t v);
 void tarn_out_be32(struct tarn_out *o, uint32_t v);
 void tarn_out_be64(struct tarn_out *o, uint64_t v);
+
+/* In a fixed one it needs one byte more than it writes, for the NUL of printf. */
 void tarn_out_fmt(struct tarn_out *o, const char *fmt, ...) TARN_PRINTF(2, 3);
 
 /* Drop the first n bytes, moving the rest down. */
 void tarn_out_drop(struct tarn_out *o, size_t n);
 
-/* The buffer with a NUL behind it, now the caller's (tarn_free); NULL when failed. The tarn_out is
- * left empty. Not for a fixed one. */
+/* The buffer with a NUL behind it, now the caller's (tarn_free); NULL when failed. Either way
+ * the tarn_out is left empty and not failed. Not for a fixed one. */
 char *tarn_out_take_str(struct tarn_out *o) TARN_MUST;
 
 #endif
