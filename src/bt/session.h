@@ -65,7 +65,7 @@ struct bt_torrent_ops {
 };
 
 struct bt_add {
-    const struct bt_metainfo *meta; /* borrowed until removed; or NULL */
+    struct bt_metainfo *meta; /* borrowed until removed, or NULL; missing layers are filled in */
     const struct bt_magnet *magnet; /* borrowed until removed; used when meta is NULL */
     const char *path; /* seeding: payload or its folder; else the folder to write below */
     bool seed_only;   /* open for reading; missing data is TARN_E_INTEGRITY */

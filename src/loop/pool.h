@@ -18,6 +18,10 @@ struct loop_job {
 
 void loop_pool_submit(struct loop *l, struct loop_job *j);
 
+/* Take a job back: it is dropped if it has not begun, else this waits for run() to return. done() is not
+ * called any more. Harmless for a job that is not out. */
+void loop_pool_cancel(struct loop *l, struct loop_job *j);
+
 /* Jobs submitted whose done() has not been called yet. */
 size_t loop_pool_pending(const struct loop *l);
 

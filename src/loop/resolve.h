@@ -16,10 +16,14 @@ struct loop_resolve {
     bool ok;
     struct tarn_err err;
     void (*done)(struct loop_resolve *r);
+    void *arg; /* the caller's */
 };
 
 /* host is a name or a numeric address; longer than 255 bytes is an error given to done. */
 void loop_resolve_start(struct loop *l, struct loop_resolve *r, struct tarn_bytes host,
                         uint16_t port);
+
+/* Take it back: done is not called any more. */
+void loop_resolve_cancel(struct loop *l, struct loop_resolve *r);
 
 #endif

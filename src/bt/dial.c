@@ -1,0 +1,169 @@
+/* bt/dial: whom a torrent connects to: addresses the user gave and those that trackers know. */
+#include "bt/priv.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+enum {
+    CANDIDATES_MAX = 3000, /* libtorrent's peer list size */
+    DIALS_A_TICK = 30,     /* peer digest, section 10: 30 connections a second */
+    GIVEN_WAIT_MAX_S = 8,
+    WAIT_MAX_S = 30 * 60,
+};
+
+static struct bt_candidate *find(const struct bt_torrent *t, const struct sys_addr *addr)
+{
+    for (size_t i = 0; i < t->n_candidates; i++)
+        if (sys_addr_eq(&t->candidates[i].addr, addr))
+            return &t->candidates[i];
+    return NULL;
+}
+
+void bt_dial_add(struct bt_torrent *t, const struct sys_addr *addr, bool is_given)
+{
+    struct bt_candidate *known = find(t, addr);
+    if (known != NULL) {
+        known->is_given = known->is_given || is_given;
+        return;
+    }
+    if (addr->port == 0 || t->n_candidates >= CANDIDATES_MAX ||
+        !TARN_GROW(t->candidates, t->n_candidates, t->cap_candidates))
+        return; /* one address less: trackers tell more */
+    t->candidates[t->n_candidates++] =
+        (struct bt_candidate){ .addr = *addr, .no = BT_NO_PEER, .is_given = is_given };
+}
+
+static void on_resolved(struct loop_resolve *r)
+{
+    struct bt_torrent *t = r->arg;
+    t->n_unresolved--;
+    if (!r->ok)
+        bt_note(t->session, t, "%s", r->err.msg);
+    for (size_t i = 0; i < r->n; i++)
+        bt_dial_add(t, &r->addrs[i], true);
+    bt_dial_tick(t, loop_now_us(t->session->loop));
+}
+
+/* "host:port" and "[v6]:port": the host without its brackets. */
+static bool split(const char *text, struct tarn_bytes *host, uint16_t *port)
+{
+    const char *colon = strrchr(text, ':');
+    uint64_t number;
+    if (colon == NULL || !tarn_parse_u64(tarn_bytes_str(colon + 1), UINT16_MAX, &number) ||
+        number == 0)
+        return false;
+    *port = (uint16_t)number;
+    *host = tarn_bytes_of(text, (size_t)(colon - text));
+    if (host->len >= 2 && host->p[0] == '[' && host->p[host->len - 1] == ']')
+        *host = tarn_bytes_of(host->p + 1, host->len - 2);
+    return host->len > 0;
+}
+
+static void resolve_all(struct bt_torrent *t, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct sys_addr addr;
+        struct tarn_bytes host;
+        uint16_t port;
+        if (sys_addr_parse(tarn_bytes_str(names[i]), 0, &addr)) {
+            bt_dial_add(t, &addr, true);
+        } else if (split(names[i], &host, &port)) {
+            struct loop_resolve *r = &t->resolving[t->n_resolving++];
+            r->done = on_resolved;
+            r->arg = t;
+            t->n_unresolved++;
+            loop_resolve_start(t->session->loop, r, host, port);
+        } else {
+            struct tarn_quote quote;
+            bt_note(t->session, t, "'%s' is no peer address: host:port is needed",
+                    tarn_quote_str(&quote, names[i]));
+        }
+    }
+}
+
+void bt_dial_given(struct bt_torrent *t)
+{
+    size_t of_magnet = t->add.magnet != NULL ? t->add.magnet->n_peers : 0;
+    t->resolving = tarn_calloc(t->add.n_peers + of_magnet, sizeof *t->resolving);
+    if (t->resolving == NULL)
+        return;
+    resolve_all(t, t->add.peers, t->add.n_peers);
+    if (t->add.magnet != NULL)
+        resolve_all(t, t->add.magnet->peers, of_magnet);
+}
+
+void bt_dial_release(struct bt_torrent *t)
+{
+    for (size_t i = 0; i < t->n_resolving; i++)
+        loop_resolve_cancel(t->session->loop, &t->resolving[i]);
+    tarn_free(t->resolving);
+    tarn_free(t->candidates);
+}
+
+void bt_dial_tick(struct bt_torrent *t, int64_t now_us)
+{
+    bool is_seed = t->state == BT_SEEDING;
+    if (t->state != BT_METADATA && t->state != BT_FETCHING && !is_seed)
+        return;
+    unsigned dialled = 0;
+    for (size_t i = 0; i < t->n_candidates && dialled < DIALS_A_TICK; i++) {
+        struct bt_candidate *k = &t->candidates[i];
+        if (bt_session_is_full(t->session))
+            return;
+        if (k->no == BT_NO_PEER && !k->is_banned && k->next_us <= now_us &&
+            bt_conn_outgoing(t, (uint32_t)i))
+            dialled++;
+    }
+}
+
+/* A connection that we had opened is over: when may it be tried again? */
+void bt_dial_closed(struct bt_conn *c, int64_t now_us)
+{
+    if (c->candidate == UINT32_MAX)
+        return;
+    struct bt_candidate *k = &c->torrent->candidates[c->candidate];
+    k->no = BT_NO_PEER;
+    k->fails = c->is_open && c->got_before + c->got_round > 0 ? 0 : k->fails;
+    int64_t wait_s = (int64_t)1 << (k->fails < 20 ? k->fails : 20);
+    int64_t most_s = k->is_given ? GIVEN_WAIT_MAX_S : WAIT_MAX_S;
+    k->next_us = now_us + (wait_s < most_s ? wait_s : most_s) * 1000000;
+    if (k->fails < UINT8_MAX)
+        k->fails++;
+}
+
+void bt_dial_ban(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    struct bt_candidate *k =
+        c->candidate != UINT32_MAX ? &t->candidates[c->candidate] : find(t, &c->stream.peer);
+    if (k == NULL) {
+        bt_dial_add(t, &c->stream.peer, false);
+        k = find(t, &c->stream.peer);
+    }
+    if (k != NULL)
+        k->is_banned = true;
+}
+
+/* An incoming connection has another port each time: its address counts, except on loopback, where
+ * everyone has the same. */
+bool bt_dial_is_banned(const struct bt_torrent *t, const struct sys_addr *addr)
+{
+    for (size_t i = 0; i < t->n_candidates; i++) {
+        struct sys_addr banned = t->candidates[i].addr;
+        if (!sys_addr_is_loopback(addr))
+            banned.port = addr->port;
+        if (t->candidates[i].is_banned && sys_addr_eq(&banned, addr))
+            return true;
+    }
+    return false;
+}
+
+bool bt_dial_is_hopeless(const struct bt_torrent *t)
+{
+    if (t->n_unresolved > 0 || t->n_conns > 0)
+        return false;
+    for (size_t i = 0; i < t->n_candidates; i++)
+        if (!t->candidates[i].is_banned && t->candidates[i].fails < 2)
+            return false;
+    return true;
+}

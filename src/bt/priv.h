@@ -1,0 +1,262 @@
+/* bt/priv: what the files of this room share. Above it stands bt/session.h; below, bt/core.
+ *
+ *   session   ports, the table of torrents, the tick, rate limits
+ *   torrent   one torrent's life: metadata, preparing, checking, running
+ *   pieces    blocks into pieces, pieces onto the disk, verdicts
+ *   conn      one peer: its messages in
+ *   upload    what it asked of us, and whom we unchoke
+ *   dial      whom to connect to
+ *   announce  trackers
+ *   work      one job at a time for a torrent, off the loop */
+#ifndef BT_PRIV_H
+#define BT_PRIV_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bt/core/choker.h"
+#include "bt/core/fastset.h"
+#include "bt/core/hashreq.h"
+#include "bt/core/picker.h"
+#include "bt/core/requests.h"
+#include "bt/core/tracker.h"
+#include "bt/layout.h"
+#include "bt/rate.h"
+#include "bt/session.h"
+#include "loop/pool.h"
+#include "loop/resolve.h"
+#include "loop/stream.h"
+#include "store/places.h"
+#include "store/scan.h"
+#include "sys/thread.h"
+
+#include <stdatomic.h>
+
+struct bt_port {
+    struct bt_session *session;
+    struct loop_watch watch;
+    struct sys_addr at;
+};
+
+/* One direction's limit, and the timer that ends a wait for it. */
+struct bt_limit {
+    struct bt_session *session;
+    struct bt_rate rate;
+    struct loop_timer timer;
+    bool is_waiting;
+};
+
+struct bt_session {
+    struct bt_session_settings set;
+    struct loop *loop;
+    struct bt_port *ports; /* owned */
+    size_t n_ports;
+    struct tarn_list torrents;
+    struct tarn_map by_hash;   /* 20 bytes -> struct bt_torrent * */
+    struct tarn_list greeting; /* incoming connections whose torrent is not known yet */
+    struct tarn_list dead;     /* closed connections, freed at the end of the turn */
+    struct loop_idle bury, choke_soon;
+    struct loop_timer tick;
+    struct bt_limit up, down;
+    struct bt_choker choker;
+    int64_t choked_at_us; /* last full round */
+    uint32_t max_peers, n_conns, n_greeting;
+    uint64_t chance; /* state of bt_session_chance */
+    struct loop_timer goodbye;
+    void (*on_goodbye)(void *arg);
+    void *goodbye_arg;
+};
+
+/* One info-hash of a torrent and its trackers: a hybrid has two. */
+struct bt_swarm {
+    uint8_t hash[BT_HASH_LEN];
+    struct bt_trackers trackers;
+};
+
+/* An address that we may connect to. */
+struct bt_candidate {
+    struct sys_addr addr;
+    int64_t next_us; /* not before */
+    bt_peer_no no;   /* the connection, or BT_NO_PEER */
+    uint8_t fails;
+    bool is_banned;
+    bool is_given; /* by the user: tried again soon, and for ever */
+};
+
+enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH };
+
+struct bt_work;
+
+struct bt_torrent {
+    struct tarn_list node;
+    struct bt_session *session;
+    struct bt_add add;
+    struct bt_metainfo *meta; /* borrowed from add or `own`; NULL while not known */
+    struct bt_metainfo own;
+    struct bt_hashes hashes;
+    enum bt_state state;
+    struct bt_swarm swarms[2];
+    unsigned n_swarms;
+    uint8_t peer_id[BT_PEER_ID_LEN];
+    uint32_t key;
+    struct tarn_list announcing;
+    char tracker_error[256];
+
+    /* content; set while preparing */
+    struct store_layout layout;
+    struct store_tree *tree;
+    struct store_places *places;
+    struct tarn_bits have;
+    struct bt_picker picker;
+    bool has_picker;     /* until complete */
+    uint8_t *wanted;     /* of each file: 1 or 0 */
+    uint32_t *file_left; /* of each wanted file: pieces that are missing */
+    uint32_t *to_finish; /* files that are complete and not yet finished */
+    uint32_t n_to_finish;
+    bool is_complete_told;
+    struct bt_work *work; /* running now, or NULL */
+    _Atomic uint64_t checked;
+
+    /* metadata and layers from peers */
+    struct bt_metadata metadata;
+    struct bt_layers layers;
+    bool has_layers_job;
+    uint8_t *found_layers; /* hybrid without layers: piece nodes as pieces are verified */
+    struct bt_hash_cache hash_cache;
+
+    /* peers */
+    struct bt_conn **conns; /* by number; NULL: free */
+    size_t n_numbers, cap_numbers;
+    uint32_t n_conns;
+    struct bt_candidate *candidates;
+    size_t n_candidates, cap_candidates;
+    struct loop_resolve *resolving; /* owned; one for each name that the user gave */
+    size_t n_resolving, n_unresolved;
+
+    uint64_t done, total; /* bytes of wanted files */
+    uint64_t downloaded, uploaded, wasted;
+    struct bt_meter down, up;
+    uint32_t pieces_failed;
+};
+
+/* A request of a peer that waits to be served. */
+struct bt_uploads {
+    struct bt_request *queue; /* owned; a ring of cap */
+    uint32_t first, n, cap;
+};
+
+struct bt_conn {
+    struct loop_stream stream;
+    struct tarn_list node; /* in session's greeting or dead */
+    struct bt_session *session;
+    struct bt_torrent *torrent; /* NULL until an incoming handshake names it */
+    bt_peer_no no;
+    uint32_t candidate; /* index, or UINT32_MAX */
+    struct bt_handshake ours, theirs;
+    struct bt_handshake_reader reader;
+    struct bt_wire wire;
+    struct bt_ext ext;
+    struct bt_requests requests;
+    struct tarn_bits has;    /* once the number of pieces is known */
+    struct tarn_out early;   /* before that: their bitfield and haves */
+    uint32_t n_needed;       /* pieces they have that we want */
+    bool is_outgoing, is_open, is_dead, is_counted;
+    bool has_early_all;
+    bool am_choking, am_interested, is_interested;
+    bool was_optimistic, on_parole, is_rate_paused;
+    uint8_t n_allowed, bad_hashes;
+    uint32_t allowed[BT_FASTSET_MAX]; /* pieces that we may ask for while choked */
+    uint32_t meta_answered;
+
+    bool in_block, takes_block; /* a block is arriving; into block_at */
+    struct bt_request block;
+    uint32_t block_got;
+    uint8_t *block_at;
+
+    struct bt_uploads uploads;
+    uint64_t got_round, got_before, sent_round, sent_turn;
+    int64_t choke_changed_us, born_us, heard_us, spoke_us;
+};
+
+/* session */
+void bt_note(struct bt_session *s, struct bt_torrent *t, const char *fmt, ...) TARN_PRINTF(3, 4);
+uint64_t bt_session_chance(struct bt_session *s);
+uint16_t bt_session_port(const struct bt_session *s);
+bool bt_session_is_full(const struct bt_session *s);
+bool bt_session_know(struct bt_session *s, struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
+void bt_session_forget(struct bt_session *s, struct bt_torrent *t);
+struct bt_torrent *bt_session_find(struct bt_session *s, const uint8_t hash[BT_HASH_LEN]);
+void bt_session_announce_ended(struct bt_session *s);
+/* May bytes go now? If not, bt_torrent_rate_opened is called when they may. */
+bool bt_limit_may(struct bt_limit *limit);
+
+/* torrent */
+void bt_torrent_tick(struct bt_torrent *t, int64_t now_us);
+void bt_torrent_rate_opened(struct bt_torrent *t, const struct bt_limit *limit);
+void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err);
+bool bt_torrent_is_running(const struct bt_torrent *t);
+/* The metadata have arrived and match: go on with them. */
+void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info);
+void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t *found,
+                          const struct tarn_err *err);
+/* Move what can move: finish files, tell completion. */
+void bt_torrent_settle(struct bt_torrent *t);
+
+/* work: runs on the pool; bt_torrent_work_done follows on the loop. */
+bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err *err) TARN_MUST;
+void bt_work_stop(struct bt_torrent *t); /* cancels and waits; nothing is called back */
+
+/* pieces */
+extern const struct store_places_ops bt_places_ops;
+/* A block begins to arrive: where to. False: into nothing. */
+bool bt_piece_place(struct bt_conn *c, const struct bt_request *r);
+void bt_piece_block(struct bt_conn *c, const struct bt_request *r); /* it is here */
+void bt_piece_abandon(struct bt_conn *c);                           /* it will not come */
+void bt_piece_had(struct bt_torrent *t, uint32_t piece);            /* verified and on disk */
+
+/* conn */
+void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from);
+bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate);
+void bt_conn_close(struct bt_conn *c, const char *fmt, ...) TARN_PRINTF(2, 3);
+void bt_conn_free(struct bt_conn *c);
+void bt_conn_tick(struct bt_conn *c, int64_t now_us);
+void bt_conns_tick(struct tarn_list *greeting, int64_t now_us);
+/* The torrent has begun to run, or has learnt its metadata: catch up. */
+void bt_conn_learn_pieces(struct bt_conn *c);
+void bt_conn_go(struct bt_conn *c);
+void bt_conn_fill(struct bt_conn *c); /* ask for as much as is good */
+void bt_conn_ask_metadata(struct bt_conn *c);
+void bt_conn_ask_layers(struct bt_conn *c);
+void bt_conn_update_interest(struct bt_conn *c);
+bool bt_conn_has_all(const struct bt_conn *c);
+static inline struct tarn_out *bt_conn_out(struct bt_conn *c)
+{
+    return loop_stream_out(&c->stream);
+}
+
+/* upload */
+void bt_upload_request(struct bt_conn *c, const struct bt_request *r);
+void bt_upload_cancel(struct bt_conn *c, const struct bt_request *r);
+void bt_upload_serve(struct bt_conn *c);
+void bt_upload_drop_all(struct bt_conn *c, bool with_rejects);
+void bt_choke_round(struct bt_session *s);
+void bt_choke_soon(struct bt_session *s);
+void bt_hash_request_answer(struct bt_conn *c, const struct bt_hash_request *r);
+
+/* dial */
+void bt_dial_add(struct bt_torrent *t, const struct sys_addr *addr, bool is_given);
+void bt_dial_given(struct bt_torrent *t); /* resolve and add what the user gave */
+void bt_dial_tick(struct bt_torrent *t, int64_t now_us);
+void bt_dial_release(struct bt_torrent *t);
+void bt_dial_closed(struct bt_conn *c, int64_t now_us);
+void bt_dial_ban(struct bt_conn *c);
+bool bt_dial_is_banned(const struct bt_torrent *t, const struct sys_addr *addr);
+bool bt_dial_is_hopeless(const struct bt_torrent *t);
+
+/* announce */
+bool bt_announce_init(struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
+void bt_announce_tick(struct bt_torrent *t, int64_t now_us);
+void bt_announce_stop(struct bt_torrent *t);
+bool bt_announce_is_busy(const struct bt_torrent *t);
+void bt_announce_release(struct bt_torrent *t);
+
+#endif

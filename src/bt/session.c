@@ -1,0 +1,281 @@
+/* bt/session: the ports, the table of torrents, and the one timer of a session.
+ *
+ * There is one tick a second for everything that has to do with time (timeouts, rates, choking,
+ * dialling, announces), so an idle peer costs no timer of its own. */
+#include "bt/session.h"
+
+#include "base/mem.h"
+#include "bt/priv.h"
+#include "sys/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { TICK_US = 1000000, PEERS_DEFAULT = 500 };
+
+static void on_acceptable(struct loop_watch *w, unsigned events)
+{
+    (void)events;
+    struct bt_port *port = TARN_OUTER(w, struct bt_port, watch);
+    struct bt_session *s = port->session;
+    for (;;) {
+        int fd;
+        struct sys_addr from;
+        struct tarn_err why;
+        switch (sys_tcp_accept(w->fd, &fd, &from, &why)) {
+        case SYS_IO_DONE:
+            bt_conn_incoming(s, fd, &from);
+            break;
+        case SYS_IO_FAIL: /* out of descriptors: stop accepting until the next tick */
+            bt_note(s, NULL, "%s", why.msg);
+            loop_watch_remove(s->loop, w);
+            return;
+        case SYS_IO_AGAIN:
+        case SYS_IO_END:
+            return;
+        }
+    }
+}
+
+static bool listen_at(struct bt_session *s, const struct sys_addr *at, struct tarn_err *err)
+{
+    struct bt_port *port = &s->ports[s->n_ports];
+    int fd = sys_tcp_listen(at, err);
+    if (fd < 0)
+        return false;
+    *port = (struct bt_port){ .session = s, .watch = { .on_ready = on_acceptable, .fd = fd } };
+    s->n_ports++;
+    return sys_local_addr(fd, &port->at, err) &&
+           loop_watch_set(s->loop, &port->watch, SYS_READABLE, err);
+}
+
+static void on_tick(struct loop_timer *timer)
+{
+    struct bt_session *s = TARN_OUTER(timer, struct bt_session, tick);
+    int64_t now = loop_now_us(s->loop);
+    for (size_t i = 0; i < s->n_ports; i++) {
+        struct loop_watch *w = &s->ports[i].watch;
+        if (!w->is_in)
+            (void)loop_watch_set(s->loop, w, SYS_READABLE, NULL); /* tried again next tick */
+    }
+    bt_conns_tick(&s->greeting, now);
+    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
+        bt_torrent_tick(TARN_OUTER(n, struct bt_torrent, node), now);
+    if (now - s->choked_at_us >= BT_CHOKE_ROUND_US) {
+        s->choked_at_us = now;
+        bt_choke_soon(s);
+    }
+    (void)loop_timer_set(s->loop, timer, now + TICK_US); /* its place in the heap is kept */
+}
+
+static void on_bury(struct loop_idle *i)
+{
+    struct bt_session *s = TARN_OUTER(i, struct bt_session, bury);
+    while (!tarn_list_empty(&s->dead))
+        bt_conn_free(TARN_OUTER(s->dead.next, struct bt_conn, node));
+}
+
+static void on_choke_soon(struct loop_idle *i)
+{
+    bt_choke_round(TARN_OUTER(i, struct bt_session, choke_soon));
+}
+
+void bt_choke_soon(struct bt_session *s)
+{
+    loop_idle_set(s->loop, &s->choke_soon);
+}
+
+/* The bucket of a direction may be used again. */
+static void on_rate(struct loop_timer *timer)
+{
+    struct bt_limit *limit = TARN_OUTER(timer, struct bt_limit, timer);
+    limit->is_waiting = false;
+    for (struct tarn_list *t = limit->session->torrents.next; t != &limit->session->torrents;
+         t = t->next)
+        bt_torrent_rate_opened(TARN_OUTER(t, struct bt_torrent, node), limit);
+}
+
+bool bt_limit_may(struct bt_limit *limit)
+{
+    struct bt_session *s = limit->session;
+    if (bt_rate_may(&limit->rate, loop_now_us(s->loop)))
+        return true;
+    if (!limit->is_waiting)
+        limit->is_waiting = loop_timer_set(s->loop, &limit->timer, bt_rate_ready_at(&limit->rate));
+    return !limit->is_waiting; /* without memory for the timer a limit is better broken than for ever */
+}
+
+static void limit_init(struct bt_session *s, struct bt_limit *limit, uint64_t bps)
+{
+    limit->session = s;
+    limit->timer.on_time = on_rate;
+    bt_rate_init(&limit->rate, bps, sys_now_us());
+}
+
+struct bt_session *bt_session_new(const struct bt_session_settings *set, struct tarn_err *err)
+{
+    struct bt_session *s = tarn_calloc(1, sizeof *s);
+    if (s == NULL) {
+        (void)tarn_fail_mem(err, "starting a BitTorrent session");
+        return NULL;
+    }
+    s->set = *set;
+    s->loop = set->loop;
+    s->max_peers = set->max_peers == 0 ? PEERS_DEFAULT : set->max_peers;
+    tarn_list_init(&s->torrents);
+    tarn_list_init(&s->greeting);
+    tarn_list_init(&s->dead);
+    s->bury.on_idle = on_bury;
+    s->choke_soon.on_idle = on_choke_soon;
+    limit_init(s, &s->up, set->rate_up);
+    limit_init(s, &s->down, set->rate_down);
+    s->tick.on_time = on_tick;
+
+    uint8_t seed[16];
+    bool ok = sys_random(seed, sizeof seed, err) && sys_random(&s->chance, sizeof s->chance, err);
+    tarn_map_init(&s->by_hash, seed);
+    s->ports = ok ? tarn_calloc(set->n_listen, sizeof *s->ports) : NULL;
+    if (ok && s->ports == NULL)
+        ok = tarn_fail_mem(err, "starting a BitTorrent session");
+    for (size_t i = 0; ok && i < set->n_listen; i++)
+        ok = listen_at(s, &set->listen[i], err);
+    if (ok && !loop_timer_set(s->loop, &s->tick, sys_now_us() + TICK_US))
+        ok = tarn_fail_mem(err, "starting a BitTorrent session");
+    if (!ok) {
+        bt_session_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void bt_session_free(struct bt_session *s)
+{
+    if (s == NULL)
+        return;
+    while (!tarn_list_empty(&s->torrents))
+        bt_session_remove(s, TARN_OUTER(s->torrents.next, struct bt_torrent, node));
+    while (!tarn_list_empty(&s->greeting))
+        bt_conn_free(TARN_OUTER(s->greeting.next, struct bt_conn, node));
+    on_bury(&s->bury);
+    loop_idle_stop(&s->bury);
+    loop_idle_stop(&s->choke_soon);
+    for (size_t i = 0; i < s->n_ports; i++) {
+        loop_watch_remove(s->loop, &s->ports[i].watch);
+        sys_close(&s->ports[i].watch.fd);
+    }
+    loop_timer_stop(s->loop, &s->tick);
+    loop_timer_stop(s->loop, &s->up.timer);
+    loop_timer_stop(s->loop, &s->down.timer);
+    loop_timer_stop(s->loop, &s->goodbye);
+    tarn_map_release(&s->by_hash);
+    tarn_free(s->ports);
+    tarn_free(s);
+}
+
+struct sys_addr bt_session_addr(const struct bt_session *s, size_t i)
+{
+    return s->ports[i].at;
+}
+
+uint16_t bt_session_port(const struct bt_session *s)
+{
+    return s->n_ports == 0 ? 0 : s->ports[0].at.port;
+}
+
+bool bt_session_is_full(const struct bt_session *s)
+{
+    return s->n_conns >= s->max_peers;
+}
+
+/* The table holds both 20-byte forms of each torrent's hashes. */
+bool bt_session_know(struct bt_session *s, struct bt_torrent *t, struct tarn_err *err)
+{
+    for (unsigned i = 0; i < t->n_swarms; i++) {
+        struct tarn_bytes key = tarn_bytes_of(t->swarms[i].hash, 20);
+        uint64_t *there = tarn_map_get(&s->by_hash, key);
+        if (there != NULL && (struct bt_torrent *)(uintptr_t)*there != t)
+            return tarn_fail(err, TARN_E_FAILED, "this torrent is here already");
+        if (!tarn_map_put(&s->by_hash, key, (uint64_t)(uintptr_t)t))
+            return tarn_fail_mem(err, "adding a torrent");
+    }
+    return true;
+}
+
+void bt_session_forget(struct bt_session *s, struct bt_torrent *t)
+{
+    for (unsigned i = 0; i < t->n_swarms; i++) {
+        struct tarn_bytes key = tarn_bytes_of(t->swarms[i].hash, 20);
+        uint64_t *there = tarn_map_get(&s->by_hash, key);
+        if (there != NULL && (struct bt_torrent *)(uintptr_t)*there == t)
+            tarn_map_remove(&s->by_hash, key);
+    }
+}
+
+struct bt_torrent *bt_session_find(struct bt_session *s, const uint8_t hash[20])
+{
+    uint64_t *there = tarn_map_get(&s->by_hash, tarn_bytes_of(hash, 20));
+    return there == NULL ? NULL : (struct bt_torrent *)(uintptr_t)*there;
+}
+
+uint64_t bt_session_chance(struct bt_session *s)
+{
+    /* xorshift64*: good enough to choose among peers and pieces; not for secrets */
+    uint64_t x = s->chance | 1;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    s->chance = x;
+    return x * 0x2545F4914F6CDD1DULL;
+}
+
+void bt_note(struct bt_session *s, struct bt_torrent *t, const char *fmt, ...)
+{
+    if (s->set.on_note == NULL)
+        return;
+    char text[1024];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    s->set.on_note(s->set.arg, t, text);
+}
+
+static void goodbye_over(struct bt_session *s)
+{
+    loop_timer_stop(s->loop, &s->goodbye);
+    void (*done)(void *) = s->on_goodbye;
+    s->on_goodbye = NULL;
+    if (done != NULL)
+        done(s->goodbye_arg);
+}
+
+static void on_goodbye_late(struct loop_timer *timer)
+{
+    goodbye_over(TARN_OUTER(timer, struct bt_session, goodbye));
+}
+
+void bt_session_announce_ended(struct bt_session *s)
+{
+    if (s->on_goodbye == NULL)
+        return;
+    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
+        if (bt_announce_is_busy(TARN_OUTER(n, struct bt_torrent, node)))
+            return;
+    goodbye_over(s);
+}
+
+void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg)
+{
+    enum { PATIENCE_US = 5 * 1000000 }; /* discovery digest: 5 s for `stopped` */
+    s->on_goodbye = done;
+    s->goodbye_arg = arg;
+    s->goodbye.on_time = on_goodbye_late;
+    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
+        bt_announce_stop(TARN_OUTER(n, struct bt_torrent, node));
+    /* At the soonest in the next turn, so that done is never called from inside this call. */
+    bool any = false;
+    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
+        any = any || bt_announce_is_busy(TARN_OUTER(n, struct bt_torrent, node));
+    if (!loop_timer_set(s->loop, &s->goodbye, loop_now_us(s->loop) + (any ? PATIENCE_US : 0)))
+        goodbye_over(s);
+}

@@ -1,0 +1,151 @@
+/* bt/work: what a torrent does that may take long: making room, hashing what is there, syncing and
+ * renaming finished files. One job at a time for a torrent, on a thread of the pool. */
+#include "bt/priv.h"
+
+#include "base/mem.h"
+
+struct bt_work {
+    struct loop_job job;
+    struct bt_torrent *torrent;
+    enum bt_work_kind kind;
+    struct store_tree *tree; /* made by BT_WORK_PREPARE; the torrent's afterwards */
+    uint8_t *found;          /* BT_WORK_CHECK: for each piece, 1 when it is good */
+    uint32_t *files;         /* BT_WORK_FINISH: taken from the torrent */
+    uint32_t n_files;
+    atomic_bool is_canceled;
+    bool ok;
+    struct tarn_err err;
+};
+
+/* Whether anything was there before is told by the hashes: every wanted file is looked at. */
+static bool prepare(struct bt_work *w)
+{
+    struct bt_torrent *t = w->torrent;
+    if (t->add.seed_only) {
+        w->tree = store_tree_open(&t->layout, t->add.path, &w->err);
+        return w->tree != NULL;
+    }
+    w->tree = store_tree_create(&t->layout, t->add.path, &w->err);
+    if (w->tree == NULL)
+        return false;
+    for (uint32_t i = 0; i < t->layout.n_files; i++) {
+        bool had;
+        if (atomic_load(&w->is_canceled))
+            return tarn_fail(&w->err, TARN_E_CANCELED, "stopped while making room");
+        if (t->wanted[i] != 0 && t->layout.files[i].len > 0 &&
+            !store_tree_prepare(w->tree, i, &had, &w->err))
+            return false;
+    }
+    return true;
+}
+
+static void on_scanned(void *arg, const struct store_scanned *s)
+{
+    struct bt_work *w = arg;
+    const struct bt_metainfo *m = w->torrent->meta;
+    if (s->found == STORE_READ)
+        w->found[s->piece] =
+            bt_piece_match(m, s->piece, s->sha1, s->work, s->n_leaves) == BT_MATCH;
+}
+
+static bool on_scan_progress(void *arg, uint64_t done, uint64_t total)
+{
+    (void)total;
+    struct bt_work *w = arg;
+    atomic_store(&w->torrent->checked, done);
+    return !atomic_load(&w->is_canceled);
+}
+
+static bool check(struct bt_work *w)
+{
+    struct bt_torrent *t = w->torrent;
+    w->found = tarn_calloc(t->layout.n_pieces, 1);
+    if (w->found == NULL)
+        return tarn_fail_mem(&w->err, "checking what is there");
+    if (t->add.seed_only && t->add.trust) {
+        memset(w->found, 1, t->layout.n_pieces);
+        return true;
+    }
+    struct store_scan scan = {
+        .tree = t->tree,
+        .layout = &t->layout,
+        .want_v1 = t->hashes.has_v1,
+        .want_v2 = t->hashes.has_v2,
+        .on_piece = on_scanned,
+        .on_progress = on_scan_progress,
+        .arg = w,
+    };
+    return store_scan_run(&scan, &w->err);
+}
+
+static bool finish(struct bt_work *w)
+{
+    for (uint32_t i = 0; i < w->n_files; i++)
+        if (!store_tree_finish(w->torrent->tree, w->files[i], &w->err))
+            return false;
+    return true;
+}
+
+static void on_run(struct loop_job *j)
+{
+    struct bt_work *w = TARN_OUTER(j, struct bt_work, job);
+    switch (w->kind) {
+    case BT_WORK_PREPARE:
+        w->ok = prepare(w);
+        break;
+    case BT_WORK_CHECK:
+        w->ok = check(w);
+        break;
+    case BT_WORK_FINISH:
+        w->ok = finish(w);
+        break;
+    }
+}
+
+static void work_free(struct bt_work *w)
+{
+    store_tree_free(w->tree);
+    tarn_free(w->found);
+    tarn_free(w->files);
+    tarn_free(w);
+}
+
+static void on_done(struct loop_job *j)
+{
+    struct bt_work *w = TARN_OUTER(j, struct bt_work, job);
+    struct bt_torrent *t = w->torrent;
+    t->work = NULL;
+    if (w->kind == BT_WORK_PREPARE && w->ok) {
+        t->tree = w->tree;
+        w->tree = NULL;
+    }
+    bt_torrent_work_done(t, w->kind, w->found, w->ok ? NULL : &w->err);
+    work_free(w);
+}
+
+bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err *err)
+{
+    struct bt_work *w = tarn_calloc(1, sizeof *w);
+    if (w == NULL)
+        return tarn_fail_mem(err, "starting a job");
+    *w = (struct bt_work){ .torrent = t, .kind = kind, .job = { .run = on_run, .done = on_done } };
+    if (kind == BT_WORK_FINISH) {
+        w->files = t->to_finish;
+        w->n_files = t->n_to_finish;
+        t->to_finish = NULL;
+        t->n_to_finish = 0;
+    }
+    t->work = w;
+    loop_pool_submit(t->session->loop, &w->job);
+    return true;
+}
+
+void bt_work_stop(struct bt_torrent *t)
+{
+    if (t->work == NULL)
+        return;
+    atomic_store(&t->work->is_canceled, true);
+    loop_pool_cancel(t->session->loop, &t->work->job);
+    work_free(t->work);
+    t->work = NULL;
+}
