@@ -2,8 +2,7 @@
  *
  *     struct sys_fake f;
  *     sys_fake_install(&f, &sys_ops_native);
- *     f.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ .after = 3, .error = ENOSPC, .forever = true
- * };
+ *     f.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ .after = 3, .error = ENOSPC };
  *     ...
  *     sys_fake_remove(&f);
  *

@@ -76,7 +76,7 @@ struct sys_span {
  * become shorter than its span fails with TARN_E_INTEGRITY.
  *
  * sendfile to a socket that the other side has reset raises SIGPIPE. Threads of sys_thread_start
- * block it; others must, or the program calls sys_ignore_sigpipe (sys/signal.h). */
+ * block it; others must, or the program calls sys_ignore_sigpipe (sys/signals.h). */
 enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_t max,
                            struct sys_buf scratch, size_t *sent, struct tarn_err *err);
 

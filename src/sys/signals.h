@@ -1,8 +1,9 @@
-/* sys/signal: signals, for programs only. The library changes nothing of its process.
+/* sys/signals: signals, for programs only. The library changes nothing of its process.
  *
+ * (Not signal.h: on BSD and macOS <signal.h> includes <sys/signal.h>, and would find this one.)
  * Call these from the main thread before others start. */
-#ifndef SYS_SIGNAL_H
-#define SYS_SIGNAL_H
+#ifndef SYS_SIGNALS_H
+#define SYS_SIGNALS_H
 
 #include "base/err.h"
 
