@@ -90,7 +90,7 @@ static ssize_t fake_pwritev(int fd, const struct iovec *iov, int n, int64_t off)
         uint64_t start = tarn_max_u64((uint64_t)off, file_end);
         if (room != UINT64_MAX && (uint64_t)off + r.len - start > room) {
             size_t fits = (size_t)(start - (uint64_t)off + room);
-            if (fits == 0 || start > (uint64_t)off + r.len) {
+            if (fits == 0) {
                 errno = ENOSPC;
                 return -1;
             }

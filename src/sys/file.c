@@ -91,6 +91,16 @@ static int open_beneath(int dir, const char *path, int flags)
     return fd;
 }
 
+static int make_folder_beneath(int dir, const char *name)
+{
+    int fd = open_beneath(dir, name, flags_of(SYS_OPEN_FOLDER));
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    if (sys_ops->mkdir_at(dir, name, 0777) != 0 && errno != EEXIST) /* another was quicker */
+        return -1;
+    return open_beneath(dir, name, flags_of(SYS_OPEN_FOLDER));
+}
+
 /* Each folder above the last part of path. On failure errno says why. */
 static bool make_folders_beneath(int dir, const char *path)
 {
@@ -101,10 +111,7 @@ static bool make_folders_beneath(int dir, const char *path)
             errno = ENOMEM;
             return false;
         }
-        int from = above < 0 ? dir : above;
-        int next = -1;
-        if (sys_ops->mkdir_at(from, name, 0777) == 0 || errno == EEXIST)
-            next = open_beneath(from, name, flags_of(SYS_OPEN_FOLDER));
+        int next = make_folder_beneath(above < 0 ? dir : above, name);
         int number = errno;
         tarn_free(name);
         sys_close(&above);
