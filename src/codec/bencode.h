@@ -16,8 +16,8 @@ enum benc_type { BENC_INT, BENC_STR, BENC_LIST, BENC_DICT };
 enum benc_soft {
     BENC_SOFT_NUMBER = 1, /* a leading zero or -0 in an integer or a string length */
     BENC_SOFT_ORDER = 2,  /* a dictionary's keys are not sorted */
-    BENC_SOFT_TWICE = 4,  /* a key stands twice in one dictionary, side by side or not (found only
-                             when  keys are sorted; in an unsorted one benc_get sees the first) */
+    BENC_SOFT_TWICE = 4,  /* a key stands twice in one dictionary, side by side: what sorted keys
+                             show at once. For unsorted ones ask benc_unique */
 };
 
 struct benc_tok {
@@ -69,6 +69,10 @@ benc_val benc_value(const struct benc *b, benc_val key);
  * when dict is no dictionary. _of: only when it has that type. */
 benc_val benc_get(const struct benc *b, benc_val dict, const char *key);
 benc_val benc_get_of(const struct benc *b, benc_val dict, const char *key, enum benc_type type);
+
+/* No key stands twice in any dictionary of v's subtree. O(1) when its keys are sorted, else they
+ * are sorted here, which takes memory. False names the key and its byte. */
+bool benc_unique(const struct benc *b, benc_val v, struct tarn_err *err) TARN_MUST;
 
 /* Writing: the caller opens, writes keys in sorted order, and closes. */
 void benc_put_int(struct tarn_out *o, int64_t v);

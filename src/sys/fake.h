@@ -2,12 +2,12 @@
  *
  *     struct sys_fake f;
  *     sys_fake_install(&f, &sys_ops_native);
- *     f.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ .after = 3, .error = ENOSPC, .forever = true
- * };
+ *     f.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ .after = 3, .error = ENOSPC };
  *     ...
  *     sys_fake_remove(&f);
  *
- * One fake at a time (the table is global). Counts are kept for each call. */
+ * One fake at a time (the table is global). sys_fake_install clears *f; counts start there, and
+ * `after` counts from there too (set calls[] to 0 to start over). */
 #ifndef SYS_FAKE_H
 #define SYS_FAKE_H
 
@@ -41,11 +41,14 @@ struct sys_fault {
 
 struct sys_fake {
     struct sys_fault fail[SYS_FAKE_CALLS];
-    atomic_uint calls[SYS_FAKE_CALLS]; /* made so far */
-    atomic_ullong bytes_read, bytes_written;
-    size_t short_io;     /* not 0: no read, write, send or receive moves more than this */
-    uint64_t disk_limit; /* not 0: reserve and write beyond this many bytes in all is ENOSPC */
-    int resident;        /* what `resident` answers: -2 as the real one, else -1, 0, 1 */
+    atomic_uint calls[SYS_FAKE_CALLS];       /* made so far */
+    atomic_ullong bytes_read, bytes_written; /* of files, sendfile included */
+    size_t short_io; /* not 0: no read, write, send or receive moves more than this */
+    /* not 0: when files have grown by this many bytes in all, growing further by reserve or write
+     * is ENOSPC; a write that fits in part is made in part. Holes count as if they were full. */
+    uint64_t disk_limit;
+    atomic_ullong disk_used;
+    int resident; /* what `resident` answers: -2 as the real one, else -1, 0, 1 */
     _Atomic int64_t clock_offset_us; /* added to now_us */
     const struct sys_ops *under;
 };

@@ -6,10 +6,9 @@
 #define SYS_FILE_H
 
 #include "base/err.h"
+#include "sys/ops.h" /* SYS_CWD */
 
 #include <stdatomic.h>
-
-enum { SYS_CWD = -100 }; /* AT_FDCWD, the same number on every system we build for */
 
 enum sys_kind { SYS_REGULAR, SYS_FOLDER, SYS_SYMLINK, SYS_OTHER };
 
@@ -33,8 +32,9 @@ enum sys_open_how {
 /* Open for use; symlinks are followed (a user named this path). -1 on failure. */
 int sys_open(const char *path, enum sys_open_how how, struct tarn_err *err) TARN_MUST;
 
-/* Open a path that came from outside: below dir, through real folders only. A symlink anywhere in
- * it refuses (TARN_E_POLICY). SYS_OPEN_CREATE* also make missing folders. */
+/* Open a path that came from outside: below dir, through real folders only, and only a regular file
+ * or a folder. A symlink anywhere in it is refused (TARN_E_POLICY), and so is a path with an empty
+ * part, "." or "..". SYS_OPEN_CREATE* also make missing folders. */
 int sys_open_beneath(int dir, const char *path, enum sys_open_how how, struct tarn_err *err)
     TARN_MUST;
 
@@ -57,13 +57,18 @@ bool sys_write_runs_at(int fd, const struct tarn_bytes *runs, size_t n, uint64_t
 bool sys_read_whole(const char *path, size_t max, uint8_t **data, size_t *len, struct tarn_err *err)
     TARN_MUST;
 
-/* Put a file in place whole or not at all: new file beside it, sync, rename, sync of the folder.
- * "-" is standard output. */
+/* Put a file in place whole or not at all: new file beside it (with the permissions of the one it
+ * replaces), sync, rename, sync of the folder. "-" is standard output; devices and pipes are
+ * written straight; a symlink is replaced, not followed. When only the last sync fails the new file
+ * is in place, and the error says that it may not outlive a power cut. */
 bool sys_write_whole(const char *path, struct tarn_bytes data, struct tarn_err *err) TARN_MUST;
 
-/* Make room for size bytes and give the file that size, so that a full disk is an error now.
- * Where the file system cannot reserve, the file is only given its size. */
+/* Make room for size bytes, so that a full disk is an error now, and give a shorter file that size;
+ * a longer one is not cut. Where the file system cannot reserve, the file is only given its size.
+ */
 bool sys_reserve(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
+/* Cut or extend (with a hole). */
+bool sys_truncate(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 
 bool sys_sync(int fd, struct tarn_err *err) TARN_MUST;
 bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
@@ -74,14 +79,15 @@ bool sys_stat_same(const struct sys_stat *a, const struct sys_stat *b);
 
 bool sys_rename(int from_dir, const char *from, int to_dir, const char *to, struct tarn_err *err)
     TARN_MUST;
+/* A file, a symlink itself, or an empty folder. */
 bool sys_remove(int dir, const char *path, struct tarn_err *err) TARN_MUST;
 /* The folder and those above it; fine when it is there. */
 bool sys_make_folders(const char *path, struct tarn_err *err) TARN_MUST;
 bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err)
     TARN_MUST;
 
-/* The names in a folder except "." and "..", sorted as bytes. names and the strings are in one
- * allocation: tarn_free(names). */
+/* The names in the folder dir except "." and "..", sorted as bytes. names and the strings are in
+ * one allocation: tarn_free(names). At most 256 MiB of them. */
 bool sys_list_folder(int dir, const char ***names, size_t *n, struct tarn_err *err) TARN_MUST;
 
 /* Free bytes for us on the file system that holds fd. */

@@ -16,7 +16,9 @@ struct sys_addr {
     bool is_v6;
 };
 
-/* "1.2.3.4:80", "[::1]:80"; with default_port not 0 the port may be left out. No name look-up. */
+/* "1.2.3.4:80", "[::1]:80", "[fe80::1%eth0]:80"; with default_port not 0 the port may be left out,
+ * and then the brackets too. IPv4 dressed as IPv6 ("::ffff:1.2.3.4") becomes IPv4. No name look-up.
+ */
 bool sys_addr_parse(struct tarn_bytes text, uint16_t default_port, struct sys_addr *addr) TARN_MUST;
 struct sys_addr_text {
     char s[64];
@@ -64,10 +66,17 @@ struct sys_span {
     size_t len;
 };
 
-/* Send the spans in order, as much as the socket takes but at most max bytes; *sent says how much
- * (also on SYS_IO_AGAIN it may be more than 0). Memory before a file goes out in one segment with
+/* Send the spans in order, as much as the socket takes but at most max bytes.
+ * SYS_IO_DONE   all of it went.
+ * SYS_IO_AGAIN  the socket is full: call again with the rest when it is writable.
+ * SYS_IO_FAIL   err says why; close the connection, the other side may have half a message.
+ * *sent says how much went, whatever the answer. Memory before a file goes out in one segment with
  * it; file runs go by sendfile where the system has it and they are long enough to win, else
- * through `scratch`. A file that has become shorter than its span fails with TARN_E_INTEGRITY. */
+ * through scratch (at least a byte; what holds two blocks, 32 KiB, is enough). A file that has
+ * become shorter than its span fails with TARN_E_INTEGRITY.
+ *
+ * sendfile to a socket that the other side has reset raises SIGPIPE. Threads of sys_thread_start
+ * block it; others must, or the program calls sys_ignore_sigpipe (sys/signals.h). */
 enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_t max,
                            struct sys_buf scratch, size_t *sent, struct tarn_err *err);
 

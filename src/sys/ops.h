@@ -16,6 +16,10 @@
 
 #include <sys/types.h>
 
+/* For open_at and its fellows: from the current folder. The tables turn it into the system's own
+ * number (AT_FDCWD is -100 on Linux and FreeBSD, -2 on macOS). */
+enum { SYS_CWD = -100 };
+
 struct iovec;
 struct sockaddr;
 struct sys_poller_ops;
@@ -26,11 +30,15 @@ struct sys_ops {
     /* as open_at, and no component of path may be a symlink or lead out of dir (ELOOP, EXDEV) */
     int (*open_beneath)(int dir, const char *path, int flags, unsigned mode);
     int (*close)(int fd);
+    /* off -1: from where the descriptor stands (pipes, standard input and output) */
     ssize_t (*preadv)(int fd, const struct iovec *iov, int n, int64_t off);
     ssize_t (*pwritev)(int fd, const struct iovec *iov, int n, int64_t off);
-    int (*reserve)(int fd, int64_t len); /* disk space for len bytes, and that size */
+    /* disk space for the first len bytes; a shorter file is given that size, none is cut */
+    int (*reserve)(int fd, int64_t len);
     int (*truncate)(int fd, int64_t len);
     int (*sync_data)(int fd);
+    /* fsync: ext4's fdatasync of a folder does not wait for new names in it */
+    int (*sync_folder)(int fd);
     int (*rename_at)(int from_dir, const char *from, int to_dir, const char *to);
     int (*unlink_at)(int dir, const char *path, int flags);
     int (*mkdir_at)(int dir, const char *path, unsigned mode);
@@ -47,6 +55,7 @@ struct sys_ops {
     ssize_t (*sendv)(int fd, const struct iovec *iov, int n, bool more); /* more follows at once */
     /* bytes of a file into a socket without passing through us; ENOSYS where there is no such call
      */
+    bool has_sendfile;
     ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
 
     /* time and chance */

@@ -13,7 +13,11 @@ struct sys_ready {
     unsigned events; /* SYS_READABLE and SYS_WRITABLE; errors and hang-ups show as both */
 };
 
-struct sys_poller;
+/* Each implementation's own struct begins with this, so that a poller outlives a change of table.
+ */
+struct sys_poller {
+    const struct sys_poller_ops *ops;
+};
 
 struct sys_poller_ops {
     struct sys_poller *(*make)(struct tarn_err *err);
@@ -28,12 +32,14 @@ struct sys_poller_ops {
 
 struct sys_poller *sys_poller_new(struct tarn_err *err) TARN_MUST;
 void sys_poller_free(struct sys_poller *p); /* accepts NULL */
-/* Watch fd for these events (0: for errors only) from now on, in place of earlier ones. */
+/* Watch fd for these events (0: for errors only) from now on, in place of earlier ones. Only by the
+ * thread that waits. */
 bool sys_poller_set(struct sys_poller *p, int fd, unsigned events, void *tag, struct tarn_err *err)
     TARN_MUST;
 void sys_poller_remove(struct sys_poller *p, int fd); /* before fd is closed */
 size_t sys_poller_wait(struct sys_poller *p, struct sys_ready *ready, size_t max,
                        int64_t timeout_us);
+/* End the wait under way, or else the next one. What was written before is seen after it. */
 void sys_poller_wake(struct sys_poller *p);
 
 #endif

@@ -17,6 +17,8 @@ struct sys_cond {
     pthread_cond_t c;
 };
 
+/* The thread blocks all signals but those of its own faults, so that they reach the program's. name
+ * is for debuggers and cut at 15 bytes. */
 bool sys_thread_start(struct sys_thread *t, const char *name, void (*run)(void *arg), void *arg,
                       struct tarn_err *err) TARN_MUST;
 void sys_thread_join(struct sys_thread *t); /* accepts one that never started */

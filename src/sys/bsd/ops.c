@@ -1,0 +1,51 @@
+/* sys/bsd: the native table of FreeBSD, NetBSD, OpenBSD and macOS: the plain one, and what differs.
+ * Not compiled by anybody yet. To do then: kqueue for the poller; sendfile, whose arguments differ
+ * on FreeBSD and macOS, with the header in its own struct, for there is no MSG_MORE. */
+#include "sys/posix/priv.h"
+
+#include <stdlib.h>
+
+static int bsd_random(void *p, size_t len)
+{
+    arc4random_buf(p, len);
+    return 0;
+}
+
+/* On macOS fsync and fdatasync leave the data in the disk's own memory. */
+static int bsd_sync(int fd)
+{
+#ifdef F_FULLFSYNC
+    if (fcntl(fd, F_FULLFSYNC) == 0)
+        return 0; /* network file systems refuse it */
+#endif
+    return posix_sync_folder(fd);
+}
+
+const struct sys_ops sys_ops_native = {
+    .open_at = posix_open_at,
+    .open_beneath = posix_open_beneath,
+    .close = posix_close,
+    .preadv = posix_preadv,
+    .pwritev = posix_pwritev,
+    .reserve = posix_reserve,
+    .truncate = posix_truncate,
+    .sync_data = bsd_sync,
+    .sync_folder = bsd_sync,
+    .rename_at = posix_rename_at,
+    .unlink_at = posix_unlink_at,
+    .mkdir_at = posix_mkdir_at,
+    .resident = posix_resident,
+    .socket = posix_socket,
+    .bind = posix_bind,
+    .listen = posix_listen,
+    .accept = posix_accept,
+    .connect = posix_connect,
+    .recvv = posix_recvv,
+    .sendv = posix_sendv,
+    .has_sendfile = false,
+    .sendfile = posix_sendfile,
+    .now_us = posix_now_us,
+    .wall_ms = posix_wall_ms,
+    .random = bsd_random,
+    .poller = &posix_poller,
+};

@@ -1,0 +1,416 @@
+/* sys/file: opening, reading, writing and counting files, through the table. The trick is in
+ * sys_open_beneath: the path is judged as text first, so that the tables need only mind symlinks.
+ */
+#include "sys/file.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "sys/ops.h"
+#include "sys/priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/uio.h>
+
+enum {
+    RUNS_A_CALL = 64, /* POSIX promises 16, all we know take 1024; more would only use stack */
+};
+
+static int flags_of(enum sys_open_how how)
+{
+    switch (how) {
+    case SYS_OPEN_READ:
+        return O_RDONLY | O_CLOEXEC | O_NOCTTY;
+    case SYS_OPEN_WRITE:
+        return O_RDWR | O_CLOEXEC | O_NOCTTY;
+    case SYS_OPEN_CREATE:
+        return O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY;
+    case SYS_OPEN_CREATE_NEW:
+        return O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY;
+    case SYS_OPEN_FOLDER:
+        return O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    }
+    assert(false);
+    return O_RDONLY | O_CLOEXEC;
+}
+
+static const char *verb_of(enum sys_open_how how)
+{
+    switch (how) {
+    case SYS_OPEN_READ:
+        return "open";
+    case SYS_OPEN_WRITE:
+        return "open for writing";
+    case SYS_OPEN_CREATE:
+    case SYS_OPEN_CREATE_NEW:
+        return "create";
+    case SYS_OPEN_FOLDER:
+        return "open the folder";
+    }
+    return "open";
+}
+
+int sys_open(const char *path, enum sys_open_how how, struct tarn_err *err)
+{
+    struct tarn_quote q;
+    int fd;
+    do
+        fd = sys_ops->open_at(SYS_CWD, path, flags_of(how), 0666);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        sys_fail(err, "cannot %s '%s'", verb_of(how), tarn_quote_str(&q, path));
+    return fd;
+}
+
+static size_t part_len(const char *path)
+{
+    return strcspn(path, "/");
+}
+
+/* No empty part, "." or "..": so it can only lead down. */
+static bool is_downward(const char *path)
+{
+    for (;;) {
+        size_t len = part_len(path);
+        if (len == 0 || (len <= 2 && memcmp(path, "..", len) == 0))
+            return false;
+        if (path[len] == '\0')
+            return true;
+        path += len + 1;
+    }
+}
+
+static int open_beneath(int dir, const char *path, int flags)
+{
+    int fd;
+    do
+        fd = sys_ops->open_beneath(dir, path, flags, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int make_folder_beneath(int dir, const char *name)
+{
+    int fd = open_beneath(dir, name, flags_of(SYS_OPEN_FOLDER));
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    if (sys_ops->mkdir_at(dir, name, 0777) != 0 && errno != EEXIST) /* another was quicker */
+        return -1;
+    return open_beneath(dir, name, flags_of(SYS_OPEN_FOLDER));
+}
+
+/* Each folder above the last part of path. On failure errno says why. */
+static bool make_folders_beneath(int dir, const char *path)
+{
+    SYS_AUTO_FD above = -1; /* the folder reached, when it is not dir itself */
+    for (size_t len = part_len(path); path[len] == '/'; path += len + 1, len = part_len(path)) {
+        char *name = tarn_strndup(path, len);
+        if (name == NULL) {
+            errno = ENOMEM;
+            return false;
+        }
+        int next = make_folder_beneath(above < 0 ? dir : above, name);
+        int number = errno;
+        tarn_free(name);
+        sys_close(&above);
+        errno = number;
+        if (next < 0)
+            return false;
+        above = next;
+    }
+    return true;
+}
+
+static bool fail_beneath(struct tarn_err *err, const char *path, enum sys_open_how how)
+{
+    int number = errno;
+    struct tarn_quote q;
+    tarn_quote_str(&q, path);
+    if (number == ELOOP || number == EXDEV)
+        return tarn_fail(err, TARN_E_POLICY,
+                         "will not %s '%s': a part of this path is a symbolic link, which may lead "
+                         "out of the folder (remove the link, or choose another folder)",
+                         verb_of(how), q.s);
+    errno = number;
+    return sys_fail(err, "cannot %s '%s'", verb_of(how), q.s);
+}
+
+int sys_open_beneath(int dir, const char *path, enum sys_open_how how, struct tarn_err *err)
+{
+    struct tarn_quote q;
+    if (!is_downward(path)) {
+        tarn_fail(err, TARN_E_POLICY,
+                  "will not %s '%s': this path has an empty part, '.' or '..', and may lead out of "
+                  "the folder",
+                  verb_of(how), tarn_quote_str(&q, path));
+        return -1;
+    }
+    bool may_make = how == SYS_OPEN_CREATE || how == SYS_OPEN_CREATE_NEW;
+    /* Someone may have put a pipe there: opening it must not wait for a writer. */
+    int flags = flags_of(how) | O_NONBLOCK;
+    int fd = open_beneath(dir, path, flags);
+    if (fd < 0 && errno == ENOENT && may_make && make_folders_beneath(dir, path))
+        fd = open_beneath(dir, path, flags);
+    if (fd < 0) {
+        fail_beneath(err, path, how);
+        return -1;
+    }
+    if (!sys_settle_file(fd, how == SYS_OPEN_FOLDER)) {
+        tarn_fail(
+            err, TARN_E_POLICY,
+            "will not %s '%s': it is not a regular file (remove it, or choose another folder)",
+            verb_of(how), tarn_quote_str(&q, path));
+        sys_close(&fd);
+    }
+    return fd;
+}
+
+void sys_close(int *fd)
+{
+    if (*fd >= 0)
+        (void)sys_ops->close(
+            *fd); /* data that matters has been synced; the number is free anyway */
+    *fd = -1;
+}
+
+int sys_take_fd(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
+/* Numbers of the caller's that the system's signed offsets cannot hold. */
+static bool fits_offset(uint64_t off, size_t len)
+{
+    return off <= INT64_MAX && len <= (uint64_t)INT64_MAX - off;
+}
+
+bool sys_read_at(int fd, void *buf, size_t len, uint64_t off, size_t *got, struct tarn_err *err)
+{
+    if (!fits_offset(off, len))
+        return tarn_fail(err, TARN_E_USAGE, "cannot read at %llu: beyond any file",
+                         (unsigned long long)off);
+    size_t done = 0;
+    while (done < len) {
+        struct iovec iov = { (uint8_t *)buf + done, len - done };
+        ssize_t n = sys_ops->preadv(fd, &iov, 1, (int64_t)(off + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return tarn_fail_sys(err, "cannot read %zu bytes at %llu of a file", len - done,
+                                 (unsigned long long)(off + done));
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    *got = done;
+    return true;
+}
+
+bool sys_write_at(int fd, struct tarn_bytes data, uint64_t off, struct tarn_err *err)
+{
+    return sys_write_runs_at(fd, &data, 1, off, err);
+}
+
+/* The runs from the skip-th byte on, as many as fit a call. */
+static int gather(struct iovec iov[RUNS_A_CALL], const struct tarn_bytes *runs, size_t n,
+                  size_t skip)
+{
+    int count = 0;
+    for (size_t i = 0; i < n && count < RUNS_A_CALL; i++) {
+        size_t pass = tarn_min_size(skip, runs[i].len);
+        skip -= pass;
+        if (pass == runs[i].len)
+            continue;
+        /* writing does not change it, but struct iovec serves reading too */
+        iov[count].iov_base = (void *)(uintptr_t)(runs[i].p + pass);
+        iov[count].iov_len = runs[i].len - pass;
+        count++;
+    }
+    return count;
+}
+
+bool sys_write_runs_at(int fd, const struct tarn_bytes *runs, size_t n, uint64_t off,
+                       struct tarn_err *err)
+{
+    size_t skip = 0; /* bytes of the first run that are written already */
+    for (;;) {
+        while (n > 0 && skip >= runs->len) {
+            skip -= runs->len;
+            runs++;
+            n--;
+        }
+        if (n == 0)
+            return true;
+        struct iovec iov[RUNS_A_CALL];
+        int count = gather(iov, runs, n, skip);
+        size_t len = 0;
+        for (int i = 0; i < count; i++)
+            len += iov[i].iov_len;
+        if (!fits_offset(off, len))
+            return tarn_fail(err, TARN_E_USAGE, "cannot write at %llu: beyond any file",
+                             (unsigned long long)off);
+        ssize_t done = sys_ops->pwritev(fd, iov, count, (int64_t)off);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done == 0)
+            errno = EIO; /* no system we know does this; to go on would be to hang */
+        if (done <= 0)
+            return tarn_fail_sys(err, "cannot write %zu bytes at %llu of a file", len,
+                                 (unsigned long long)off);
+        skip += (size_t)done;
+        off += (size_t)done;
+    }
+}
+
+static bool fail_size(struct tarn_err *err, const char *what, uint64_t size)
+{
+    int number = errno;
+    struct tarn_size_text text;
+    tarn_size_text(&text, size);
+    errno = number;
+    return tarn_fail_sys(err, "cannot %s %s", what, text.s);
+}
+
+bool sys_reserve(int fd, uint64_t size, struct tarn_err *err)
+{
+    if (!fits_offset(size, 0))
+        return tarn_fail(err, TARN_E_USAGE, "cannot reserve %llu bytes: more than any file holds",
+                         (unsigned long long)size);
+    int rc;
+    do
+        rc = sys_ops->reserve(fd, (int64_t)size);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0 || fail_size(err, "reserve disk space: the file needs", size);
+}
+
+bool sys_truncate(int fd, uint64_t size, struct tarn_err *err)
+{
+    if (!fits_offset(size, 0))
+        return tarn_fail(err, TARN_E_USAGE, "cannot set a file to %llu bytes: more than any holds",
+                         (unsigned long long)size);
+    int rc;
+    do
+        rc = sys_ops->truncate(fd, (int64_t)size);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0 || fail_size(err, "set the size of a file to", size);
+}
+
+bool sys_sync(int fd, struct tarn_err *err)
+{
+    int rc;
+    do
+        rc = sys_ops->sync_data(fd);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0 || tarn_fail_sys(err, "cannot bring a file's data to the disk");
+}
+
+bool sys_stat_same(const struct sys_stat *a, const struct sys_stat *b)
+{
+    return a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns &&
+           a->dev == b->dev && a->ino == b->ino;
+}
+
+bool sys_rename(int from_dir, const char *from, int to_dir, const char *to, struct tarn_err *err)
+{
+    if (sys_ops->rename_at(from_dir, from, to_dir, to) == 0)
+        return true;
+    int number = errno;
+    struct tarn_quote a, b;
+    tarn_quote_str(&a, from);
+    tarn_quote_str(&b, to);
+    errno = number;
+    return tarn_fail_sys(err, "cannot rename '%s' to '%s'", a.s, b.s);
+}
+
+bool sys_remove(int dir, const char *path, struct tarn_err *err)
+{
+    struct tarn_quote q;
+    if (sys_ops->unlink_at(dir, path, 0) == 0)
+        return true;
+    /* A folder: Linux says EISDIR, POSIX EPERM. */
+    int number = errno;
+    if (number == EISDIR || number == EPERM) {
+        if (sys_ops->unlink_at(dir, path, AT_REMOVEDIR) == 0)
+            return true;
+        if (errno != ENOTDIR)
+            number = errno;
+    }
+    tarn_quote_str(&q, path);
+    errno = number;
+    return tarn_fail_sys(err, "cannot remove '%s'", q.s);
+}
+
+bool sys_make_folders(const char *path, struct tarn_err *err)
+{
+    struct tarn_quote q;
+    size_t len = strlen(path);
+    char *part = tarn_strndup(path, len);
+    if (part == NULL)
+        return tarn_fail_mem(err, "making folders");
+    bool ok = true;
+    for (size_t i = 1; ok && i <= len; i++) {
+        if ((path[i] != '/' && path[i] != '\0') || path[i - 1] == '/')
+            continue;
+        part[i] = '\0';
+        if (sys_ops->mkdir_at(SYS_CWD, part, 0777) != 0) {
+            /* Some systems say EROFS or EACCES of a folder that is there. */
+            int number = errno;
+            struct sys_stat st;
+            ok = sys_stat(SYS_CWD, part, true, &st, NULL) && st.kind == SYS_FOLDER;
+            tarn_quote_str(&q, part);
+            errno = number == EEXIST ? ENOTDIR : number;
+            if (!ok)
+                tarn_fail_sys(err, "cannot make the folder '%s'", q.s);
+        }
+        part[i] = path[i];
+    }
+    tarn_free(part);
+    return ok;
+}
+
+enum sys_residency sys_resident(int fd, uint64_t off, size_t len)
+{
+    if (!fits_offset(off, len))
+        return SYS_COLD;
+    if (len == 0)
+        return SYS_RESIDENT;
+    switch (sys_ops->resident(fd, (int64_t)off, len)) {
+    case 0:
+        return SYS_COLD;
+    case 1:
+        return SYS_RESIDENT;
+    default:
+        return SYS_UNKNOWN;
+    }
+}
+
+struct sys_file *sys_file_new(int fd)
+{
+    struct sys_file *f = tarn_calloc(1, sizeof *f);
+    if (f == NULL || !sys_stat_fd(fd, &f->at_open, NULL)) {
+        tarn_free(f);
+        sys_close(&fd);
+        return NULL;
+    }
+    f->fd = fd;
+    atomic_init(&f->refs, 1);
+    return f;
+}
+
+struct sys_file *sys_file_ref(struct sys_file *f)
+{
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+void sys_file_unref(struct sys_file *f)
+{
+    if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    sys_close(&f->fd);
+    tarn_free(f);
+}

@@ -1,0 +1,128 @@
+/* sys/linux: files. Each call that is newer than the kernels still in use falls back by itself. */
+#include "base/num.h"
+#include "sys/linux/priv.h"
+#include "sys/posix/priv.h"
+
+#include <errno.h>
+#include <linux/openat2.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Linux 6.5; newer than Debian 12's headers. The number is the same on all architectures (Alpha
+ * apart). */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+/* What the running kernel turned out not to have: facts about the machine, not state. */
+static atomic_bool lacks_openat2, lacks_cachestat;
+
+int linux_open_beneath(int dir, const char *path, int flags, unsigned mode)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+        .mode = (flags & O_CREAT) != 0 ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+    };
+    if (!atomic_load_explicit(&lacks_openat2, memory_order_relaxed)) { /* Linux 5.6 */
+        long fd = syscall(SYS_openat2, posix_dir(dir), path, &how, sizeof how);
+        if (fd >= 0)
+            return (int)fd;
+        if (errno == ENOSYS)
+            atomic_store_explicit(&lacks_openat2, true, memory_order_relaxed);
+        /* EPERM: a sandbox that knows no such call, or a true refusal that the walk meets again.
+         * EAGAIN: someone renames folders in this moment. */
+        else if (errno != EPERM && errno != EAGAIN)
+            return -1;
+    }
+    return posix_open_beneath(dir, path, flags, mode);
+}
+
+int linux_reserve(int fd, int64_t len)
+{
+    if (len == 0 || fallocate(fd, 0, 0, (off_t)len) == 0)
+        return 0;
+    return errno == EOPNOTSUPP || errno == ENOSYS ? posix_reserve(fd, len) : -1;
+}
+
+/* As the kernel's own. */
+struct cache_range {
+    uint64_t off, len;
+};
+struct cache_counts {
+    uint64_t cached, dirty, writeback, evicted, recently_evicted;
+};
+
+/* 1, 0, or -1 when this call cannot tell. */
+static int by_cachestat(int fd, int64_t off, size_t len)
+{
+    if (atomic_load_explicit(&lacks_cachestat, memory_order_relaxed))
+        return -1;
+    struct cache_range range = { (uint64_t)off, len };
+    struct cache_counts counts;
+    if (syscall(SYS_cachestat, fd, &range, &counts, 0) != 0) {
+        if (errno == ENOSYS)
+            atomic_store_explicit(&lacks_cachestat, true, memory_order_relaxed);
+        return -1; /* EPERM: not our file to ask about; EOPNOTSUPP: odd file systems */
+    }
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t first = (uint64_t)off / page, last = ((uint64_t)off + len - 1) / page;
+    return counts.cached >= last - first + 1;
+}
+
+enum {
+    PAGE = 4096,           /* the smallest there is; where pages are larger it is right too */
+    ALL_OF_IT = 64 * 1024, /* up to here every byte is asked for */
+    STRIDE = 16 * 1024,    /* beyond, one in each block as peers ask for them */
+};
+
+/* Read without waiting, and judge: 1 when all could be had, 0 when not (the kernel then begins to
+ * read), -1 when it cannot tell. */
+static int peek(int fd, const struct iovec *iov, int n, int64_t off, size_t len)
+{
+    ssize_t got;
+    do
+        got = preadv2(fd, iov, n, (off_t)off, RWF_NOWAIT);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return errno == EAGAIN ? 0 : -1;
+    return (size_t)got == len;
+}
+
+/* All bytes, into the same page over and over, which stays in the first cache: as exact as
+ * cachestat, 2 us for 16 KiB. */
+static int by_reading(int fd, int64_t off, size_t len)
+{
+    char page[PAGE];
+    struct iovec iov[ALL_OF_IT / PAGE];
+    int n = 0;
+    for (size_t left = len; left > 0; left -= iov[n++].iov_len)
+        iov[n] = (struct iovec){ page, tarn_min_size(left, PAGE) };
+    return peek(fd, iov, n, off, len);
+}
+
+/* A byte of each block, and the last. An eviction of less than a block can escape it; then the
+ * sender waits for a disk, as it would had nobody asked. */
+static int by_sampling(int fd, int64_t off, size_t len)
+{
+    char byte;
+    struct iovec iov = { &byte, 1 };
+    int answer = 1;
+    for (size_t at = 0; at < len && answer == 1; at += STRIDE)
+        answer = peek(fd, &iov, 1, off + (int64_t)at, 1);
+    return answer == 1 ? peek(fd, &iov, 1, off + (int64_t)len - 1, 1) : answer;
+}
+
+int linux_resident(int fd, int64_t off, size_t len)
+{
+    if (len == 0)
+        return 1;
+    int answer = by_cachestat(fd, off, len);
+    if (answer < 0)
+        answer = len <= ALL_OF_IT ? by_reading(fd, off, len) : by_sampling(fd, off, len);
+    if (answer < 0)
+        errno = ENOSYS; /* this file system cannot read without waiting */
+    return answer;
+}

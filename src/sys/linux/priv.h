@@ -1,0 +1,14 @@
+/* sys/linux: what Linux does better than POSIX asks. */
+#ifndef SYS_LINUX_PRIV_H
+#define SYS_LINUX_PRIV_H
+
+#include "sys/ops.h"
+#include "sys/poller.h"
+
+int linux_open_beneath(int dir, const char *path, int flags, unsigned mode);
+int linux_reserve(int fd, int64_t len);
+int linux_resident(int fd, int64_t off, size_t len);
+
+extern const struct sys_poller_ops linux_poller;
+
+#endif

@@ -1,0 +1,285 @@
+/* sys/posix: what to know about files, folders and memory, for which the tables have no entry
+ * because tests have no use for a failing one. */
+#include "sys/file.h"
+
+#include "base/mem.h"
+#include "base/out.h"
+#include "sys/posix/priv.h"
+#include "sys/priv.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#ifdef __APPLE__ /* names of before POSIX 2008 */
+#define st_mtim st_mtimespec
+#define st_ctim st_ctimespec
+#endif
+
+enum {
+    NAMES_LIMIT = 256 << 20, /* of one folder; at 20 bytes each, thirteen million files */
+};
+
+uint64_t sys_fd_limit(void)
+{
+    struct rlimit r;
+    return getrlimit(RLIMIT_NOFILE, &r) == 0 ? (uint64_t)r.rlim_cur : 0;
+}
+
+bool sys_mode_of(const char *path, unsigned *mode)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return false;
+    *mode = st.st_mode & 07777;
+    return true;
+}
+
+void sys_set_mode(int fd, unsigned mode)
+{
+    (void)!fchmod(fd, (mode_t)mode); /* some file systems have no modes */
+}
+
+bool sys_settle_file(int fd, bool is_folder)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return false;
+    if (is_folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
+        return false;
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+}
+
+static int64_t ns_of(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static enum sys_kind kind_of(mode_t mode)
+{
+    if (S_ISREG(mode))
+        return SYS_REGULAR;
+    if (S_ISDIR(mode))
+        return SYS_FOLDER;
+    return S_ISLNK(mode) ? SYS_SYMLINK : SYS_OTHER;
+}
+
+static void take_stat(struct sys_stat *to, const struct stat *from)
+{
+    *to = (struct sys_stat){
+        .size = (uint64_t)from->st_size,
+        .mtime_ns = ns_of(from->st_mtim),
+        .ctime_ns = ns_of(from->st_ctim),
+        .dev = (uint64_t)from->st_dev,
+        .ino = (uint64_t)from->st_ino,
+        .kind = kind_of(from->st_mode),
+        .is_executable = (from->st_mode & S_IXUSR) != 0,
+    };
+}
+
+/* "<what> '<path>'", errno being that of the call just made. */
+static bool fail_path(struct tarn_err *err, const char *what, const char *path)
+{
+    int number = errno;
+    struct tarn_quote q;
+    tarn_quote_str(&q, path);
+    errno = number;
+    return tarn_fail_sys(err, "%s '%s'", what, q.s);
+}
+
+bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
+{
+    struct stat raw;
+    if (fstatat(posix_dir(dir), path, &raw, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0)
+        return fail_path(err, "cannot look at", path);
+    take_stat(st, &raw);
+    return true;
+}
+
+bool sys_stat_fd(int fd, struct sys_stat *st, struct tarn_err *err)
+{
+    struct stat raw;
+    if (fstat(fd, &raw) != 0)
+        return tarn_fail_sys(err, "cannot look at an open file");
+    take_stat(st, &raw);
+    return true;
+}
+
+bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err)
+{
+    return symlinkat(target, posix_dir(dir), path) == 0 ||
+           fail_path(err, "cannot make the symbolic link", path);
+}
+
+/* All names behind one another, each with its NUL. */
+static bool read_names(DIR *folder, struct tarn_out *text, size_t *n, struct tarn_err *err)
+{
+    for (;;) {
+        errno = 0;
+        struct dirent *e = readdir(folder);
+        if (e == NULL)
+            return errno == 0 || tarn_fail_sys(err, "cannot list a folder");
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        tarn_out_put(text, tarn_bytes_of(e->d_name, strlen(e->d_name) + 1));
+        if (!tarn_out_ok(text))
+            return tarn_fail(err, TARN_E_NO_MEMORY,
+                             "cannot list a folder: no memory left after %zu names (all may take "
+                             "%d MiB; split the folder)",
+                             *n, NAMES_LIMIT >> 20);
+        ++*n;
+    }
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static const char **sort_names(struct tarn_bytes text, size_t n)
+{
+    size_t table = n * sizeof(char *);
+    char *block = tarn_calloc(1, table + text.len);
+    if (block == NULL)
+        return NULL;
+    char *p = block + table;
+    if (text.len > 0)
+        memcpy(p, text.p, text.len);
+    const char **names = (const char **)(void *)block;
+    for (size_t i = 0; i < n; i++, p += strlen(p) + 1)
+        names[i] = p;
+    if (n > 1)
+        qsort(names, n, sizeof *names, by_bytes);
+    return names;
+}
+
+bool sys_list_folder(int dir, const char ***names, size_t *n, struct tarn_err *err)
+{
+    /* its own place in the folder, whoever else reads dir */
+    int fd = openat(posix_dir(dir), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (folder == NULL) {
+        sys_fail(err, "cannot list a folder");
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    struct tarn_out text;
+    tarn_out_init(&text, NAMES_LIMIT);
+    size_t count = 0;
+    bool ok = read_names(folder, &text, &count, err);
+    closedir(folder);
+    const char **sorted = ok ? sort_names(tarn_out_bytes(&text), count) : NULL;
+    tarn_out_release(&text);
+    if (ok && sorted == NULL)
+        return tarn_fail_mem(err, "listing a folder");
+    if (ok) {
+        *names = sorted;
+        *n = count;
+    }
+    return ok;
+}
+
+bool sys_free_space(int fd, uint64_t *bytes, struct tarn_err *err)
+{
+    struct statvfs v;
+    int rc;
+    do
+        rc = fstatvfs(fd, &v);
+    while (rc != 0 && errno == EINTR);
+    if (rc != 0)
+        return tarn_fail_sys(err, "cannot ask a file system for its free space");
+    uint64_t room;
+    /* some network file systems say "no limit" by absurd numbers */
+    if (__builtin_mul_overflow((uint64_t)v.f_bavail, (uint64_t)v.f_frsize, &room))
+        room = UINT64_MAX;
+    *bytes = room;
+    return true;
+}
+
+void sys_will_need(int fd, uint64_t off, size_t len)
+{
+#if defined(POSIX_FADV_WILLNEED)
+    (void)posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_WILLNEED); /* advice */
+#elif defined(F_RDADVISE)
+    struct radvisory advice = { .ra_offset = (off_t)off,
+                                .ra_count = len > INT_MAX ? INT_MAX : (int)len };
+    (void)fcntl(fd, F_RDADVISE, &advice);
+#else
+    (void)fd, (void)off, (void)len;
+#endif
+}
+
+void sys_read_in_order(int fd)
+{
+#if defined(POSIX_FADV_SEQUENTIAL)
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* advice */
+#elif defined(F_RDAHEAD)
+    (void)fcntl(fd, F_RDAHEAD, 1);
+#else
+    (void)fd;
+#endif
+}
+
+/* Bytes between the start of the page and the one at off. */
+static size_t in_page(uint64_t off)
+{
+    return (size_t)(off % (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+/* Bring the pages in now, so that a file cut short or a failing disk is an error here. */
+static bool populate(void *base, size_t len)
+{
+#ifdef MADV_POPULATE_READ
+    int rc;
+    do
+        rc = madvise(base, len, MADV_POPULATE_READ);
+    while (rc != 0 && errno == EINTR);
+    if (rc == 0 || errno != EINVAL) /* EINVAL: Linux before 5.14 */
+        return rc == 0;
+#endif
+    (void)posix_madvise(base, len, POSIX_MADV_WILLNEED); /* advice */
+    return true;
+}
+
+bool sys_map(int fd, uint64_t off, size_t len, const uint8_t **addr, struct tarn_err *err)
+{
+    struct sys_stat st;
+    if (!sys_stat_fd(fd, &st, err))
+        return false;
+    if (len == 0)
+        return tarn_fail(err, TARN_E_USAGE, "cannot map 0 bytes of a file");
+    if (off > st.size || len > st.size - off)
+        return tarn_fail(err, TARN_E_INTEGRITY,
+                         "cannot map %zu bytes at %llu of a file: it has only %llu", len,
+                         (unsigned long long)off, (unsigned long long)st.size);
+    size_t before = in_page(off);
+    void *base = mmap(NULL, len + before, PROT_READ, MAP_SHARED, fd, (off_t)(off - before));
+    if (base == MAP_FAILED)
+        return tarn_fail_sys(err, "cannot map %zu bytes at %llu of a file", len,
+                             (unsigned long long)off);
+    if (!populate(base, len + before)) {
+        tarn_fail_sys(err, "cannot bring %zu bytes at %llu of a file into memory", len,
+                      (unsigned long long)off);
+        munmap(base, len + before);
+        return false;
+    }
+    *addr = (const uint8_t *)base + before;
+    return true;
+}
+
+void sys_unmap(const uint8_t *addr, size_t len)
+{
+    if (addr == NULL)
+        return;
+    size_t before = in_page((uintptr_t)addr);
+    munmap((void *)(uintptr_t)(addr - before), len + before);
+}

@@ -1,0 +1,48 @@
+/* sys/posix: the plain calls, of which other tables take what they cannot do better. */
+#ifndef SYS_POSIX_PRIV_H
+#define SYS_POSIX_PRIV_H
+
+#include "sys/ops.h"
+#include "sys/poller.h"
+
+#include <fcntl.h>
+
+/* The system's own number for a folder. */
+static inline int posix_dir(int dir)
+{
+    return dir == SYS_CWD ? AT_FDCWD : dir;
+}
+
+int posix_open_at(int dir, const char *path, int flags, unsigned mode);
+int posix_open_beneath(int dir, const char *path, int flags, unsigned mode);
+int posix_close(int fd);
+ssize_t posix_preadv(int fd, const struct iovec *iov, int n, int64_t off);
+ssize_t posix_pwritev(int fd, const struct iovec *iov, int n, int64_t off);
+int posix_reserve(int fd, int64_t len);
+int posix_truncate(int fd, int64_t len);
+int posix_sync_data(int fd);
+int posix_sync_folder(int fd);
+int posix_rename_at(int from_dir, const char *from, int to_dir, const char *to);
+int posix_unlink_at(int dir, const char *path, int flags);
+int posix_mkdir_at(int dir, const char *path, unsigned mode);
+int posix_resident(int fd, int64_t off, size_t len);
+
+int posix_socket(int family, int type);
+int posix_bind(int fd, const struct sockaddr *addr, unsigned len);
+int posix_listen(int fd, int backlog);
+int posix_accept(int fd, struct sockaddr *addr, unsigned *len);
+int posix_connect(int fd, const struct sockaddr *addr, unsigned len);
+ssize_t posix_recvv(int fd, const struct iovec *iov, int n);
+ssize_t posix_sendv(int fd, const struct iovec *iov, int n, bool more);
+ssize_t posix_sendfile(int sock, int fd, int64_t off, size_t len);
+
+int64_t posix_now_us(void);
+int64_t posix_wall_ms(void);
+int posix_random(void *p, size_t len);
+
+extern const struct sys_poller_ops posix_poller;
+
+/* A pipe whose ends neither block nor outlive exec. */
+bool posix_pipe(int ends[2]);
+
+#endif
