@@ -16,6 +16,7 @@
 
 enum {
     BT_MSG_MAX = (1 << 20) + 13,     /* longest message of any kind, id included */
+    BT_EXTENDED_MAX = 64 << 10,      /* body of an extended message; a longer one is skipped */
     BT_BITFIELD_MAX = 256 << 10,     /* bytes: BT_PIECES_MAX / 8 */
     BT_REQUEST_MAX = 128 << 10,      /* longest block that we serve or take: libtorrent's limit */
     BT_HASHES_COUNT_MAX = 8192,      /* hashes of the base layer in one message (libtorrent) */
