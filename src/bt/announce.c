@@ -38,8 +38,8 @@ bool bt_announce_init(struct bt_torrent *t, struct tarn_err *err)
     }
     bool ok = true;
     for (unsigned i = 0; ok && i < t->n_swarms; i++)
-        ok = bt_trackers_init(&t->swarms[i].trackers, list, n, false,
-                              bt_session_chance(t->session), err);
+        ok = bt_trackers_init(&t->swarms[i].trackers, list, n, false, bt_session_chance(t->session),
+                              err);
     tarn_free(of_magnet);
     return ok;
 }

@@ -6,8 +6,8 @@
 #include "store/layout.h"
 
 /* The layout borrows names from m, which must live longer. Index i is m->files[i]. */
-bool bt_layout_make(struct store_layout *l, const struct bt_metainfo *m,
-                    struct tarn_err *err) TARN_MUST;
+bool bt_layout_make(struct store_layout *l, const struct bt_metainfo *m, struct tarn_err *err)
+    TARN_MUST;
 
 /* Does piece i match what the torrent says? Compares every kind of hash that the torrent has and
  * that was computed (a digest that was not is NULL). work: the n_leaves leaf hashes, overwritten.

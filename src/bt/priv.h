@@ -156,9 +156,9 @@ struct bt_conn {
     struct bt_wire wire;
     struct bt_ext ext;
     struct bt_requests requests;
-    struct tarn_bits has;    /* once the number of pieces is known */
-    struct tarn_out early;   /* before that: their bitfield and haves */
-    uint32_t n_needed;       /* pieces they have that we want */
+    struct tarn_bits has;  /* once the number of pieces is known */
+    struct tarn_out early; /* before that: their bitfield and haves */
+    uint32_t n_needed;     /* pieces they have that we want */
     bool is_outgoing, is_open, is_dead, is_counted;
     bool has_early_all;
     bool am_choking, am_interested, is_interested;

@@ -102,7 +102,8 @@ bool bt_limit_may(struct bt_limit *limit)
         return true;
     if (!limit->is_waiting)
         limit->is_waiting = loop_timer_set(s->loop, &limit->timer, bt_rate_ready_at(&limit->rate));
-    return !limit->is_waiting; /* without memory for the timer a limit is better broken than for ever */
+    return !limit->is_waiting; /* without memory for the timer a limit is better broken than for
+                                  ever */
 }
 
 static void limit_init(struct bt_session *s, struct bt_limit *limit, uint64_t bps)

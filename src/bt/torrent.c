@@ -259,8 +259,8 @@ static bool start_picker(struct bt_torrent *t, struct tarn_err *err)
     bt_picker_set_files(&t->picker, t->wanted);
     bt_picker_set_sequential(&t->picker, t->add.sequential, 0);
     uint64_t budget = t->session->set.memory == 0 ? STORE_BUDGET_DEFAULT : t->session->set.memory;
-    /* Blocks are only asked for when their piece fits the budget, so that none arrives for which there
-     * is no place. */
+    /* Blocks are only asked for when their piece fits the budget, so that none arrives for which
+     * there is no place. */
     t->picker.max_partials = (size_t)tarn_max_u64(2, budget / t->layout.piece_len);
     struct store_places_settings set = {
         .loop = t->session->loop,

@@ -44,8 +44,7 @@ static void on_scanned(void *arg, const struct store_scanned *s)
     struct bt_work *w = arg;
     const struct bt_metainfo *m = w->torrent->meta;
     if (s->found == STORE_READ)
-        w->found[s->piece] =
-            bt_piece_match(m, s->piece, s->sha1, s->work, s->n_leaves) == BT_MATCH;
+        w->found[s->piece] = bt_piece_match(m, s->piece, s->sha1, s->work, s->n_leaves) == BT_MATCH;
 }
 
 static bool on_scan_progress(void *arg, uint64_t done, uint64_t total)

@@ -1,0 +1,970 @@
+/* bt/conn: one peer: its handshake and messages in, our answers out.
+ *
+ * A connection is closed in two steps: bt_conn_close takes it out of everything at once, and its
+ * memory is freed at the end of the turn, because the call may come from inside one of its own
+ * handlers. */
+#include "bt/priv.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    SECOND_US = 1000000,
+    CONNECT_US = 10 * SECOND_US, /* peer digest, section 1 */
+    GREET_US = 20 * SECOND_US,
+    SILENCE_US = 150 * SECOND_US,   /* section 10 */
+    KEEPALIVE_US = 100 * SECOND_US, /* section 10 */
+    GREETING_MAX = 128,
+    PICK_MAX = 64, /* requests written at once */
+};
+
+static uint8_t trash[STORE_BLOCK]; /* where blocks go that nobody wants; never read */
+
+bool bt_conn_has_all(const struct bt_conn *c)
+{
+    return c->has.p != NULL ? c->has.n > 0 && tarn_bits_all(&c->has) : c->has_early_all;
+}
+
+static bool has_pieces(const struct bt_conn *c)
+{
+    return c->torrent != NULL && c->torrent->meta != NULL;
+}
+
+/* --- coming and going --- */
+
+static bool attach(struct bt_conn *c, struct bt_torrent *t)
+{
+    size_t no = 0;
+    while (no < t->n_numbers && (t->conns[no] != NULL ||
+                                 (t->has_picker && bt_picker_mentions(&t->picker, (bt_peer_no)no))))
+        no++;
+    if (no >= BT_NO_PEER)
+        return false;
+    if (no == t->n_numbers) {
+        if (!TARN_GROW(t->conns, t->n_numbers, t->cap_numbers))
+            return false;
+        t->n_numbers++;
+    }
+    t->conns[no] = c;
+    c->no = (bt_peer_no)no;
+    c->torrent = t;
+    t->n_conns++;
+    c->session->n_conns++;
+    return true;
+}
+
+/* Everything this peer had promised goes back. */
+static void detach(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    if (c->in_block)
+        bt_piece_abandon(c);
+    if (t->has_picker) {
+        bt_picker_release_peer(&t->picker, c->no);
+        if (c->is_counted)
+            bt_picker_leaves(&t->picker, c->has_early_all ? NULL : &c->has);
+    }
+    bt_metadata_gone(&t->metadata, c->no);
+    if (t->has_layers_job)
+        bt_layers_gone(&t->layers, c->no);
+    bt_dial_closed(c, loop_now_us(c->session->loop));
+    t->conns[c->no] = NULL;
+    t->n_conns--;
+    c->session->n_conns--;
+}
+
+static void leave(struct bt_conn *c)
+{
+    if (c->torrent != NULL)
+        detach(c);
+    else
+        c->session->n_greeting--;
+    tarn_list_remove(&c->node);
+    c->is_dead = true;
+}
+
+void bt_conn_free(struct bt_conn *c)
+{
+    if (!c->is_dead)
+        leave(c);
+    tarn_list_remove(&c->node);
+    loop_stream_release(&c->stream);
+    bt_upload_drop_all(c, false);
+    bt_requests_release(&c->requests);
+    tarn_bits_release(&c->has);
+    tarn_out_release(&c->early);
+    tarn_free(c);
+}
+
+void bt_conn_close(struct bt_conn *c, const char *fmt, ...)
+{
+    if (c->is_dead)
+        return;
+    char why[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(why, sizeof why, fmt, args);
+    va_end(args);
+    struct sys_addr_text addr;
+    if (why[0] != 0)
+        bt_note(c->session, c->torrent, "peer %s: %s", sys_addr_text(&addr, &c->stream.peer), why);
+    leave(c);
+    loop_stream_pause(&c->stream);
+    tarn_list_push_back(&c->session->dead, &c->node);
+    loop_idle_set(c->session->loop, &c->session->bury);
+}
+
+/* --- what we say first --- */
+
+static void say_hello(struct bt_conn *c, const uint8_t *hash)
+{
+    const struct bt_torrent *t = c->torrent;
+    bool is_v1 = t->hashes.has_v1 && memcmp(hash, t->hashes.v1, BT_HASH_LEN) == 0;
+    c->ours.can = BT_CAN_EXTEND | BT_CAN_FAST;
+    if (is_v1 && t->hashes.has_v2)
+        c->ours.can |= BT_CAN_V2;
+    memcpy(c->ours.hash, hash, BT_HASH_LEN);
+    memcpy(c->ours.peer_id, t->peer_id, BT_PEER_ID_LEN);
+    bt_handshake_put(bt_conn_out(c), &c->ours);
+}
+
+static void say_pieces(struct bt_conn *c)
+{
+    const struct bt_torrent *t = c->torrent;
+    bool has_fast = (c->wire.can & BT_CAN_FAST) != 0;
+    bool any = bt_torrent_is_running(t) && t->have.count > 0;
+    if (has_fast && !any)
+        bt_put_plain(bt_conn_out(c), BT_EV_HAVE_NONE);
+    else if (has_fast && tarn_bits_all(&t->have))
+        bt_put_plain(bt_conn_out(c), BT_EV_HAVE_ALL);
+    else if (any)
+        bt_put_bitfield(bt_conn_out(c), &t->have);
+}
+
+static void say_extensions(struct bt_conn *c)
+{
+    const struct bt_torrent *t = c->torrent;
+    const struct sys_addr *peer = &c->stream.peer;
+    struct bt_ext_ours ours = {
+        .agent = c->session->set.agent,
+        .your_ip = tarn_bytes_of(peer->ip, peer->is_v6 ? 16 : 4),
+        .port = bt_session_port(c->session),
+        .has_metadata_exchange = t->meta == NULL || !t->meta->is_private,
+        .metadata_size = t->meta != NULL ? (uint32_t)t->meta->info.len : 0,
+        .upload_only = t->state == BT_SEEDING,
+    };
+    bt_put_ext_handshake(bt_conn_out(c), &ours);
+}
+
+/* Pieces that it may ask for are told by the choker; what we know of its pieces begins empty. */
+static bool init_pieces(struct bt_conn *c)
+{
+    bt_wire_set_pieces(&c->wire, c->torrent->meta->n_pieces);
+    return tarn_bits_init(&c->has, c->torrent->meta->n_pieces);
+}
+
+static void opened(struct bt_conn *c, bool is_v2)
+{
+    c->is_open = true;
+    c->am_choking = true;
+    uint8_t both = c->ours.can & c->theirs.can;
+    bt_wire_init(&c->wire, both, is_v2, 0);
+    bt_requests_init(&c->requests, (both & BT_CAN_FAST) != 0);
+    if (has_pieces(c) && !init_pieces(c)) {
+        bt_conn_close(c, "%s", "no memory for its pieces");
+        return;
+    }
+    say_pieces(c);
+    if ((both & BT_CAN_EXTEND) != 0)
+        say_extensions(c);
+    bt_conn_ask_layers(c);
+}
+
+/* --- the handshake --- */
+
+static bool is_double(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    for (size_t i = 0; i < t->n_numbers; i++) {
+        struct bt_conn *other = t->conns[i];
+        if (other == NULL || other == c || !other->is_open ||
+            memcmp(other->theirs.peer_id, c->theirs.peer_id, BT_PEER_ID_LEN) != 0)
+            continue;
+        bool ours_stays = bt_peer_id_keeps_ours(t->peer_id, c->theirs.peer_id);
+        if (c->is_outgoing == other->is_outgoing || c->is_outgoing != ours_stays)
+            return true;
+        bt_conn_close(other, "%s", "");
+    }
+    return false;
+}
+
+/* The info-hash has come: an incoming connection finds its torrent. */
+static bool greet(struct bt_conn *c)
+{
+    if (c->is_outgoing)
+        return true;
+    struct bt_session *s = c->session;
+    struct bt_torrent *t = bt_session_find(s, c->theirs.hash);
+    if (t == NULL || t->state == BT_STOPPED || bt_session_is_full(s) ||
+        bt_dial_is_banned(t, &c->stream.peer)) {
+        bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
+        return false;
+    }
+    tarn_list_remove(&c->node);
+    s->n_greeting--;
+    if (!attach(c, t)) {
+        s->n_greeting++; /* as leave() expects of one without a torrent */
+        bt_conn_close(c, "%s", "no memory for one more peer");
+        return false;
+    }
+    bool is_v2;
+    say_hello(c, bt_handshake_answer(&t->hashes, &c->theirs, &is_v2));
+    return true;
+}
+
+static bool met(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    bool is_v2;
+    if (memcmp(c->theirs.peer_id, t->peer_id, BT_PEER_ID_LEN) == 0) {
+        if (c->is_outgoing)
+            bt_dial_ban(c); /* that address is ourselves */
+        bt_conn_close(c, "%s", "");
+        return false;
+    }
+    if (c->is_outgoing) {
+        if (!bt_handshake_fits(&t->hashes, &c->ours, &c->theirs, &is_v2)) {
+            bt_conn_close(c, "%s", "it answered for another torrent");
+            return false;
+        }
+    } else if (!bt_handshake_is_for(&t->hashes, c->ours.hash, &is_v2)) {
+        return false;
+    }
+    if (is_double(c)) {
+        bt_conn_close(c, "%s", "");
+        return false;
+    }
+    opened(c, is_v2);
+    return !c->is_dead;
+}
+
+/* True when messages may follow. */
+static bool shake_hands(struct bt_conn *c, struct tarn_cur *in)
+{
+    while (c->reader.stage < 2) {
+        struct tarn_err err;
+        switch (bt_handshake_next(&c->reader, in, &c->theirs, &err)) {
+        case BT_MORE:
+            return false;
+        case BT_BAD:
+            bt_conn_close(c, "%s", err.msg);
+            return false;
+        case BT_EVENT:
+            if (!(c->reader.stage == 1 ? greet(c) : met(c)))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* --- interest and requests --- */
+
+void bt_conn_update_interest(struct bt_conn *c)
+{
+    bool interested = c->torrent->has_picker && c->n_needed > 0;
+    if (!c->is_open || c->is_dead || interested == c->am_interested)
+        return;
+    c->am_interested = interested;
+    bt_put_plain(bt_conn_out(c), interested ? BT_EV_INTERESTED : BT_EV_UNINTERESTED);
+}
+
+void bt_conn_fill(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    bool may = !c->requests.is_choked || c->n_allowed > 0;
+    if (!c->is_open || c->is_dead || !t->has_picker || t->state != BT_FETCHING || !may ||
+        c->n_needed == 0)
+        return;
+    int64_t now = loop_now_us(c->session->loop);
+    for (uint32_t room; (room = bt_requests_room(&c->requests)) > 0;) {
+        struct bt_request picked[PICK_MAX];
+        struct bt_pick who = {
+            .peer = c->no,
+            .has = &c->has,
+            .only = c->requests.is_choked ? c->allowed : NULL,
+            .n_only = c->n_allowed,
+            .n_asked = c->requests.n_open,
+            .is_slow = c->requests.is_snubbed,
+            .on_parole = c->on_parole,
+        };
+        size_t most = tarn_min_size(room, PICK_MAX);
+        size_t n = bt_picker_pick(&t->picker, &who, most, picked);
+        for (size_t i = 0; i < n; i++) {
+            if (bt_requests_add(&c->requests, &picked[i], now))
+                bt_put_request(bt_conn_out(c), BT_EV_REQUEST, &picked[i]);
+            else
+                bt_picker_release_block(&t->picker, &picked[i], c->no);
+        }
+        c->spoke_us = n > 0 ? now : c->spoke_us;
+        if (n < most)
+            return;
+    }
+}
+
+static void give_back_lost(struct bt_conn *c, int64_t now_us)
+{
+    struct bt_request r;
+    while (bt_requests_next_lost(&c->requests, now_us, &r))
+        if (c->torrent->has_picker)
+            bt_picker_release_block(&c->torrent->picker, &r, c->no);
+}
+
+/* --- what they have --- */
+
+static void join(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    if (!t->has_picker)
+        return;
+    bt_picker_joins(&t->picker, c->has_early_all ? NULL : &c->has);
+    c->is_counted = true;
+    c->n_needed = bt_picker_count(&t->picker, &c->has);
+    bt_conn_update_interest(c);
+}
+
+static bool are_both_seeds(const struct bt_conn *c)
+{
+    const struct bt_torrent *t = c->torrent;
+    return t->state == BT_SEEDING && tarn_bits_all(&t->have) && bt_conn_has_all(c);
+}
+
+static void after_pieces(struct bt_conn *c)
+{
+    join(c);
+    if (are_both_seeds(c))
+        bt_conn_close(c, "%s", "");
+    else
+        bt_conn_ask_layers(c);
+}
+
+static void on_bitfield(struct bt_conn *c, struct tarn_bytes body)
+{
+    if (c->has.p == NULL) { /* the number of pieces is not known yet: kept as it is */
+        tarn_out_init(&c->early, BT_BITFIELD_MAX);
+        tarn_out_put(&c->early, body);
+        return;
+    }
+    if (!tarn_bits_load(&c->has, body)) {
+        bt_conn_close(c, "%s", "its bitfield does not fit the torrent");
+        return;
+    }
+    after_pieces(c);
+}
+
+static void on_have_all(struct bt_conn *c)
+{
+    c->has_early_all = true;
+    if (c->has.p == NULL)
+        return;
+    tarn_bits_set_all(&c->has);
+    after_pieces(c);
+}
+
+/* Before metadata are known: a bit in a run that grows, up to the largest bitfield there is. */
+static void note_early_have(struct bt_conn *c, uint32_t piece)
+{
+    if (c->early.limit == 0)
+        tarn_out_init(&c->early, BT_BITFIELD_MAX);
+    size_t need = piece / 8 + 1;
+    if (need > c->early.len) {
+        size_t more = need - c->early.len;
+        uint8_t *room = tarn_out_room(&c->early, more);
+        if (room == NULL)
+            return;
+        memset(room, 0, more);
+    }
+    c->early.p[piece / 8] |= (uint8_t)(0x80 >> piece % 8);
+}
+
+static void on_have(struct bt_conn *c, uint32_t piece)
+{
+    struct bt_torrent *t = c->torrent;
+    if (c->has.p == NULL) {
+        note_early_have(c, piece);
+        return;
+    }
+    if (!tarn_bits_set(&c->has, piece))
+        return;
+    if (t->has_picker) {
+        bt_picker_peer_got(&t->picker, piece);
+        c->is_counted = true;
+        if (bt_picker_needs(&t->picker, piece)) {
+            c->n_needed++;
+            bt_conn_update_interest(c);
+            bt_conn_fill(c);
+        }
+    }
+    if (are_both_seeds(c))
+        bt_conn_close(c, "%s", "");
+}
+
+static void on_lost_piece(struct bt_conn *c, uint32_t piece)
+{
+    struct bt_torrent *t = c->torrent;
+    if (c->has.p == NULL || !tarn_bits_has(&c->has, piece))
+        return;
+    if (t->has_picker) {
+        if (c->has_early_all) { /* it joined as one that has all: count it piece by piece from now
+                                   on */
+            bt_picker_leaves(&t->picker, NULL);
+            bt_picker_joins(&t->picker, &c->has);
+        }
+        bt_picker_peer_lost(&t->picker, piece);
+        if (bt_picker_needs(&t->picker, piece) && c->n_needed > 0)
+            c->n_needed--;
+    }
+    c->has_early_all = false;
+    tarn_bits_unset(&c->has, piece);
+    bt_requests_drop_piece(&c->requests, piece);
+    give_back_lost(c, loop_now_us(c->session->loop));
+    bt_conn_update_interest(c);
+}
+
+void bt_conn_learn_pieces(struct bt_conn *c)
+{
+    if (!c->is_open || c->is_dead)
+        return;
+    if (!init_pieces(c)) {
+        bt_conn_close(c, "%s", "no memory for its pieces");
+        return;
+    }
+    size_t size = tarn_bits_size(c->has.n);
+    if (c->has_early_all) {
+        tarn_bits_set_all(&c->has);
+    } else if (c->early.len > 0) {
+        while (c->early.len < size && tarn_out_ok(&c->early))
+            tarn_out_u8(&c->early, 0);
+        if (!tarn_bits_load(&c->has, tarn_out_bytes(&c->early)))
+            bt_conn_close(c, "%s", "it has pieces that the torrent does not have");
+    }
+    tarn_out_release(&c->early);
+}
+
+void bt_conn_go(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    if (!c->is_open || c->is_dead)
+        return;
+    for (uint32_t i = 0; i < t->have.n; i++)
+        if (tarn_bits_has(&t->have, i))
+            bt_put_index(bt_conn_out(c), BT_EV_HAVE, i);
+    join(c);
+    bt_conn_fill(c);
+}
+
+/* --- metadata and hashes --- */
+
+void bt_conn_ask_metadata(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    uint8_t id = c->ext.ids[BT_EXT_METADATA];
+    uint32_t block;
+    if (t->meta != NULL || id == 0 || !c->is_open || c->is_dead)
+        return;
+    while (bt_metadata_ask(&t->metadata, c->no, loop_now_us(c->session->loop), &block)) {
+        struct bt_meta_msg msg = { .kind = BT_META_REQUEST, .block = block };
+        bt_put_meta(bt_conn_out(c), id, &msg);
+    }
+}
+
+static void metadata_full(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    struct tarn_bytes info = bt_metadata_join(&t->metadata, c->no);
+    if (info.len > 0 && bt_hashes_match(&t->hashes, info)) {
+        bt_torrent_got_metadata(t, info);
+        return;
+    }
+    bt_note(t->session, t, "metadata from peers do not match the magnet's hash: asking again");
+    bt_peer_no liar = bt_metadata_failed(&t->metadata, c->no);
+    if (liar != BT_NO_PEER && t->conns[liar] != NULL) {
+        bt_dial_ban(t->conns[liar]);
+        bt_conn_close(t->conns[liar], "%s", "it sent wrong metadata: banned");
+    }
+}
+
+static void on_metadata_request(struct bt_conn *c, uint32_t block)
+{
+    const struct bt_metainfo *m = c->torrent->meta;
+    bool may = m != NULL && !m->is_private;
+    uint32_t size = may ? (uint32_t)m->info.len : 0;
+    uint8_t id = c->ext.ids[BT_EXT_METADATA];
+    struct bt_meta_msg msg = { .kind = BT_META_REJECT, .block = block, .total = size };
+    if (id == 0)
+        return;
+    switch (bt_metadata_answer(size, block, &c->meta_answered)) {
+    case BT_META_SEND:
+        msg.kind = BT_META_DATA;
+        msg.data = bt_metadata_block(m->info, block);
+        bt_put_meta(bt_conn_out(c), id, &msg);
+        break;
+    case BT_META_REFUSE:
+        bt_put_meta(bt_conn_out(c), id, &msg);
+        break;
+    case BT_META_SILENT:
+        break;
+    }
+}
+
+static void on_metadata(struct bt_conn *c, struct tarn_bytes body)
+{
+    struct bt_torrent *t = c->torrent;
+    struct bt_meta_msg msg;
+    struct tarn_err err;
+    if (!bt_meta_read(&msg, body, &err)) {
+        bt_conn_close(c, "%s", err.msg);
+        return;
+    }
+    if (msg.kind == BT_META_REQUEST) {
+        on_metadata_request(c, msg.block);
+        return;
+    }
+    if (t->meta != NULL || msg.kind == BT_META_UNKNOWN)
+        return;
+    switch (bt_metadata_got(&t->metadata, c->no, &msg, loop_now_us(c->session->loop))) {
+    case BT_META_TAKEN:
+        bt_conn_ask_metadata(c);
+        break;
+    case BT_META_IGNORED:
+        break;
+    case BT_META_WRONG:
+        bt_conn_close(c, "%s", "its metadata are not as long as it said");
+        break;
+    case BT_META_FULL:
+        metadata_full(c);
+        break;
+    }
+}
+
+void bt_conn_ask_layers(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    struct bt_hash_request r;
+    if (!t->has_layers_job || !c->is_open || c->is_dead || !c->wire.is_v2 || c->has.p == NULL)
+        return;
+    while (bt_layers_ask(&t->layers, c->no, &c->has, loop_now_us(c->session->loop), &r))
+        bt_put_hash_request(bt_conn_out(c), BT_EV_HASH_REQUEST, &r);
+}
+
+static void take_layers(struct bt_torrent *t)
+{
+    uint32_t cursor = 0, file;
+    const uint8_t *layer;
+    struct tarn_err err;
+    while (bt_layers_next(&t->layers, &cursor, &file, &layer))
+        if (t->meta->files[file].layer == NULL &&
+            !bt_metainfo_set_layer(t->meta, file, layer, &err))
+            bt_torrent_fail(t, &err);
+    bt_torrent_settle(t);
+}
+
+static void on_hashes(struct bt_conn *c, const struct bt_event *ev)
+{
+    struct bt_torrent *t = c->torrent;
+    if (!t->has_layers_job)
+        return;
+    switch (bt_layers_got(&t->layers, c->no, &ev->hash, ev->body)) {
+    case BT_HASHES_LAYER:
+        take_layers(t);
+        bt_conn_ask_layers(c);
+        break;
+    case BT_HASHES_TAKEN:
+        bt_conn_ask_layers(c);
+        break;
+    case BT_HASHES_WRONG:
+        if (++c->bad_hashes >= BT_HASHES_BAD_MAX) {
+            bt_dial_ban(c);
+            bt_conn_close(c, "%s", "its hashes do not lead to the torrent's: banned");
+        }
+        break;
+    case BT_HASHES_IGNORED:
+    case BT_HASHES_NO_MEMORY:
+        break;
+    }
+}
+
+/* --- messages --- */
+
+static void on_ext_handshake(struct bt_conn *c, struct tarn_bytes body)
+{
+    struct bt_torrent *t = c->torrent;
+    struct tarn_err err;
+    if (!bt_ext_read(&c->ext, body, &err)) {
+        bt_conn_close(c, "%s", err.msg);
+        return;
+    }
+    bt_requests_set_reqq(&c->requests, c->ext.reqq);
+    if (t->meta != NULL || c->ext.ids[BT_EXT_METADATA] == 0 || c->ext.metadata_size == 0)
+        return;
+    if (bt_metadata_peer(&t->metadata, c->no, c->ext.metadata_size, &err))
+        bt_conn_ask_metadata(c);
+    else
+        bt_note(c->session, t, "%s", err.msg);
+}
+
+static void on_extended(struct bt_conn *c, uint8_t sub, struct tarn_bytes body)
+{
+    uint32_t piece;
+    bool upload_only;
+    switch (sub) {
+    case BT_EXT_HANDSHAKE:
+        on_ext_handshake(c, body);
+        break;
+    case BT_EXT_METADATA:
+        on_metadata(c, body);
+        break;
+    case BT_EXT_UPLOAD_ONLY:
+        if (bt_upload_only_read(body, &upload_only))
+            c->ext.upload_only = upload_only;
+        break;
+    case BT_EXT_DONTHAVE:
+        if (has_pieces(c) && bt_donthave_read(body, c->torrent->meta->n_pieces, &piece))
+            on_lost_piece(c, piece);
+        break;
+    default: /* a number that we never gave */
+        break;
+    }
+}
+
+static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
+{
+    int64_t now = loop_now_us(c->session->loop);
+    c->in_block = true;
+    c->takes_block = false;
+    c->block = *r;
+    c->block_got = 0;
+    switch (bt_requests_arrive(&c->requests, r, now)) {
+    case BT_ASKED:
+    case BT_CANCELED:
+        c->takes_block = bt_torrent_is_running(c->torrent) && bt_piece_place(c, r);
+        break;
+    case BT_UNASKED:
+        break;
+    case BT_TOO_MANY:
+        bt_conn_close(c, "%s", "it sends blocks that nobody asked for");
+        return;
+    }
+    if (!c->takes_block)
+        c->torrent->wasted += r->len;
+}
+
+static void on_allowed(struct bt_conn *c, uint32_t piece)
+{
+    if (c->n_allowed < BT_FASTSET_MAX) {
+        c->allowed[c->n_allowed++] = piece;
+        bt_conn_fill(c);
+    }
+}
+
+static void on_reject(struct bt_conn *c, const struct bt_request *r)
+{
+    switch (bt_requests_rejected(&c->requests, r)) {
+    case BT_REJECT_LOST:
+        if (c->torrent->has_picker)
+            bt_picker_release_block(&c->torrent->picker, r, c->no);
+        break;
+    case BT_REJECT_CANCELED:
+    case BT_REJECT_UNASKED:
+        break;
+    case BT_REJECT_TOO_MANY:
+        bt_conn_close(c, "%s", "it refuses what it says it has");
+        break;
+    }
+}
+
+static void on_event(struct bt_conn *c, const struct bt_event *ev)
+{
+    int64_t now = loop_now_us(c->session->loop);
+    switch (ev->kind) {
+    case BT_EV_CHOKE:
+        bt_requests_choked(&c->requests);
+        give_back_lost(c, now);
+        break;
+    case BT_EV_UNCHOKE:
+        bt_requests_unchoked(&c->requests, now);
+        bt_conn_fill(c);
+        break;
+    case BT_EV_INTERESTED:
+        c->is_interested = true;
+        bt_choke_soon(c->session);
+        break;
+    case BT_EV_UNINTERESTED:
+        c->is_interested = false;
+        break;
+    case BT_EV_HAVE:
+        on_have(c, ev->index);
+        break;
+    case BT_EV_BITFIELD:
+        on_bitfield(c, ev->body);
+        break;
+    case BT_EV_REQUEST:
+        bt_upload_request(c, &ev->request);
+        break;
+    case BT_EV_BLOCK:
+        on_block_begins(c, &ev->request);
+        break;
+    case BT_EV_CANCEL:
+        bt_upload_cancel(c, &ev->request);
+        break;
+    case BT_EV_HAVE_ALL:
+        on_have_all(c);
+        break;
+    case BT_EV_REJECT:
+        on_reject(c, &ev->request);
+        break;
+    case BT_EV_ALLOWED_FAST:
+        on_allowed(c, ev->index);
+        break;
+    case BT_EV_EXTENDED:
+        on_extended(c, ev->sub, ev->body);
+        break;
+    case BT_EV_HASH_REQUEST:
+        bt_hash_request_answer(c, &ev->hash);
+        break;
+    case BT_EV_HASHES:
+        on_hashes(c, ev);
+        break;
+    case BT_EV_HASH_REJECT:
+        if (c->torrent->has_layers_job)
+            bt_layers_rejected(&c->torrent->layers, c->no, &ev->hash);
+        break;
+    case BT_EV_HAVE_NONE: /* as it was */
+    case BT_EV_SUGGEST:
+    case BT_EV_PORT:
+    case BT_EV_KEEPALIVE:
+        break;
+    }
+}
+
+/* --- bytes --- */
+
+static void took_payload(struct bt_conn *c, uint32_t n)
+{
+    struct bt_torrent *t = c->torrent;
+    bt_wire_payload(&c->wire, n);
+    bt_requests_progress(&c->requests, n, loop_now_us(c->session->loop));
+    c->block_got += n;
+    c->got_round += n;
+    t->downloaded += n;
+    if (c->wire.payload_left > 0)
+        return;
+    bool takes = c->takes_block;
+    c->in_block = c->takes_block = false;
+    if (takes && t->has_picker)
+        bt_piece_block(c, &c->block);
+    else if (!takes && t->has_picker)
+        bt_picker_release_block(&t->picker, &c->block, c->no);
+}
+
+static size_t on_places(struct loop_stream *s, struct sys_buf *places)
+{
+    struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
+    uint32_t left = c->is_open ? c->wire.payload_left : 0;
+    if (left == 0 || c->is_dead)
+        return 0;
+    if (c->takes_block)
+        places[0] = (struct sys_buf){ c->block_at + c->block_got, left };
+    else
+        places[0] = (struct sys_buf){ trash, tarn_min_size(left, sizeof trash) };
+    return 1;
+}
+
+static void copy_payload(struct bt_conn *c, struct tarn_cur *in)
+{
+    size_t n = tarn_min_size(c->wire.payload_left, tarn_cur_left(in));
+    struct tarn_bytes run = tarn_cur_take(in, n);
+    if (c->takes_block)
+        memcpy(c->block_at + c->block_got, run.p, run.len);
+    took_payload(c, (uint32_t)n);
+}
+
+static void read_messages(struct bt_conn *c, struct tarn_cur *in)
+{
+    while (!c->is_dead) {
+        struct bt_event ev;
+        struct tarn_err err;
+        if (c->wire.payload_left > 0) {
+            if (tarn_cur_left(in) == 0)
+                return;
+            copy_payload(c, in);
+            continue;
+        }
+        switch (bt_wire_next(&c->wire, in, &ev, &err)) {
+        case BT_MORE:
+            return;
+        case BT_BAD:
+            bt_conn_close(c, "%s", err.msg);
+            return;
+        case BT_EVENT:
+            on_event(c, &ev);
+            break;
+        }
+    }
+}
+
+/* What came counts against the limit; when it is used up, nobody is read until it fills again. */
+static void count_received(struct bt_conn *c, size_t n)
+{
+    struct bt_session *s = c->session;
+    bt_rate_take(&s->down.rate, n);
+    if (!c->is_dead && !bt_limit_may(&s->down)) {
+        c->is_rate_paused = true;
+        loop_stream_pause(&c->stream);
+    }
+}
+
+static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
+{
+    struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
+    size_t n = placed + tarn_cur_left(in);
+    c->heard_us = loop_now_us(c->session->loop);
+    if (placed > 0 && !c->is_dead)
+        took_payload(c, (uint32_t)placed);
+    if (!c->is_dead && (c->is_open || shake_hands(c, in)))
+        read_messages(c, in);
+    if (c->is_dead) {
+        (void)tarn_cur_take(in, tarn_cur_left(in)); /* nothing of it will be read */
+        return;
+    }
+    count_received(c, n);
+    if (c->is_open) {
+        bt_conn_fill(c);
+        bt_upload_serve(c);
+    }
+}
+
+static void on_open(struct loop_stream *s)
+{
+    struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
+    c->born_us = loop_now_us(c->session->loop);
+    say_hello(c, bt_swarm_hash(&c->torrent->hashes));
+}
+
+static void on_drain(struct loop_stream *s)
+{
+    struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
+    if (c->is_open && !c->is_dead)
+        bt_upload_serve(c);
+}
+
+static void on_end(struct loop_stream *s, const struct tarn_err *err)
+{
+    struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
+    bool expected = err->code == TARN_OK || c->is_open;
+    bt_conn_close(c, "%s", expected ? "" : err->msg);
+}
+
+static const struct loop_stream_ops stream_ops = {
+    .places = on_places,
+    .on_bytes = on_bytes,
+    .on_open = on_open,
+    .on_drain = on_drain,
+    .on_end = on_end,
+};
+
+static struct bt_conn *conn_new(struct bt_session *s)
+{
+    struct bt_conn *c = tarn_calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    int64_t now = loop_now_us(s->loop);
+    c->session = s;
+    c->no = BT_NO_PEER;
+    c->candidate = UINT32_MAX;
+    c->choke_changed_us = INT64_MIN;
+    c->born_us = c->heard_us = c->spoke_us = now;
+    return c;
+}
+
+void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
+{
+    struct bt_conn *c = NULL;
+    if (s->n_greeting < GREETING_MAX && !bt_session_is_full(s))
+        c = conn_new(s);
+    if (c == NULL) {
+        sys_close(&fd);
+        return;
+    }
+    tarn_list_push_back(&s->greeting, &c->node);
+    s->n_greeting++;
+    struct tarn_err err;
+    if (!loop_stream_accept(&c->stream, s->loop, &stream_ops, fd, from, &err))
+        bt_conn_free(c);
+}
+
+bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
+{
+    struct bt_candidate *k = &t->candidates[candidate];
+    struct bt_conn *c = conn_new(t->session);
+    struct tarn_err err;
+    if (c == NULL)
+        return false;
+    c->session->n_greeting++; /* until it has a torrent, as leave() expects */
+    if (!attach(c, t)) {
+        bt_conn_free(c);
+        return false;
+    }
+    c->session->n_greeting--;
+    c->is_outgoing = true;
+    c->candidate = candidate;
+    k->no = c->no;
+    if (!loop_stream_connect(&c->stream, t->session->loop, &stream_ops, &k->addr, &err)) {
+        c->stream.peer = k->addr;
+        bt_conn_close(c, "%s", err.msg);
+        return false;
+    }
+    return true;
+}
+
+void bt_conn_tick(struct bt_conn *c, int64_t now_us)
+{
+    if (c->is_dead)
+        return;
+    if (!c->is_open) {
+        int64_t limit = c->is_outgoing && c->stream.received == 0 ? CONNECT_US : GREET_US;
+        if (now_us - c->born_us > limit)
+            bt_conn_close(c, "%s", "no handshake in time");
+        return;
+    }
+    if (now_us - c->heard_us > SILENCE_US && !c->is_rate_paused) {
+        bt_conn_close(c, "%s", "");
+        return;
+    }
+    if (now_us - c->spoke_us > KEEPALIVE_US) {
+        c->spoke_us = now_us;
+        bt_put_keepalive(bt_conn_out(c));
+    }
+    give_back_lost(c, now_us);
+    /* A sender that stalls in the middle of a block holds up its piece: the place is taken back,
+     * and the rest, should it come, is thrown away. */
+    if (c->in_block && c->takes_block && c->requests.is_snubbed) {
+        bt_piece_abandon(c);
+        c->in_block = true;
+        if (c->torrent->has_picker)
+            bt_picker_release_block(&c->torrent->picker, &c->block, c->no);
+    }
+    bt_conn_fill(c);
+    bt_conn_ask_metadata(c);
+    bt_conn_ask_layers(c);
+}
+
+void bt_conns_tick(struct tarn_list *greeting, int64_t now_us)
+{
+    for (struct tarn_list *n = greeting->next, *next; n != greeting; n = next) {
+        next = n->next;
+        bt_conn_tick(TARN_OUTER(n, struct bt_conn, node), now_us);
+    }
+}

@@ -1,0 +1,220 @@
+/* bt/upload: what peers ask of us, and whom we let ask.
+ *
+ * A request waits in its connection's ring until there is room in the send queue and the rate limit
+ * allows; all that fit are queued in one turn and leave together. */
+#include "bt/priv.h"
+
+#include "base/mem.h"
+
+enum {
+    UPLOADS_MAX = BT_EXT_REQQ,
+    /* Ours. Enough queued to keep a fast line busy between two wake-ups, little enough that a choke
+     * or a cancel still means something: 64 blocks. */
+    SEND_QUEUE_MAX = 1 << 20,
+};
+
+static void reject(struct bt_conn *c, const struct bt_request *r)
+{
+    if ((c->wire.can & BT_CAN_FAST) != 0)
+        bt_put_request(bt_conn_out(c), BT_EV_REJECT, r);
+}
+
+static bool grow(struct bt_uploads *u)
+{
+    uint32_t cap = u->cap == 0 ? 16 : u->cap * 2;
+    struct bt_request *queue = tarn_calloc(cap, sizeof *queue);
+    if (queue == NULL)
+        return false;
+    for (uint32_t i = 0; i < u->n; i++)
+        queue[i] = u->queue[(u->first + i) % u->cap];
+    tarn_free(u->queue);
+    *u = (struct bt_uploads){ queue, 0, u->n, cap };
+    return true;
+}
+
+void bt_upload_request(struct bt_conn *c, const struct bt_request *r)
+{
+    struct bt_torrent *t = c->torrent;
+    struct bt_uploads *u = &c->uploads;
+    bool ok = bt_torrent_is_running(t) && !c->am_choking && bt_request_fits(r, t->meta) &&
+              tarn_bits_has(&t->have, r->piece) && u->n < UPLOADS_MAX;
+    if (!ok || (u->n == u->cap && !grow(u))) {
+        reject(c, r);
+        return;
+    }
+    u->queue[(u->first + u->n++) % u->cap] = *r;
+}
+
+void bt_upload_cancel(struct bt_conn *c, const struct bt_request *r)
+{
+    struct bt_uploads *u = &c->uploads;
+    for (uint32_t i = 0; i < u->n; i++) {
+        if (!bt_request_eq(&u->queue[(u->first + i) % u->cap], r))
+            continue;
+        for (; i + 1 < u->n; i++)
+            u->queue[(u->first + i) % u->cap] = u->queue[(u->first + i + 1) % u->cap];
+        u->n--;
+        reject(c, r); /* with the fast extension every request gets one answer */
+        return;
+    }
+}
+
+void bt_upload_drop_all(struct bt_conn *c, bool with_rejects)
+{
+    struct bt_uploads *u = &c->uploads;
+    for (uint32_t i = 0; with_rejects && i < u->n; i++)
+        reject(c, &u->queue[(u->first + i) % u->cap]);
+    tarn_free(u->queue);
+    *u = (struct bt_uploads){ 0 };
+}
+
+/* The block's header and its runs; padding is zeros. */
+static bool queue_block(struct bt_conn *c, const struct bt_request *r, struct tarn_err *err)
+{
+    struct bt_torrent *t = c->torrent;
+    struct store_walk walk;
+    struct store_part part;
+    bt_put_piece_head(bt_conn_out(c), r);
+    store_walk_begin(&walk, &t->layout, (uint64_t)r->piece * t->layout.piece_len + r->begin,
+                     r->len);
+    while (store_walk_next(&walk, &part)) {
+        if (part.file == STORE_NO_FILE) {
+            uint8_t *zeros = tarn_out_room(bt_conn_out(c), (size_t)part.len);
+            if (zeros == NULL)
+                return tarn_fail_mem(err, "sending a block");
+            memset(zeros, 0, (size_t)part.len);
+            continue;
+        }
+        struct sys_file *file = store_tree_file(t->tree, part.file, err);
+        if (file == NULL)
+            return false;
+        bool ok = loop_stream_send_file(&c->stream, file, part.off, (size_t)part.len);
+        sys_file_unref(file);
+        if (!ok)
+            return tarn_fail_mem(err, "sending a block");
+    }
+    return true;
+}
+
+void bt_upload_serve(struct bt_conn *c)
+{
+    struct bt_uploads *u = &c->uploads;
+    struct bt_session *s = c->session;
+    while (u->n > 0 && !c->is_dead && c->stream.queued < SEND_QUEUE_MAX && bt_limit_may(&s->up)) {
+        struct bt_request r = u->queue[u->first];
+        struct tarn_err err;
+        u->first = (u->first + 1) % u->cap;
+        u->n--;
+        if (!queue_block(c, &r, &err)) {
+            bt_note(s, c->torrent, "%s", err.msg);
+            bt_conn_close(c, "%s", "its block could not be read");
+            return;
+        }
+        bt_rate_take(&s->up.rate, r.len);
+        c->torrent->uploaded += r.len;
+        c->sent_round += r.len;
+        c->sent_turn += r.len;
+        c->spoke_us = loop_now_us(s->loop);
+    }
+    if (u->n == 0 && u->queue != NULL)
+        bt_upload_drop_all(c, false); /* an idle peer keeps no ring */
+}
+
+static void set_choking(struct bt_conn *c, bool choke, bool optimistic, int64_t now_us)
+{
+    c->was_optimistic = optimistic;
+    if (c->am_choking == choke)
+        return;
+    c->am_choking = choke;
+    c->choke_changed_us = now_us;
+    c->sent_turn = 0;
+    bt_put_plain(bt_conn_out(c), choke ? BT_EV_CHOKE : BT_EV_UNCHOKE);
+    if (choke)
+        bt_upload_drop_all(c, true);
+}
+
+static bool takes_part(const struct bt_conn *c)
+{
+    return c != NULL && c->is_open && !c->is_dead && bt_torrent_is_running(c->torrent);
+}
+
+static struct bt_choke_peer facts(const struct bt_conn *c)
+{
+    return (struct bt_choke_peer){
+        .got_round = c->got_round,
+        .got_before = c->got_before,
+        .sent_round = c->sent_round,
+        .sent_turn = c->sent_turn,
+        .changed_at_us = c->choke_changed_us,
+        .piece_len = c->torrent->layout.piece_len,
+        .is_seeding = c->torrent->state == BT_SEEDING,
+        .is_interested = c->is_interested,
+        .is_upload_only = c->ext.upload_only || bt_conn_has_all(c),
+        .is_unchoked = !c->am_choking,
+        .was_optimistic = c->was_optimistic,
+    };
+}
+
+/* Collect the peers of all torrents in order (out NULL: only count), or hand their verdicts back.
+ */
+typedef void (*with_peer)(struct bt_conn *c, struct bt_choke_peer *p, int64_t now_us);
+
+static size_t each_peer(struct bt_session *s, struct bt_choke_peer *peers, with_peer with)
+{
+    size_t n = 0;
+    for (struct tarn_list *l = s->torrents.next; l != &s->torrents; l = l->next) {
+        struct bt_torrent *t = TARN_OUTER(l, struct bt_torrent, node);
+        for (size_t i = 0; i < t->n_numbers; i++)
+            if (takes_part(t->conns[i])) {
+                if (with != NULL)
+                    with(t->conns[i], &peers[n], loop_now_us(s->loop));
+                n++;
+            }
+    }
+    return n;
+}
+
+static void collect(struct bt_conn *c, struct bt_choke_peer *p, int64_t now_us)
+{
+    (void)now_us;
+    *p = facts(c);
+}
+
+static void obey(struct bt_conn *c, struct bt_choke_peer *p, int64_t now_us)
+{
+    set_choking(c, !p->unchoke, p->optimistic, now_us);
+}
+
+static void next_round(struct bt_conn *c, struct bt_choke_peer *p, int64_t now_us)
+{
+    (void)p;
+    (void)now_us;
+    c->got_before = c->got_round;
+    c->got_round = c->sent_round = 0;
+}
+
+void bt_choke_round(struct bt_session *s)
+{
+    size_t n = each_peer(s, NULL, NULL);
+    struct bt_choke_peer *peers = tarn_calloc(n, sizeof *peers);
+    if (n > 0 && peers != NULL) { /* without memory things stay as they are */
+        each_peer(s, peers, collect);
+        s->choker.now_us = loop_now_us(s->loop);
+        s->choker.random = bt_session_chance(s);
+        bt_choker_run(&s->choker, peers, n);
+        each_peer(s, peers, obey);
+        if (s->choked_at_us == s->choker.now_us)
+            each_peer(s, peers, next_round);
+    }
+    tarn_free(peers);
+}
+
+void bt_hash_request_answer(struct bt_conn *c, const struct bt_hash_request *r)
+{
+    struct bt_torrent *t = c->torrent;
+    uint32_t piece;
+    bool ok = t->meta != NULL && bt_hash_request_check(t->meta, r, &piece) == BT_HASH_FROM_LAYER &&
+              bt_put_hashes(bt_conn_out(c), t->meta, &t->hash_cache, r, NULL, 0);
+    if (!ok)
+        bt_put_hash_request(bt_conn_out(c), BT_EV_HASH_REJECT, r);
+}
