@@ -21,9 +21,8 @@ enum bt_ext_kind {
 };
 
 enum {
-    BT_EXT_AGENT = 64,       /* bytes of a peer's name that we keep */
-    BT_EXT_REQQ = 2000,      /* requests that we queue for a peer: libtorrent, Transmission */
-    BT_EXT_REQQ_SILENT = 250 /* what a peer queues that does not say: libtorrent's guess */
+    BT_EXT_AGENT = 64,  /* bytes of a peer's name that we keep */
+    BT_EXT_REQQ = 2000, /* requests that we queue for a peer: libtorrent, Transmission */
 };
 
 /* What a peer said, over all its handshakes: later ones add and replace. Zeroed at first. */

@@ -33,13 +33,13 @@ struct bt_pad_run;
 struct bt_picker {
     const struct bt_metainfo *m;  /* borrowed */
     struct tarn_bits *have;       /* borrowed: pieces verified; written by _good and _lost */
-    struct tarn_bits need;        /* wanted and not had: what interests us in a peer */
-    uint32_t *order;              /* owned: pieces to begin, by bucket */
-    uint32_t *place;              /* owned: of a piece in order, or in partials when begun */
+    struct tarn_bits need;        /* wanted (or begun) and not had: what interests us in a peer */
+    uint32_t *order;              /* owned: all pieces, by bucket */
+    uint32_t *place;              /* owned: of each piece in order */
     uint16_t *avail;              /* owned: peers that have it, those with all not counted */
-    uint8_t *priority;            /* owned: 0 to 7; 0x80 set: begun */
-    uint32_t *starts;             /* owned: where each bucket begins in order; one more: its end */
-    struct bt_partial **partials; /* owned */
+    uint8_t *priority;            /* owned: 0 to 7 */
+    uint32_t *starts;             /* owned: where each bucket begins in order */
+    struct bt_partial **partials; /* owned: partials[i] is of the piece order[i] */
     size_t n_partials, cap_partials;
     size_t max_partials;     /* no piece is begun beyond; SIZE_MAX at first */
     struct bt_pad_run *pads; /* owned; sorted */
@@ -52,7 +52,8 @@ struct bt_picker {
     bool is_stale; /* order must be sorted before it is used */
 };
 
-/* All pieces that hold more than padding are wanted with BT_PRIORITY_NORMAL. */
+/* All pieces that hold more than padding are wanted with BT_PRIORITY_NORMAL; pieces of padding
+ * alone are never asked for. m and have outlive the picker. */
 bool bt_picker_init(struct bt_picker *p, const struct bt_metainfo *m, struct tarn_bits *have,
                     uint64_t seed, struct tarn_err *err) TARN_MUST;
 void bt_picker_release(struct bt_picker *p); /* accepts a zeroed one */

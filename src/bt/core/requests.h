@@ -13,6 +13,7 @@
 #include "bt/core/wire.h"
 
 enum {
+    BT_REQQ_SILENT = 250, /* what a peer queues that does not say: libtorrent's guess */
     BT_DEPTH_MIN = 8,
     BT_DEPTH_MAX = 2048,
     BT_DEPTH_SPARE = 4,               /* beyond what the rate asks for */
@@ -29,14 +30,15 @@ struct bt_asked;
 struct bt_requests {
     struct bt_asked *asked; /* owned; NULL when there are none; oldest first */
     uint16_t first, n, cap; /* asked[first .. first + n) are in use */
-    uint16_t n_open;        /* of them neither canceled nor late: what depth counts */
+    uint16_t n_open;        /* of them neither canceled, late nor lost: what depth counts */
+    uint16_t n_lost;        /* of them still to be told by bt_requests_next_lost */
     uint16_t depth;         /* that the rule wants now */
     uint16_t reqq;          /* that the peer takes */
     uint16_t unasked, rejects;
-    bool has_fast, is_choked, is_snubbed, is_starting, is_losing;
-    uint32_t min_rtt_us; /* request to first byte; 0: not measured */
-    uint32_t window_bytes, last_window_bytes;
-    uint64_t rate_bps; /* bytes a second, smoothed */
+    bool has_fast, is_choked, is_snubbed, is_starting;
+    uint32_t min_rtt_us;   /* request to first byte; 0: not measured */
+    uint32_t window_bytes; /* since window_at_us */
+    uint64_t rate_bps;     /* bytes a second, smoothed */
     int64_t window_at_us, progress_at_us;
 };
 
@@ -86,8 +88,9 @@ void bt_requests_drop_piece(struct bt_requests *q, uint32_t piece);
 void bt_requests_close(struct bt_requests *q);
 
 /* The next request whose block should go back to the picker, because it is void or timed out; each
- * comes once. Call until false, after the calls above and at wake time. */
+ * comes once. Call until false, after the calls above, at wake time, and now and then (with
+ * keep-alives), when it forgets canceled ones that never came. */
 bool bt_requests_next_lost(struct bt_requests *q, int64_t now_us, struct bt_request *r);
-int64_t bt_requests_wake(const struct bt_requests *q); /* INT64_MAX: nothing asked */
+int64_t bt_requests_wake(const struct bt_requests *q); /* INT64_MAX: nothing is awaited */
 
 #endif
