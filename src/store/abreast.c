@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    CHUNK = 64 << 10, /* of one piece at a time; a multiple of MERKLE_BLOCK. README has the figures */
+    CHUNK =
+        64 << 10, /* of one piece at a time; a multiple of MERKLE_BLOCK. README has the figures */
     CHUNK_LEAVES = CHUNK / MERKLE_BLOCK,
     LEAVES_MEMORY = 4 << 20, /* of all pieces abreast: very long pieces go fewer abreast */
 };
@@ -29,14 +30,14 @@ struct lane {
 
 struct abreast {
     struct store_run *run;
-    uint8_t *buf;       /* STORE_ABREAST chunks */
-    uint8_t *zeros;     /* a chunk */
-    uint8_t *leaves;    /* v2: of all lanes */
-    uint8_t *work;      /* v2: of one piece */
+    uint8_t *buf;        /* STORE_ABREAST chunks */
+    uint8_t *zeros;      /* a chunk */
+    uint8_t *leaves;     /* v2: of all lanes */
+    uint8_t *work;       /* v2: of one piece */
     size_t piece_leaves; /* v2: that a piece can have; else 0 */
-    size_t max;         /* pieces abreast */
-    size_t n;           /* pieces of this batch */
-    bool is_cold;       /* this batch comes from the disk */
+    size_t max;          /* pieces abreast */
+    size_t n;            /* pieces of this batch */
+    bool is_cold;        /* this batch comes from the disk */
     struct lane lanes[STORE_ABREAST];
     struct store_fault fault;
 };
@@ -136,8 +137,7 @@ static void read_chunk(struct abreast *a, size_t i)
     lane->len = (size_t)tarn_min_u64(CHUNK, lane->end - lane->at);
     if (a->is_cold)
         store_reader_hint(&lane->reader, lane->at + lane->len, lane->end);
-    lane->data =
-        store_reader_get(&lane->reader, lane->at, lane->len, buf, a->zeros, &a->fault);
+    lane->data = store_reader_get(&lane->reader, lane->at, lane->len, buf, a->zeros, &a->fault);
     if (lane->data != NULL)
         return;
     lane->is_over = true;
@@ -175,13 +175,15 @@ static void hash_v2(struct lane *const live[], size_t n)
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         struct lane *lane = live[i];
-        size_t own = (size_t)tarn_min_u64(lane->len, lane->own_end - tarn_min_u64(lane->own_end,
-                                                                                  lane->at));
+        size_t own =
+            (size_t)tarn_min_u64(lane->len, lane->own_end - tarn_min_u64(lane->own_end, lane->at));
         for (size_t at = 0; at < own; at += MERKLE_BLOCK) {
             blocks[count] = tarn_bytes_of(lane->data + at, tarn_min_size(MERKLE_BLOCK, own - at));
             to[count++] = lane->leaves + (size_t)lane->n_leaves++ * MERKLE_HASH;
         }
     }
+    if (count == 0)
+        return;
     crypt_hash_many(CRYPT_SHA256, blocks, count, hashes[0]);
     for (size_t i = 0; i < count; i++)
         memcpy(to[i], hashes[i], MERKLE_HASH);
@@ -198,7 +200,8 @@ static bool turn(struct abreast *a)
         for (size_t i = 0; i < n; i++)
             read_chunk(a, (size_t)(live[i] - a->lanes));
     n = live_lanes(a, live);
-    hash_v1(live, n);
+    if (n > 0)
+        hash_v1(live, n);
     if (a->piece_leaves > 0)
         hash_v2(live, n);
     uint64_t done = 0;
@@ -222,11 +225,13 @@ static void tell(struct abreast *a)
             good[n] = &a->lanes[i];
             messages[n++] = &a->lanes[i].sha;
         }
+    if (n == 0)
+        return;
     crypt_sha_final_many(messages, n, digests[0]);
     for (size_t i = 0; i < n; i++) {
-        struct store_scanned found = {
-            .piece = good[i]->piece, .found = STORE_READ, .sha1 = digests[i]
-        };
+        struct store_scanned found = { .piece = good[i]->piece,
+                                       .found = STORE_READ,
+                                       .sha1 = digests[i] };
         if (a->piece_leaves > 0) {
             memcpy(a->work, good[i]->leaves, (size_t)good[i]->n_leaves * MERKLE_HASH);
             found.leaves = good[i]->leaves;

@@ -54,9 +54,9 @@ static inline uint32_t store_piece_len(const struct store_layout *l, uint32_t pi
     return l->total - at < l->piece_len ? (uint32_t)(l->total - at) : l->piece_len;
 }
 
-/* v2, where every file starts at a piece: the file that has the first byte of the piece, and in *len
- * how many bytes of the piece are its own (the rest is padding). STORE_NO_FILE and 0 when the piece
- * begins with padding. */
+/* v2, where every file starts at a piece: the file that has the first byte of the piece, and in
+ * *len how many bytes of the piece are its own (the rest is padding). STORE_NO_FILE and 0 when the
+ * piece begins with padding. */
 uint32_t store_piece_own_file(const struct store_layout *l, uint32_t piece, uint32_t *len);
 
 /* The pieces that hold bytes of a file, both included; false for an empty file. */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    BUFFER = 256 << 10, /* README has the figures */
+    BUFFER = 256 << 10,                 /* README has the figures */
     BLOCKS = 2 * BUFFER / MERKLE_BLOCK, /* in the buffer at most: short ones are counted as half */
 };
 
@@ -142,9 +142,9 @@ static void scan_piece(struct leaves *v, uint32_t piece)
     if (v->n_pending == STORE_BATCH_MAX || v->n_hashes + n > v->cap)
         tell(v);
     size_t first = v->n_hashes;
-    v->pending[v->n_pending++] = (struct pending){
-        .leaves = v->hashes + first * MERKLE_HASH, .piece = piece, .n_leaves = n
-    };
+    v->pending[v->n_pending++] = (struct pending){ .leaves = v->hashes + first * MERKLE_HASH,
+                                                   .piece = piece,
+                                                   .n_leaves = n };
     v->n_hashes += n;
     uint64_t at = (uint64_t)piece * l->piece_len, end = at + store_piece_len(l, piece);
     bool is_cold = own > 0 && !store_reader_is_warm(&v->reader, at, own);

@@ -19,7 +19,8 @@ static const char suffix[] = ".part";
 
 static bool ends_in_part(struct tarn_bytes name)
 {
-    return name.len >= SUFFIX_LEN && memcmp(name.p + name.len - SUFFIX_LEN, suffix, SUFFIX_LEN) == 0;
+    return name.len >= SUFFIX_LEN &&
+           memcmp(name.p + name.len - SUFFIX_LEN, suffix, SUFFIX_LEN) == 0;
 }
 
 static size_t name_at(const char *path)
@@ -56,8 +57,7 @@ static bool note_parts(struct taken *t, const char *path)
 static bool note_files(struct taken *t, const struct store_layout *l)
 {
     for (uint32_t i = 0; i < l->n_files; i++)
-        if (is_named(&l->files[i]) &&
-            !tarn_map_put(&t->files, tarn_bytes_str(l->files[i].path), 0))
+        if (is_named(&l->files[i]) && !tarn_map_put(&t->files, tarn_bytes_str(l->files[i].path), 0))
             return false;
     t->has_files = true;
     return true;
@@ -93,7 +93,8 @@ static bool is_free(const struct taken *t, const struct store_path *path, unsign
     if (tarn_map_get(&t->parts, whole) != NULL)
         return false;
     /* `a.7-1.part` is also the usual name of a file called `a.7-1`. */
-    return k == 0 || tarn_map_get(&t->files, tarn_bytes_of(path->s, whole.len - SUFFIX_LEN)) == NULL;
+    return k == 0 ||
+           tarn_map_get(&t->files, tarn_bytes_of(path->s, whole.len - SUFFIX_LEN)) == NULL;
 }
 
 static bool choose(struct store_names *n, struct taken *t, const struct store_layout *l,

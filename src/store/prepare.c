@@ -1,6 +1,7 @@
 /* store/prepare: how files of a written tree come to be and get their names. Whatever was there
  * before is kept or refused, never overwritten by name: a rename only goes to a name that is free,
  * and only of the very file that we have open. */
+#include "base/num.h"
 #include "store/priv.h"
 
 #include <string.h>
@@ -27,8 +28,8 @@ bool store_fail_space(struct store_tree *t, uint32_t file, const char *doing, ui
 static bool fail_file(struct store_tree *t, uint32_t file, struct tarn_err *err, const char *why)
 {
     struct tarn_quote q;
-    return tarn_fail(err, TARN_E_POLICY, "'%s' %s",
-                     tarn_quote_str(&q, t->layout->files[file].path), why);
+    return tarn_fail(err, TARN_E_POLICY, "'%s' %s", tarn_quote_str(&q, t->layout->files[file].path),
+                     why);
 }
 
 /* Is name in the folder the file that is open as fd? */
@@ -60,10 +61,11 @@ static bool rename_file(struct store_tree *t, uint32_t file, int fd, enum store_
                          "was moved or replaced while it was being written: its name will not be "
                          "touched");
     if (sys_stat(folder, to_name, false, &st, NULL))
-        return fail_file(t, file, err,
-                         to == STORE_WHERE_FINAL
-                             ? "is there already, beside its unfinished .part: move one of them away"
-                             : "cannot be set aside: there is a .part of it already");
+        return fail_file(
+            t, file, err,
+            to == STORE_WHERE_FINAL
+                ? "is there already, beside its unfinished .part: move one of them away"
+                : "cannot be set aside: there is a .part of it already");
     if (!sys_rename(folder, name, folder, to_name, err))
         return false;
     store_set_where(t, file, to);
@@ -166,7 +168,7 @@ static void unmake(struct store_tree *t, uint32_t file)
         return;
     SYS_AUTO_FD folder = store_open_parent(t, path.s, &name, NULL);
     if (folder >= 0)
-        (void)sys_remove(folder, name, NULL); /* an empty .part more or less: the first error counts */
+        (void)!sys_remove(folder, name, NULL); /* at worst an empty .part stays */
 }
 
 /* Room and the right size for a .part. */
@@ -236,8 +238,8 @@ static bool finish_open(struct store_tree *t, uint32_t file, struct store_settle
     if (!sys_stat_fd(s->fd, &st, err))
         return false;
     struct sys_file *written = store_table_get(&t->table, file, false);
-    bool is_other = written != NULL && (written->at_open.ino != st.ino ||
-                                        written->at_open.dev != st.dev);
+    bool is_other =
+        written != NULL && (written->at_open.ino != st.ino || written->at_open.dev != st.dev);
     sys_file_unref(written);
     if (is_other || st.size != f->len)
         return fail_file(t, file, err,
@@ -269,8 +271,7 @@ bool store_tree_withdraw(struct store_tree *t, uint32_t file, struct tarn_err *e
     struct store_settled s = { .fd = -1 };
     sys_lock_take(&t->making);
     bool ok = store_settle(t, file, true, &s, err) &&
-              (s.where == STORE_WHERE_PART ||
-               rename_file(t, file, s.fd, STORE_WHERE_PART, err));
+              (s.where == STORE_WHERE_PART || rename_file(t, file, s.fd, STORE_WHERE_PART, err));
     sys_lock_give(&t->making);
     sys_close(&s.fd);
     return ok;

@@ -97,8 +97,8 @@ bool store_sync_dirty(struct store_tree *t, uint32_t file, struct tarn_err *err)
 
 /* prepare.c */
 
-/* Find a file for writing, or (may_make) make it, sparse; sets where it is. Called with `making` held. is_new:
- * made here. had: there was content. */
+/* Find a file for writing, or (may_make) make it, sparse; sets where it is. Called with `making`
+ * held. is_new: made here. had: there was content. */
 struct store_settled {
     int fd; /* the caller's to close; read only when where is STORE_WHERE_FINAL */
     enum store_where where;
@@ -159,7 +159,7 @@ struct store_run {
     uint32_t n_pieces;             /* to be scanned in all */
     uint32_t n_batches, batch;     /* in all, taken */
     uint32_t next;                 /* the piece to look at next */
-    atomic_ullong done; /* bytes of the address space */
+    atomic_ullong done;            /* bytes of the address space */
     atomic_bool stop;
 };
 

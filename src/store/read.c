@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum {
-    HINT = 128 << 10,         /* what one hint asks for: what the kernel's own reading ahead takes */
-    HINT_AHEAD = 512 << 10,   /* so far we stay ahead of the reading */
-    WARM_PROBE = 128 << 10,   /* judging a run by its beginning */
+    HINT = 128 << 10,       /* what one hint asks for: what the kernel's own reading ahead takes */
+    HINT_AHEAD = 512 << 10, /* so far we stay ahead of the reading */
+    WARM_PROBE = 128 << 10, /* judging a run by its beginning */
 };
 
 void store_reader_init(struct store_reader *r, struct store_tree *tree)

@@ -74,9 +74,9 @@ static bool judge_root(struct store_tree *t, struct tarn_err *err)
     if (as_payload + as_holder > 0)
         return true;
     struct store_path inner;
-    bool is_held = snprintf(inner.s, sizeof inner.s, "%s/%s", t->root, l->name) <
-                       (int)sizeof inner.s &&
-                   is_kind(inner.s, SYS_FOLDER);
+    bool is_held =
+        snprintf(inner.s, sizeof inner.s, "%s/%s", t->root, l->name) < (int)sizeof inner.s &&
+        is_kind(inner.s, SYS_FOLDER);
     t->is_payload = !is_held;
     if (!l->is_single_file && st.kind == SYS_FOLDER &&
         (is_held || strcmp(last_element(t->root), l->name) == 0))
