@@ -95,7 +95,7 @@ void bt_dial_given(struct bt_torrent *t)
 void bt_dial_release(struct bt_torrent *t)
 {
     for (size_t i = 0; i < t->n_resolving; i++)
-        loop_resolve_cancel(&t->resolving[i]);
+        loop_resolve_cancel(t->session->loop, &t->resolving[i]);
     tarn_free(t->resolving);
     tarn_free(t->candidates);
 }

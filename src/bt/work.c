@@ -144,7 +144,7 @@ void bt_work_stop(struct bt_torrent *t)
     if (t->work == NULL)
         return;
     atomic_store(&t->work->is_canceled, true);
-    loop_pool_cancel(&t->work->job);
+    loop_pool_cancel(t->session->loop, &t->work->job);
     work_free(t->work);
     t->work = NULL;
 }
