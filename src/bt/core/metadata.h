@@ -2,10 +2,9 @@
  * arrived, and whom to blame; and the rule for serving it.
  *
  * Peers may lie about the size, so blocks are collected for each announced size apart, at most
- * BT_META_SIZES of them, and memory is taken block by block as data arrive: never more than
- * BT_META_MEMORY in all. When all blocks of a size are here the caller hashes them
- * (bt_hashes_match) and says whether they were right. After wrong ones that came from several
- * peers, the next try asks one peer alone.
+ * BT_META_SIZES of them, and memory is taken block by block as data arrive, up to BT_META_MEMORY.
+ * When all blocks of a size are here the caller hashes them (bt_hashes_match) and says whether they
+ * were right. After wrong ones that came from several peers, the next try asks one peer alone.
  *
  * Pure: the caller has the clock and sends the messages. Peers are called by small numbers that the
  * caller gives and does not reuse before bt_metadata_gone. */
@@ -16,13 +15,13 @@
 
 enum {
     BT_META_SIZES = 4,
-    BT_META_PEERS = 64,  /* peers that are asked; more wait until one is gone */
-    BT_META_DEPTH = 4,   /* requests at one peer at a time */
-    BT_META_ASKED = 256, /* requests under way at all peers */
-    BT_META_MEMORY = 2 * BT_INFO_MAX,
+    BT_META_PEERS = 64,                   /* peers that are asked; more wait until one is gone */
+    BT_META_DEPTH = 4,                    /* requests at one peer at a time */
+    BT_META_MEMORY = 2 * BT_INFO_MAX,     /* blocks of all sizes; joining one takes its size more */
     BT_META_TIMEOUT_US = 3 * 1000 * 1000, /* libtorrent's spacing of requests for a block */
     BT_META_REST_US = 60 * 1000 * 1000,   /* a peer that refused is not asked for so long */
-    BT_META_FLOOD = 2,                    /* we answer so many times the number of blocks */
+    BT_META_SOLO_MISSES = 3, /* requests in a row that a peer asked alone may leave unanswered */
+    BT_META_FLOOD = 2,       /* we answer so many times the number of blocks */
 };
 
 typedef uint16_t bt_peer_no;
