@@ -83,23 +83,26 @@ static void hash_messages(const struct flight *f, size_t first, size_t end)
     uint8_t *to[LOOP_HASH_BATCH];
     uint8_t digests[LOOP_HASH_BATCH * CRYPT_SHA256_LEN];
 
-    for (size_t i = first; i < end; i++) {
-        messages[i - first] = f->requests[i]->message;
-        data[i - first] = f->requests[i]->data;
+    struct loop_hash *const *requests = f->requests + first;
+    size_t n = end - first;
+    for (size_t i = 0; i < n; i++) {
+        messages[i] = requests[i]->message;
+        data[i] = requests[i]->data;
     }
-    crypt_sha_update_many(messages, data, end - first);
+    if (n > 0)
+        crypt_sha_update_many(messages, data, n);
 
-    size_t n = 0;
-    for (size_t i = first; i < end; i++)
-        if (f->requests[i]->digest != NULL) {
-            messages[n] = f->requests[i]->message;
-            to[n++] = f->requests[i]->digest;
+    size_t finished = 0;
+    for (size_t i = 0; i < n; i++)
+        if (requests[i]->digest != NULL) {
+            messages[finished] = requests[i]->message;
+            to[finished++] = requests[i]->digest;
         }
-    if (n == 0)
+    if (finished == 0)
         return;
     size_t len = crypt_digest_len(messages[0]->kind);
-    crypt_sha_final_many(messages, n, digests);
-    for (size_t i = 0; i < n; i++)
+    crypt_sha_final_many(messages, finished, digests);
+    for (size_t i = 0; i < finished; i++)
         memcpy(to[i], digests + i * len, len);
 }
 

@@ -66,6 +66,7 @@ void loop_free(struct loop *l)
     tarn_heap_release(&l->timers);
     sys_poller_free(l->poller);
     sys_lock_release(&l->lock);
+    tarn_out_release(&l->nowhere);
     tarn_free(l->recv);
     tarn_free(l->scratch);
     tarn_free(l);

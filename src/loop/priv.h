@@ -71,7 +71,6 @@ void loop_resolve_free_all(struct loop *l);
 /* The send queue of a stream. */
 bool loop_send_some(struct loop_stream *s, struct tarn_err *err) TARN_MUST;
 void loop_send_count(struct loop_stream *s); /* brings s->queued up to date */
-bool loop_send_failed(const struct loop_stream *s);
 void loop_send_drop(struct loop_stream *s);
 void loop_send_free_colds(struct loop *l);
 
