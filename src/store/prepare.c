@@ -276,3 +276,19 @@ bool store_tree_withdraw(struct store_tree *t, uint32_t file, struct tarn_err *e
     sys_close(&s.fd);
     return ok;
 }
+
+bool store_tree_write_early(struct store_tree *t, uint64_t off, const struct tarn_bytes *runs,
+                            size_t n, struct tarn_err *err)
+{
+    struct store_walk w;
+    struct store_part part;
+    uint64_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += runs[i].len;
+    store_walk_begin(&w, t->layout, off, len);
+    while (store_walk_next(&w, &part))
+        if (part.file != STORE_NO_FILE && store_where_of(t, part.file) != STORE_WHERE_PART &&
+            !store_tree_withdraw(t, part.file, err))
+            return false;
+    return store_tree_write(t, off, runs, n, err);
+}

@@ -111,6 +111,10 @@ bool store_settle(struct store_tree *t, uint32_t file, bool may_make, struct sto
  * verified will be written to it. */
 bool store_tree_withdraw(struct store_tree *t, uint32_t file, struct tarn_err *err) TARN_MUST;
 
+/* As store_tree_write, for what is not verified yet: files are withdrawn first. */
+bool store_tree_write_early(struct store_tree *t, uint64_t off, const struct tarn_bytes *runs,
+                            size_t n, struct tarn_err *err) TARN_MUST;
+
 /* Says how much was asked and how much is free, when err is about that; else what was being done
  * with which file. Returns false. */
 bool store_fail_space(struct store_tree *t, uint32_t file, const char *doing, uint64_t asked,
