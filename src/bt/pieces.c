@@ -8,10 +8,14 @@
 #include "base/num.h"
 #include "crypt/merkle.h"
 
-/* The whole of a block's place: what was asked for, and padding up to the block's end. */
+/* The whole of a block's place: what was asked for, and padding up to the block's end. With v2 alone
+ * a piece ends where its file does; 0: the block lies behind that. */
 static uint32_t place_len(const struct bt_torrent *t, uint32_t piece, uint32_t begin)
 {
-    return (uint32_t)tarn_min_u64(STORE_BLOCK, store_piece_len(&t->layout, piece) - begin);
+    uint32_t len = store_piece_len(&t->layout, piece);
+    if (!t->hashes.has_v1)
+        (void)store_piece_own_file(&t->layout, piece, &len);
+    return begin < len ? (uint32_t)tarn_min_u64(STORE_BLOCK, len - begin) : 0;
 }
 
 bool bt_piece_place(struct bt_conn *c, const struct bt_request *r)
@@ -51,7 +55,7 @@ static void place_padding(struct bt_torrent *t, uint32_t piece)
         uint32_t begin = block * STORE_BLOCK;
         uint32_t len = place_len(t, piece, begin);
         uint8_t *at;
-        if (bt_picker_block_len(&t->picker, piece, block) == 0 &&
+        if (len > 0 && bt_picker_block_len(&t->picker, piece, block) == 0 &&
             store_place(t->places, piece, begin, len, &at) == STORE_PLACE_OK) {
             memset(at, 0, len);
             store_commit(t->places, piece, begin, len);

@@ -55,8 +55,8 @@ static void on_tick(struct loop_timer *timer)
     int64_t now = loop_now_us(s->loop);
     for (size_t i = 0; i < s->n_ports; i++) {
         struct loop_watch *w = &s->ports[i].watch;
-        if (!w->is_in)
-            (void)loop_watch_set(s->loop, w, SYS_READABLE, NULL); /* tried again next tick */
+        bool listens = w->is_in || loop_watch_set(s->loop, w, SYS_READABLE, NULL);
+        (void)listens; /* else it is tried again next tick */
     }
     bt_conns_tick(&s->greeting, now);
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
@@ -65,7 +65,8 @@ static void on_tick(struct loop_timer *timer)
         s->choked_at_us = now;
         bt_choke_soon(s);
     }
-    (void)loop_timer_set(s->loop, timer, now + TICK_US); /* its place in the heap is kept */
+    bool ticks = loop_timer_set(s->loop, timer, now + TICK_US);
+    (void)ticks; /* it was in just now, so there is memory for it */
 }
 
 static void on_bury(struct loop_idle *i)
