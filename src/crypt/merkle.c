@@ -1,77 +1,75 @@
-/* crypt/merkle: trees are folded a level at a time, so that the nodes of a level are hashed
- * abreast. */
+/* Trees of SHA-256. Parents are hashed as many abreast as there are lanes, into a buffer of their
+ * own, because the level they come from is also where they go. */
 #include "crypt/merkle.h"
 
 #include "crypt/sha.h"
 
+#include <assert.h>
 #include <pthread.h>
 
-static uint8_t pads[MERKLE_LEVELS][MERKLE_HASH]; /* written once, below */
+static uint8_t pads[MERKLE_LEVELS][MERKLE_HASH];
+
+/* SHA-256(left || right). result may be one of them. */
+static void hash_pair(const uint8_t *left, const uint8_t *right, uint8_t *result)
+{
+    uint8_t pair[2 * MERKLE_HASH];
+    memcpy(pair, left, MERKLE_HASH);
+    memcpy(pair + MERKLE_HASH, right, MERKLE_HASH);
+    crypt_hash(CRYPT_SHA256, tarn_bytes_of(pair, sizeof pair), result);
+}
 
 static void make_pads(void)
 {
-    for (unsigned level = 1; level < MERKLE_LEVELS; level++) {
-        uint8_t pair[2 * MERKLE_HASH];
-        memcpy(pair, pads[level - 1], MERKLE_HASH);
-        memcpy(pair + MERKLE_HASH, pads[level - 1], MERKLE_HASH);
-        crypt_hash(CRYPT_SHA256, tarn_bytes_of(pair, sizeof pair), pads[level]);
-    }
+    for (size_t i = 1; i < MERKLE_LEVELS; i++)
+        hash_pair(pads[i - 1], pads[i - 1], pads[i]);
 }
 
 const uint8_t *merkle_pad(unsigned level)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, make_pads); /* fails only for a bad argument */
+    assert(level < MERKLE_LEVELS);
+    (void)pthread_once(&once, make_pads); /* fails only for a bad once */
     return pads[level];
-}
-
-/* n whole pairs, side by side in hashes, become n parents in place: a parent is written behind all
- * pairs that were read for its group. */
-static void fold_pairs(uint8_t *hashes, uint64_t n)
-{
-    for (uint64_t at = 0; at < n; at += CRYPT_LANES_MAX) {
-        uint8_t parents[CRYPT_LANES_MAX][MERKLE_HASH];
-        struct tarn_bytes pairs[CRYPT_LANES_MAX];
-        size_t group = n - at < CRYPT_LANES_MAX ? (size_t)(n - at) : CRYPT_LANES_MAX;
-        for (size_t i = 0; i < group; i++)
-            pairs[i] = tarn_bytes_of(hashes + (at + i) * 2 * MERKLE_HASH, 2 * MERKLE_HASH);
-        crypt_hash_many(CRYPT_SHA256, pairs, group, parents[0]);
-        memcpy(hashes + at * MERKLE_HASH, parents, group * MERKLE_HASH);
-    }
 }
 
 uint64_t merkle_parents(uint8_t *hashes, uint64_t n, unsigned level)
 {
-    uint8_t odd[2 * MERKLE_HASH];
-    if (n % 2 != 0) {
-        memcpy(odd, hashes + (n - 1) * MERKLE_HASH, MERKLE_HASH);
-        memcpy(odd + MERKLE_HASH, merkle_pad(level), MERKLE_HASH);
+    uint64_t pairs = n / 2;
+    for (uint64_t i = 0; i < pairs;) {
+        struct tarn_bytes data[CRYPT_LANES_MAX];
+        uint8_t parents[CRYPT_LANES_MAX][MERKLE_HASH];
+        size_t count = 0;
+        for (; count < CRYPT_LANES_MAX && i + count < pairs; count++)
+            data[count] = tarn_bytes_of(hashes + (i + count) * 2 * MERKLE_HASH, 2 * MERKLE_HASH);
+        crypt_hash_many(CRYPT_SHA256, data, count, parents[0]);
+        memcpy(hashes + i * MERKLE_HASH, parents, count * MERKLE_HASH);
+        i += count;
     }
-    fold_pairs(hashes, n / 2);
     if (n % 2 != 0)
-        crypt_hash(CRYPT_SHA256, tarn_bytes_of(odd, sizeof odd), hashes + n / 2 * MERKLE_HASH);
-    return n / 2 + n % 2;
+        hash_pair(hashes + (n - 1) * MERKLE_HASH, merkle_pad(level), hashes + pairs * MERKLE_HASH);
+    return pairs + n % 2;
 }
 
 void merkle_root(uint8_t *hashes, uint64_t n, uint64_t width, unsigned level,
                  uint8_t root[MERKLE_HASH])
 {
-    for (; width > 1; width /= 2, level++)
-        n = merkle_parents(hashes, n, level);
+    assert(n >= 1 && n <= width && (width & (width - 1)) == 0);
+    for (; width > 1; width /= 2)
+        n = merkle_parents(hashes, n, level++);
     memcpy(root, hashes, MERKLE_HASH);
 }
 
 void merkle_fold(const uint8_t node[MERKLE_HASH], uint64_t index, const uint8_t *uncles,
                  size_t n_uncles, uint8_t result[MERKLE_HASH])
 {
-    uint8_t at[MERKLE_HASH];
-    memcpy(at, node, MERKLE_HASH);
-    for (size_t i = 0; i < n_uncles; i++, index >>= 1) {
-        uint8_t pair[2 * MERKLE_HASH];
-        bool is_right = (index & 1) != 0;
-        memcpy(pair + (is_right ? MERKLE_HASH : 0), at, MERKLE_HASH);
-        memcpy(pair + (is_right ? 0 : MERKLE_HASH), uncles + i * MERKLE_HASH, MERKLE_HASH);
-        crypt_hash(CRYPT_SHA256, tarn_bytes_of(pair, sizeof pair), at);
+    uint8_t hash[MERKLE_HASH];
+    memcpy(hash, node, sizeof hash);
+    for (size_t i = 0; i < n_uncles; i++, index /= 2) {
+        const uint8_t *uncle = uncles + i * MERKLE_HASH;
+        if (index % 2 == 0)
+            hash_pair(hash, uncle, hash);
+        else
+            hash_pair(uncle, hash, hash);
     }
-    memcpy(result, at, MERKLE_HASH);
+    memcpy(result, hash, sizeof hash);
 }

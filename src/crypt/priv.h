@@ -1,25 +1,56 @@
-/* crypt/priv: the kernels of crypt/sha. */
+/* crypt/priv: what the files of this room share. */
 #ifndef CRYPT_PRIV_H
 #define CRYPT_PRIV_H
 
 #include "crypt/sha.h"
 
-/* Advance `width` messages by `blocks` blocks each: h[i] is the state of message i, data[i] its
- * next byte. All must be there: an idle lane gets a state to spoil and any readable data. */
-typedef void (*crypt_kernel)(uint32_t *const h[], const uint8_t *const data[], size_t blocks);
-
-struct crypt_kernels {
-    enum crypt_lanes lanes;
-    unsigned width;       /* 1: there is no wide kernel */
-    crypt_kernel run[2];  /* by enum crypt_kind */
-    unsigned at_least[2]; /* below so many waiting messages one stream is faster */
+enum {
+    SHA_WORDS = 8,                    /* of chaining state; SHA-1 leaves three unused */
+    SHA_PAD_MAX = 2 * CRYPT_SHA_BLOCK /* a tail, 0x80, zeros and the length: one block or two */
 };
 
-extern const struct crypt_kernels crypt_kernels_avx512, crypt_kernels_avx2;
+/* Run `blocks` blocks of 64 bytes of each lane's message. state is 64-byte aligned and holds word w
+ * of lane l at state[w * lanes + l]; data[l] points to lane l's blocks, wherever they lie. */
+typedef void crypt_kernel(uint32_t *state, const uint8_t *const data[], size_t blocks);
 
-/* One message alone, through OpenSSL. */
-void crypt_one(enum crypt_kind kind, uint32_t *h, const uint8_t *data, size_t blocks);
+extern crypt_kernel crypt_sha1_avx512, crypt_sha256_avx512;
+extern crypt_kernel crypt_sha1_avx2, crypt_sha256_avx2;
 
-extern const uint32_t crypt_sha256_k[64];
+/* How messages of one kind are hashed abreast. */
+struct crypt_way {
+    crypt_kernel *kernel; /* NULL when there are no lanes: each message goes alone */
+    size_t lanes;
+    size_t least; /* with fewer messages waiting than this, each goes alone */
+};
+
+/* The way in use. */
+struct crypt_way crypt_way_of(enum crypt_kind kind);
+
+/* One message alone: h is its state. */
+void crypt_blocks(enum crypt_kind kind, uint32_t h[SHA_WORDS], const uint8_t *p, size_t blocks);
+
+/* What a lane is given: a message's state and up to two runs of whole blocks, one after the other.
+ */
+struct crypt_job {
+    uint32_t h[SHA_WORDS];
+    struct crypt_run {
+        const uint8_t *p;
+        size_t blocks;
+    } run[2];
+    size_t index;             /* for the source: which message this is */
+    uint8_t pad[SHA_PAD_MAX]; /* for the source: the run that ends a message lies here */
+};
+
+/* Where jobs come from and go to. */
+struct crypt_source {
+    enum crypt_kind kind;
+    size_t n; /* how many there are */
+    /* Fill in the next job; it stays where it is until done. False when there are no more. */
+    bool (*next)(struct crypt_source *s, struct crypt_job *job);
+    void (*done)(struct crypt_source *s, struct crypt_job *job);
+};
+
+/* Run all jobs of a source, as many abreast as there are lanes. */
+void crypt_run_all(struct crypt_source *s);
 
 #endif

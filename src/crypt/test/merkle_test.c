@@ -1,88 +1,132 @@
-/* Trees against a naive recursion that knows only the definition. */
 #include "crypt/merkle.h"
 
+#include "base/num.h"
 #include "base/test/test.h"
 #include "base/text.h"
 #include "crypt/sha.h"
 
-static uint64_t chance = 1; /* a fixed tree each time */
+enum { N_MAX = 70, WIDTH_MAX = 256 };
 
-enum { MOST = 70 };
-
-/* The node at `level` above leaves [first, first + 2^level), those from n on being pads. */
-static void naive(const uint8_t *leaves, uint64_t n, uint64_t first, unsigned level, uint8_t *node)
+/* The definition, read aloud: the root over hashes[0..n) of `level`, filled up to width. */
+static void naive_root(const uint8_t *hashes, uint64_t n, uint64_t width, unsigned level,
+                       uint8_t *root)
 {
-    uint8_t pair[2 * MERKLE_HASH];
-    if (level == 0) {
-        if (first < n)
-            memcpy(node, leaves + first * MERKLE_HASH, MERKLE_HASH);
-        else
-            memset(node, 0, MERKLE_HASH);
+    if (width == 1) {
+        memcpy(root, n == 0 ? merkle_pad(level) : hashes, MERKLE_HASH);
         return;
     }
-    naive(leaves, n, first, level - 1, pair);
-    naive(leaves, n, first + ((uint64_t)1 << (level - 1)), level - 1, pair + MERKLE_HASH);
-    crypt_hash(CRYPT_SHA256, tarn_bytes_of(pair, sizeof pair), node);
+    uint8_t pair[2 * MERKLE_HASH];
+    uint64_t half = width / 2;
+    uint64_t left = tarn_min_u64(n, half);
+    naive_root(hashes, left, half, level, pair);
+    naive_root(hashes + left * MERKLE_HASH, n - left, half, level, pair + MERKLE_HASH);
+    crypt_hash(CRYPT_SHA256, tarn_bytes_of(pair, sizeof pair), root);
 }
 
-static void fill(uint8_t *leaves, size_t n)
+static void fill(uint8_t *hashes, size_t n, uint64_t *seed)
 {
     for (size_t i = 0; i < n * MERKLE_HASH; i++)
-        leaves[i] = (uint8_t)test_rand(&chance);
+        hashes[i] = (uint8_t)test_rand(seed);
 }
 
-static void pads(void **state)
+/* BEP 52 leaves them to be computed; these are what libtorrent and others compute. */
+static void test_pads(void **state)
 {
     (void)state;
-    static const char *const want[] = {
+    static const char *const expected[] = {
         "0000000000000000000000000000000000000000000000000000000000000000",
         "f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b",
         "db56114e00fdd4c1f85c892bf35ac9a89289aaecb1ebd0a96cde606a748b5d71",
         "c78009fdf07fc56a11f122370658a353aaa542ed63e44c4bc15ff4cd105ab33c",
         "536d98837f2dd165a55d5eeae91485954472d56f246df256bf3cae19352a123c",
     };
-    for (unsigned level = 0; level < 5; level++) {
+    for (unsigned i = 0; i < TARN_COUNT_OF(expected); i++) {
         char hex[2 * MERKLE_HASH + 1];
-        assert_string_equal(tarn_hex(hex, tarn_bytes_of(merkle_pad(level), MERKLE_HASH)),
-                            want[level]);
+        tarn_hex(hex, tarn_bytes_of(merkle_pad(i), MERKLE_HASH));
+        assert_string_equal(hex, expected[i]);
+    }
+    uint8_t pair[2 * MERKLE_HASH], parent[MERKLE_HASH];
+    for (unsigned i = 1; i < MERKLE_LEVELS; i++) {
+        memcpy(pair, merkle_pad(i - 1), MERKLE_HASH);
+        memcpy(pair + MERKLE_HASH, merkle_pad(i - 1), MERKLE_HASH);
+        crypt_hash(CRYPT_SHA256, tarn_bytes_of(pair, sizeof pair), parent);
+        assert_memory_equal(merkle_pad(i), parent, MERKLE_HASH);
     }
 }
 
-static void roots(void **state)
+static void test_root(void **state)
 {
     (void)state;
-    uint8_t leaves[MOST * MERKLE_HASH], work[MOST * MERKLE_HASH];
-    for (uint64_t n = 1; n <= MOST; n++) {
-        fill(leaves, n);
-        for (unsigned height = 0; height <= 8; height++) {
-            uint8_t root[MERKLE_HASH], want[MERKLE_HASH];
-            if ((uint64_t)1 << height < n)
-                continue;
-            memcpy(work, leaves, sizeof work);
-            merkle_root(work, n, (uint64_t)1 << height, 0, root);
-            naive(leaves, n, 0, height, want);
-            assert_memory_equal(root, want, MERKLE_HASH);
+    uint64_t seed = test_seed();
+    for (uint64_t n = 1; n <= N_MAX; n++)
+        for (uint64_t width = tarn_pow2_up_u64(n); width <= WIDTH_MAX; width *= 2)
+            for (unsigned level = 0; level <= 6; level += 3) {
+                uint8_t hashes[N_MAX * MERKLE_HASH];
+                uint8_t root[MERKLE_HASH], expected[MERKLE_HASH];
+                fill(hashes, n, &seed);
+                naive_root(hashes, n, width, level, expected);
+                merkle_root(hashes, n, width, level, root);
+                assert_memory_equal(root, expected, MERKLE_HASH);
+            }
+}
+
+/* One leaf is its own root; a root may be written over the leaves it comes from. */
+static void test_root_in_place(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed();
+    uint8_t hashes[3 * MERKLE_HASH], expected[MERKLE_HASH];
+    fill(hashes, 3, &seed);
+    memcpy(expected, hashes, MERKLE_HASH);
+    merkle_root(hashes, 1, 1, 0, hashes);
+    assert_memory_equal(hashes, expected, MERKLE_HASH);
+    naive_root(hashes, 3, 4, 0, expected);
+    merkle_root(hashes, 3, 4, 0, hashes);
+    assert_memory_equal(hashes, expected, MERKLE_HASH);
+}
+
+static void test_parents(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed();
+    for (uint64_t n = 0; n <= N_MAX; n++) {
+        uint8_t hashes[N_MAX * MERKLE_HASH], before[N_MAX * MERKLE_HASH];
+        fill(hashes, N_MAX, &seed);
+        memcpy(before, hashes, sizeof before);
+        assert_int_equal(merkle_parents(hashes, n, 5), (n + 1) / 2);
+        for (uint64_t i = 0; i < (n + 1) / 2; i++) {
+            uint8_t expected[MERKLE_HASH];
+            naive_root(before + 2 * i * MERKLE_HASH, tarn_min_u64(2, n - 2 * i), 2, 5, expected);
+            assert_memory_equal(hashes + i * MERKLE_HASH, expected, MERKLE_HASH);
         }
     }
 }
 
-static void folded_with_uncles(void **state)
+/* Every leaf of a tree, with the uncles taken from the tree, folds to the root. */
+static void test_fold(void **state)
 {
     (void)state;
-    enum { HEIGHT = 4, WIDTH = 1 << HEIGHT };
-    uint8_t leaves[WIDTH * MERKLE_HASH], root[MERKLE_HASH];
-    fill(leaves, WIDTH);
-    naive(leaves, WIDTH, 0, HEIGHT, root);
-    for (uint64_t i = 0; i < WIDTH; i++) {
-        uint8_t uncles[HEIGHT * MERKLE_HASH], got[MERKLE_HASH];
-        for (unsigned level = 0; level < HEIGHT; level++)
-            naive(leaves, WIDTH, ((i >> level) ^ 1) << level, level, uncles + level * MERKLE_HASH);
-        merkle_fold(leaves + i * MERKLE_HASH, i, uncles, HEIGHT, got);
-        assert_memory_equal(got, root, MERKLE_HASH);
-        uncles[5] ^= 1;
-        merkle_fold(leaves + i * MERKLE_HASH, i, uncles, HEIGHT, got);
-        assert_memory_not_equal(got, root, MERKLE_HASH);
+    enum { LEVELS = 6, LEAVES = 1 << (LEVELS - 1) };
+    uint64_t seed = test_seed();
+    static uint8_t level[LEVELS][LEAVES * MERKLE_HASH];
+    uint64_t n = LEAVES;
+    fill(level[0], LEAVES, &seed);
+    for (unsigned i = 1; i < LEVELS; i++) {
+        memcpy(level[i], level[i - 1], sizeof level[i]);
+        n = merkle_parents(level[i], n, i - 1);
+    }
+    assert_int_equal(n, 1);
+    for (size_t leaf = 0; leaf < LEAVES; leaf++) {
+        uint8_t uncles[LEVELS - 1][MERKLE_HASH], result[MERKLE_HASH];
+        for (size_t i = 0; i < LEVELS - 1; i++)
+            memcpy(uncles[i], level[i] + ((leaf >> i) ^ 1) * MERKLE_HASH, MERKLE_HASH);
+        for (size_t count = 0; count < LEVELS; count++) {
+            merkle_fold(level[0] + leaf * MERKLE_HASH, leaf, uncles[0], count, result);
+            assert_memory_equal(result, level[count] + (leaf >> count) * MERKLE_HASH, MERKLE_HASH);
+        }
     }
 }
 
-TEST_MAIN(cmocka_unit_test(pads), cmocka_unit_test(roots), cmocka_unit_test(folded_with_uncles))
+TEST_MAIN(cmocka_unit_test(test_pads), cmocka_unit_test(test_root),
+          cmocka_unit_test(test_root_in_place), cmocka_unit_test(test_parents),
+          cmocka_unit_test(test_fold))

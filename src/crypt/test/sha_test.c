@@ -1,173 +1,337 @@
-/* Every lane, every count of messages, every slicing: against OpenSSL's own interface. */
+/* Every way of hashing against published vectors and against OpenSSL's EVP, under every width of
+ * lanes that this processor offers. */
 #include "crypt/sha.h"
 
 #include "base/test/test.h"
 #include "base/text.h"
 
 #include <openssl/evp.h>
-#include <pthread.h>
 
-static void reference(enum crypt_kind kind, struct tarn_bytes data, uint8_t *digest)
-{
-    const EVP_MD *md = kind == CRYPT_SHA1 ? EVP_sha1() : EVP_sha256();
-    unsigned len = 0;
-    assert_int_equal(EVP_Digest(data.p, data.len, digest, &len, md, NULL), 1);
-    assert_int_equal(len, crypt_digest_len(kind));
-}
-
-static void check_text(enum crypt_kind kind, const char *text, const char *want)
-{
-    uint8_t digest[CRYPT_SHA256_LEN];
-    char hex[2 * CRYPT_SHA256_LEN + 1];
-    crypt_hash(kind, tarn_bytes_str(text), digest);
-    assert_string_equal(tarn_hex(hex, tarn_bytes_of(digest, crypt_digest_len(kind))), want);
-}
-
-static void published_examples(void **state)
-{
-    (void)state;
-    check_text(CRYPT_SHA1, "", "da39a3ee5e6b4b0d3255bfef95601890afd80709");
-    check_text(CRYPT_SHA1, "abc", "a9993e364706816aba3e25717850c26c9cd0d89d");
-    check_text(CRYPT_SHA1, "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-               "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
-    check_text(CRYPT_SHA256, "",
-               "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    check_text(CRYPT_SHA256, "abc",
-               "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    check_text(CRYPT_SHA256, "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-               "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-}
-
-static uint64_t chance;
-
-enum { MESSAGES = 40, LONGEST = 2000 };
-
-struct set {
-    uint8_t bytes[MESSAGES][LONGEST];
-    struct tarn_bytes data[MESSAGES];
-    struct crypt_sha m[MESSAGES], *at[MESSAGES];
-    uint8_t want[MESSAGES][CRYPT_SHA256_LEN];
+enum {
+    LEN_MAX = 2000,
+    COUNT_MAX = 40, /* more than twice the lanes: they are refilled at least once */
 };
 
-static struct set *set_new(enum crypt_kind kind, size_t n)
+static EVP_MD *reference[2];
+static EVP_MD_CTX *reference_ctx;
+
+static void reference_hash(enum crypt_kind kind, struct tarn_bytes data, uint8_t *digest)
 {
-    struct set *s = calloc(1, sizeof *s);
-    assert_non_null(s);
-    for (size_t i = 0; i < n; i++) {
-        for (size_t b = 0; b < LONGEST; b++)
-            s->bytes[i][b] = (uint8_t)test_rand(&chance);
-        s->data[i] = tarn_bytes_of(s->bytes[i], (size_t)(test_rand(&chance) % (LONGEST + 1)));
-        s->at[i] = &s->m[i];
-        crypt_sha_init(&s->m[i], kind);
-        reference(kind, s->data[i], s->want[i]);
-    }
-    return s;
+    assert_int_equal(EVP_DigestInit_ex2(reference_ctx, reference[kind], NULL), 1);
+    assert_int_equal(EVP_DigestUpdate(reference_ctx, data.p, data.len), 1);
+    assert_int_equal(EVP_DigestFinal_ex(reference_ctx, digest, NULL), 1);
 }
 
-static void compare(const struct set *s, enum crypt_kind kind, size_t n, const uint8_t *digests)
+/* Calls the test for each width and kind. */
+static void each_way(void (*test)(enum crypt_kind kind, uint64_t *seed))
 {
-    size_t len = crypt_digest_len(kind);
-    for (size_t i = 0; i < n; i++)
-        assert_memory_equal(digests + i * len, s->want[i], len);
-}
-
-static void whole_messages(void **state)
-{
-    (void)state;
-    chance = test_seed();
-    for (int lanes = 0; lanes <= CRYPT_LANES_AVX512; lanes++) {
+    uint64_t seed = test_seed();
+    for (int lanes = CRYPT_LANES_OFF; lanes <= CRYPT_LANES_AVX512; lanes++) {
+        if (!crypt_lanes_can((enum crypt_lanes)lanes))
+            continue;
         crypt_lanes_use((enum crypt_lanes)lanes);
-        for (int kind = CRYPT_SHA1; kind <= CRYPT_SHA256; kind++)
-            for (size_t n = 1; n <= MESSAGES; n++) {
-                uint8_t digests[MESSAGES * CRYPT_SHA256_LEN];
-                struct set *s = set_new((enum crypt_kind)kind, n);
-                crypt_hash_many((enum crypt_kind)kind, s->data, n, digests);
-                compare(s, (enum crypt_kind)kind, n, digests);
-                free(s);
-            }
+        printf("# lanes: %s\n", crypt_lanes_name(crypt_lanes_now()));
+        test(CRYPT_SHA1, &seed);
+        test(CRYPT_SHA256, &seed);
     }
 }
 
-/* Chunks of random lengths, and another set of lanes for each: the state is carried between them.
+static void check(enum crypt_kind kind, struct tarn_bytes data, const uint8_t *digest)
+{
+    uint8_t expected[CRYPT_SHA256_LEN];
+    reference_hash(kind, data, expected);
+    assert_memory_equal(digest, expected, crypt_digest_len(kind));
+}
+
+/* FIPS 180-4's examples (NIST, "Secure Hashing", SHA1.pdf and SHA256.pdf), and the empty message.
  */
-static void sliced_messages(void **state)
+static const struct {
+    const char *text, *sha1, *sha256;
+} vectors[] = {
+    { "", "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+    { "abc", "a9993e364706816aba3e25717850c26c9cd0d89d",
+      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+    { "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+      "84983e441c3bd26ebaae4aa1f95129e5e54670f1",
+      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
+};
+
+static const char *vector_of(enum crypt_kind kind, size_t i)
+{
+    return kind == CRYPT_SHA1 ? vectors[i].sha1 : vectors[i].sha256;
+}
+
+static void vectors_one_way(enum crypt_kind kind, uint64_t *seed)
+{
+    (void)seed;
+    size_t size = crypt_digest_len(kind);
+    for (size_t i = 0; i < TARN_COUNT_OF(vectors); i++) {
+        struct tarn_bytes data[COUNT_MAX];
+        uint8_t digests[COUNT_MAX * CRYPT_SHA256_LEN];
+        char hex[2 * CRYPT_SHA256_LEN + 1];
+        for (size_t k = 0; k < COUNT_MAX; k++)
+            data[k] = tarn_bytes_str(vectors[i].text);
+        crypt_hash(kind, data[0], digests);
+        assert_string_equal(tarn_hex(hex, tarn_bytes_of(digests, size)), vector_of(kind, i));
+        crypt_hash_many(kind, data, COUNT_MAX, digests);
+        for (size_t k = 0; k < COUNT_MAX; k++)
+            assert_string_equal(tarn_hex(hex, tarn_bytes_of(digests + k * size, size)),
+                                vector_of(kind, i));
+    }
+}
+
+static void test_vectors(void **state)
 {
     (void)state;
-    chance = test_seed();
-    for (int turn = 0; turn < 200; turn++) {
-        enum crypt_kind kind = turn % 2 == 0 ? CRYPT_SHA1 : CRYPT_SHA256;
-        size_t n = 1 + (size_t)(test_rand(&chance) % MESSAGES), left = 1;
-        struct set *s = set_new(kind, n);
-        struct tarn_bytes rest[MESSAGES], chunk[MESSAGES];
-        memcpy(rest, s->data, sizeof rest);
-        while (left > 0) {
-            left = 0;
-            crypt_lanes_use((enum crypt_lanes)(test_rand(&chance) % 3));
-            for (size_t i = 0; i < n; i++) {
-                size_t most = test_rand(&chance) % 3 == 0 ? 700 : 70;
-                size_t len = (size_t)(test_rand(&chance) % most);
-                len = len < rest[i].len ? len : rest[i].len;
-                chunk[i] = tarn_bytes_of(rest[i].p, len);
-                rest[i] = tarn_bytes_of(rest[i].p + len, rest[i].len - len);
-                left += rest[i].len;
-            }
-            crypt_sha_update_many(s->at, chunk, n);
+    each_way(vectors_one_way);
+}
+
+/* A million times 'a', from the same source, in uneven chunks. */
+static void test_million(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {
+        "34aa973cd4c4daa4f61eeb2bdbad27316534016f",
+        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+    };
+    uint8_t run[1000];
+    memset(run, 'a', sizeof run);
+    for (int kind = CRYPT_SHA1; kind <= CRYPT_SHA256; kind++) {
+        struct crypt_sha m;
+        crypt_sha_init(&m, (enum crypt_kind)kind);
+        for (size_t left = 1000000, n = 1; left > 0; left -= n, n = n % sizeof run + 1) {
+            n = n < left ? n : left;
+            crypt_sha_update(&m, tarn_bytes_of(run, n));
         }
-        uint8_t digests[MESSAGES * CRYPT_SHA256_LEN];
-        crypt_sha_final_many(s->at, n, digests);
-        compare(s, kind, n, digests);
-        free(s);
+        uint8_t digest[CRYPT_SHA256_LEN];
+        char hex[2 * CRYPT_SHA256_LEN + 1];
+        crypt_sha_final(&m, digest);
+        tarn_hex(hex, tarn_bytes_of(digest, crypt_digest_len((enum crypt_kind)kind)));
+        assert_string_equal(hex, expected[kind]);
     }
 }
 
-static void padding_edges(void **state)
+/* Messages of random bytes; each in memory of its own, so that ASan sees a read past its end. */
+struct batch {
+    size_t n;
+    struct tarn_bytes data[COUNT_MAX];
+    uint8_t *memory[COUNT_MAX];
+};
+
+static void batch_init(struct batch *b, size_t n, size_t len_max, uint64_t *seed)
 {
-    (void)state;
-    uint8_t data[200];
-    memset(data, 'x', sizeof data);
-    for (size_t len = 0; len <= sizeof data; len++)
-        for (int kind = CRYPT_SHA1; kind <= CRYPT_SHA256; kind++) {
-            uint8_t got[CRYPT_SHA256_LEN], want[CRYPT_SHA256_LEN];
-            struct crypt_sha m;
-            crypt_sha_init(&m, (enum crypt_kind)kind);
-            for (size_t i = 0; i < len; i++)
-                crypt_sha_update(&m, tarn_bytes_of(data + i, 1));
-            crypt_sha_final(&m, got);
-            reference((enum crypt_kind)kind, tarn_bytes_of(data, len), want);
-            assert_memory_equal(got, want, crypt_digest_len((enum crypt_kind)kind));
+    b->n = n;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = (size_t)test_rand_below(seed, len_max + 1);
+        b->memory[i] = tarn_calloc(len, 1);
+        assert_non_null(b->memory[i]);
+        for (size_t k = 0; k < len; k++)
+            b->memory[i][k] = (uint8_t)test_rand(seed);
+        b->data[i] = tarn_bytes_of(len == 0 ? NULL : b->memory[i], len);
+    }
+}
+
+static void batch_release(struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        tarn_free(b->memory[i]);
+}
+
+static void check_batch(const struct batch *b, enum crypt_kind kind, const uint8_t *digests)
+{
+    for (size_t i = 0; i < b->n; i++)
+        check(kind, b->data[i], digests + i * crypt_digest_len(kind));
+}
+
+static void counts_one_way(enum crypt_kind kind, uint64_t *seed)
+{
+    for (size_t n = 1; n <= COUNT_MAX; n++)
+        for (size_t len_max = LEN_MAX; len_max >= 2; len_max /= 10) {
+            struct batch b;
+            uint8_t digests[COUNT_MAX * CRYPT_SHA256_LEN];
+            batch_init(&b, n, len_max, seed);
+            crypt_hash_many(kind, b.data, n, digests);
+            check_batch(&b, kind, digests);
+            batch_release(&b);
         }
 }
 
-static void *hash_a_lot(void *arg)
-{
-    bool *ok = arg;
-    uint8_t data[16][256], digests[16 * 20], want[20];
-    struct tarn_bytes runs[16];
-    for (size_t i = 0; i < 16; i++) {
-        memset(data[i], (int)i, sizeof data[i]);
-        runs[i] = tarn_bytes_of(data[i], sizeof data[i]);
-    }
-    crypt_hash(CRYPT_SHA1, runs[7], want);
-    *ok = true;
-    for (int turn = 0; turn < 500; turn++) {
-        crypt_hash_many(CRYPT_SHA1, runs, 16, digests);
-        *ok = *ok && memcmp(digests + 7 * 20, want, 20) == 0;
-    }
-    return NULL;
-}
-
-static void two_threads(void **state)
+static void test_whole_messages(void **state)
 {
     (void)state;
-    pthread_t threads[2];
-    bool ok[2] = { false, false };
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, hash_a_lot, &ok[i]), 0);
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-    assert_true(ok[0] && ok[1]);
+    each_way(counts_one_way);
 }
 
-TEST_MAIN(cmocka_unit_test(two_threads), cmocka_unit_test(published_examples),
-          cmocka_unit_test(padding_edges), cmocka_unit_test(whole_messages),
-          cmocka_unit_test(sliced_messages))
+/* All lengths around the ends of blocks, equal in all lanes: leaves, nodes, and their padding. */
+static void equal_one_way(enum crypt_kind kind, uint64_t *seed)
+{
+    uint8_t bytes[COUNT_MAX + 3 * CRYPT_SHA_BLOCK];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)test_rand(seed);
+    for (size_t len = 0; len <= 3 * CRYPT_SHA_BLOCK; len++)
+        for (size_t n = 1; n <= COUNT_MAX; n += 3) {
+            struct tarn_bytes data[COUNT_MAX];
+            uint8_t digests[COUNT_MAX * CRYPT_SHA256_LEN];
+            for (size_t i = 0; i < n; i++)
+                data[i] = tarn_bytes_of(bytes + i, len);
+            crypt_hash_many(kind, data, n, digests);
+            for (size_t i = 0; i < n; i++)
+                check(kind, data[i], digests + i * crypt_digest_len(kind));
+        }
+}
+
+static void test_equal_lengths(void **state)
+{
+    (void)state;
+    each_way(equal_one_way);
+}
+
+/* Some of the messages that have bytes left, each with some of its bytes, in any order. */
+static size_t pick(const struct batch *b, size_t taken[], struct crypt_sha m[],
+                   struct crypt_sha *some[], struct tarn_bytes chunk[], uint64_t *seed)
+{
+    size_t n = 0;
+    size_t first = (size_t)test_rand_below(seed, b->n);
+    for (size_t k = 0; k < b->n; k++) {
+        size_t i = (first + k) % b->n;
+        size_t left = b->data[i].len - taken[i];
+        if (left == 0 || test_rand_below(seed, 4) == 0)
+            continue;
+        size_t most = left < 300 ? left : 300;
+        size_t len = (size_t)test_rand_below(seed, most + 1);
+        some[n] = &m[i];
+        chunk[n++] = tarn_bytes_of(len == 0 ? NULL : b->data[i].p + taken[i], len);
+        taken[i] += len;
+    }
+    return n;
+}
+
+static void random_lanes(uint64_t *seed)
+{
+    enum crypt_lanes lanes = (enum crypt_lanes)test_rand_below(seed, CRYPT_LANES_AVX512 + 1);
+    if (crypt_lanes_can(lanes))
+        crypt_lanes_use(lanes);
+}
+
+/* Feed a batch in random slices, a random part of the messages each time. */
+static void feed_in_slices(enum crypt_kind kind, size_t n, bool is_mixed, uint64_t *seed)
+{
+    struct batch b;
+    struct crypt_sha m[COUNT_MAX], *all[COUNT_MAX], *some[COUNT_MAX];
+    struct tarn_bytes chunk[COUNT_MAX];
+    size_t taken[COUNT_MAX] = { 0 }, left = 0;
+    uint8_t digests[COUNT_MAX * CRYPT_SHA256_LEN];
+    batch_init(&b, n, LEN_MAX, seed);
+    for (size_t i = 0; i < n; i++) {
+        crypt_sha_init(&m[i], kind);
+        all[i] = &m[i];
+        left += b.data[i].len;
+    }
+    while (left > 0) {
+        if (is_mixed)
+            random_lanes(seed);
+        size_t picked = pick(&b, taken, m, some, chunk, seed);
+        for (size_t i = 0; i < picked; i++)
+            left -= chunk[i].len;
+        crypt_sha_update_many(some, chunk, picked);
+    }
+    crypt_sha_final_many(all, n, digests);
+    check_batch(&b, kind, digests);
+    batch_release(&b);
+}
+
+static void slices_one_way(enum crypt_kind kind, uint64_t *seed)
+{
+    for (size_t n = 1; n <= COUNT_MAX; n++)
+        feed_in_slices(kind, n, false, seed);
+}
+
+static void test_slices(void **state)
+{
+    (void)state;
+    each_way(slices_one_way);
+}
+
+/* A message may begin alone, go on in sixteen lanes and end in eight. */
+static void test_mixed_lanes(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed();
+    enum crypt_lanes before = crypt_lanes_now();
+    for (size_t n = 1; n <= COUNT_MAX; n++) {
+        feed_in_slices(CRYPT_SHA1, n, true, &seed);
+        feed_in_slices(CRYPT_SHA256, n, true, &seed);
+    }
+    crypt_lanes_use(before);
+}
+
+/* Exactly one lane differs from its neighbours, each in turn. */
+static void lane_one_way(enum crypt_kind kind, uint64_t *seed)
+{
+    (void)seed;
+    uint8_t same[CRYPT_SHA_BLOCK] = { 0 }, other[CRYPT_SHA_BLOCK] = { 1 };
+    for (size_t lane = 0; lane < CRYPT_LANES_MAX; lane++) {
+        struct tarn_bytes data[CRYPT_LANES_MAX];
+        uint8_t digests[CRYPT_LANES_MAX * CRYPT_SHA256_LEN];
+        for (size_t i = 0; i < CRYPT_LANES_MAX; i++)
+            data[i] = tarn_bytes_of(i == lane ? other : same, CRYPT_SHA_BLOCK);
+        crypt_hash_many(kind, data, CRYPT_LANES_MAX, digests);
+        for (size_t i = 0; i < CRYPT_LANES_MAX; i++)
+            check(kind, data[i], digests + i * crypt_digest_len(kind));
+    }
+}
+
+static void test_each_lane(void **state)
+{
+    (void)state;
+    each_way(lane_one_way);
+}
+
+static void test_nothing(void **state)
+{
+    (void)state;
+    crypt_hash_many(CRYPT_SHA1, NULL, 0, NULL);
+    crypt_sha_update_many(NULL, NULL, 0);
+    crypt_sha_final_many(NULL, 0, NULL);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_string_equal(crypt_lanes_name(CRYPT_LANES_OFF), "off");
+    assert_string_equal(crypt_lanes_name(CRYPT_LANES_AVX2), "avx2");
+    assert_string_equal(crypt_lanes_name(CRYPT_LANES_AVX512), "avx512");
+    assert_true(crypt_lanes_can(CRYPT_LANES_OFF));
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    reference[CRYPT_SHA1] = EVP_MD_fetch(NULL, "SHA1", NULL);
+    reference[CRYPT_SHA256] = EVP_MD_fetch(NULL, "SHA256", NULL);
+    reference_ctx = EVP_MD_CTX_new();
+    return reference[0] == NULL || reference[1] == NULL || reference_ctx == NULL;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    EVP_MD_CTX_free(reference_ctx);
+    EVP_MD_free(reference[CRYPT_SHA1]);
+    EVP_MD_free(reference[CRYPT_SHA256]);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vectors),       cmocka_unit_test(test_million),
+        cmocka_unit_test(test_each_lane),     cmocka_unit_test(test_whole_messages),
+        cmocka_unit_test(test_equal_lengths), cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_mixed_lanes),   cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_names),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
