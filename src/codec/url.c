@@ -108,9 +108,11 @@ static bool take_scheme(struct tarn_bytes *text, struct tarn_bytes *scheme)
     struct tarn_bytes name, rest;
     if (!split(*text, ':', &name, &rest) || name.len == 0 || !is_alpha(name.p[0]))
         return false;
-    for (size_t i = 0; i < name.len; i++)
-        if (!is_alpha(name.p[i]) && !is_digit(name.p[i]) && memchr("+-.", name.p[i], 3) == NULL)
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.p[i];
+        if (!is_alpha(c) && !is_digit(c) && c != '+' && c != '-' && c != '.')
             return false;
+    }
     if (rest.len < 2 || rest.p[0] != '/' || rest.p[1] != '/')
         return false;
     *scheme = name;

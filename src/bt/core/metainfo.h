@@ -16,8 +16,8 @@ enum {
     BT_BLOCK = 16384,             /* what peers ask for: by custom since BEP 3, v2's leaf */
     BT_PIECES_MAX = 0x200000,     /* libtorrent's max_piece_count */
     BT_PIECE_LEN_MAX = 536854528, /* 32767 * 16 KiB: libtorrent's max_piece_size */
-    BT_PATH_DEPTH_MAX = 100,
-    BT_RENAMES_MAX = 100, /* files renamed because their path was taken */
+    BT_PATH_DEPTH_MAX = 100,      /* elements below the name */
+    BT_RENAMES_MAX = 100,         /* files renamed because their path was taken */
     BT_TRACKERS_MAX = 1000,
     BT_WEB_SEEDS_MAX = 500,
     BT_NODES_MAX = 200,
@@ -34,7 +34,9 @@ struct bt_hashes {
 
 struct bt_file {
     const char *path; /* safe, relative, '/' between elements, torrent name first; NUL-ended */
-    const char *symlink_target; /* safe, relative to the same root; NULL when no symlink */
+    const char *symlink_target; /* safe, relative to the same root, leads (perhaps through other
+                                   links) to a file or folder of this torrent; NULL when no symlink,
+                                   or one that led elsewhere: then is_symlink, and not to be made */
     const uint8_t *root;        /* v2 pieces root; NULL in v1 and for empty files */
     const uint8_t *layer; /* v2: piece hashes, ceil(len / piece length) of 32 bytes; NULL when the
                              file fits one piece or the layer is not known yet */
@@ -42,17 +44,23 @@ struct bt_file {
     uint64_t off; /* of its first byte in the piece space */
     bool is_pad;  /* zeros: never on disk, never asked for, but hashed */
     bool is_executable, is_hidden;
+    bool is_symlink; /* len is 0 */
 };
 
 struct bt_tracker {
-    const char *url;
+    const char *url; /* http, https or udp; others are left out */
     uint16_t tier;
+};
+
+/* An outer key that we do not know: kept, never acted on. */
+struct bt_extra {
+    struct tarn_bytes key, value; /* value: bencoded, as found */
 };
 
 struct bt_metainfo {
     struct tarn_arena arena; /* owns everything below */
     struct bt_hashes hashes;
-    const char *name;      /* safe */
+    const char *name;      /* safe; of a single v2 file what its tree says */
     struct bt_file *files; /* in the order of the piece space */
     uint32_t n_files;      /* pads included */
     uint32_t n_real_files; /* without pads */
@@ -63,19 +71,22 @@ struct bt_metainfo {
     const uint8_t *pieces; /* v1: n_v1_pieces of 20 bytes, or NULL */
     bool is_single_file;   /* path is the name alone */
     bool is_private;
-    bool has_all_layers; /* v2: nothing to fetch by hash requests */
-    uint8_t lax;         /* enum benc_soft found in info */
-    bool has_trailing;   /* bytes after the root dictionary: a warning */
+    bool has_all_layers;      /* v2: nothing to fetch by hash requests */
+    uint32_t n_layers_wanted; /* v2: files larger than a piece whose layer is not known yet */
+    uint8_t lax;              /* enum benc_soft found in info */
+    bool has_trailing;        /* bytes after the root dictionary: a warning */
 
     /* from the outer dictionary; not known to metadata that came from peers */
     struct bt_tracker *trackers;
     uint32_t n_trackers;
-    const char **web_seeds; /* BEP 19 */
+    const char **web_seeds; /* BEP 19: http, https, ftp */
     uint32_t n_web_seeds;
     const char **http_seeds; /* BEP 17: kept, not used */
     uint32_t n_http_seeds;
-    const char **nodes; /* host:port */
+    const char **nodes; /* host:port, [v6]:port; none when private */
     uint32_t n_nodes;
+    struct bt_extra *extras; /* sorted by key */
+    uint32_t n_extras;
     const char *comment, *created_by, *source; /* UTF-8 made valid, or NULL; source is from info */
     int64_t created_at;                        /* seconds since 1970; negative: not said */
 
@@ -98,9 +109,14 @@ void bt_metainfo_release(struct bt_metainfo *m); /* accepts a zeroed one */
 bool bt_metainfo_set_layer(struct bt_metainfo *m, uint32_t file, const uint8_t *layer,
                            struct tarn_err *err) TARN_MUST;
 
-/* The whole torrent file again: outer keys that we know and info as found. To keep what a magnet
- * link brought. */
+/* The whole torrent file again: info as found, what we know around it, and the extras. To keep what
+ * a magnet link brought. */
 void bt_metainfo_write(const struct bt_metainfo *m, struct tarn_out *o);
+
+/* A name from outside as one element of a path: what cannot stand in a path is replaced or dropped,
+ * and when nothing is left it is the info-hash in hex (v1's if there is one). NULL: no memory. */
+const char *bt_safe_name(struct tarn_arena *a, struct tarn_bytes name,
+                         const struct bt_hashes *hashes) TARN_MUST;
 
 /* Bytes of piece i in the piece space (the last may be short). */
 static inline uint32_t bt_piece_len(const struct bt_metainfo *m, uint32_t i)
