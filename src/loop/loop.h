@@ -1,8 +1,8 @@
 /* loop: one thread that waits for sockets, timers and messages from other threads.
  *
- * Everything here but loop_post and loop_wake belongs to the thread that runs the loop. Objects
- * (watches, timers, messages) are the caller's storage, inside the structs they serve; each must be
- * taken out before that struct goes.
+ * Everything here but loop_post belongs to the thread that runs the loop. Objects (watches, timers,
+ * messages) are the caller's storage, inside the structs they serve, zeroed before their first use;
+ * each must be taken out before that struct goes.
  *
  * Order of one turn: timers that are due, then ready sockets, then posted messages, then the idle
  * functions (which gather what the turn has queued, so that one wake-up makes one write). */
@@ -24,9 +24,10 @@ struct loop_settings {
 };
 
 struct loop *loop_new(const struct loop_settings *set, struct tarn_err *err) TARN_MUST;
-void loop_free(struct loop *l); /* accepts NULL; joins the pool after its running jobs */
+/* Running jobs are waited for, those in line are dropped; nothing is called back. Accepts NULL. */
+void loop_free(struct loop *l);
 
-/* Until loop_stop. False when the poller fails. */
+/* Until loop_stop (at once when that was called before). False when the poller fails. */
 bool loop_run(struct loop *l, struct tarn_err *err) TARN_MUST;
 /* One turn, waiting at most max_wait_us (-1: until something happens): for tests and for embedding.
  */
@@ -52,7 +53,7 @@ bool loop_watch_set(struct loop *l, struct loop_watch *w, unsigned events, struc
 /* Stop; harmless when not in. Events of this turn that are still pending are dropped. */
 void loop_watch_remove(struct loop *l, struct loop_watch *w);
 
-/* Timers: one shot. */
+/* Timers: one shot. Set one again to move it. */
 struct loop_timer {
     struct tarn_heap_node node;
     void (*on_time)(struct loop_timer *t);
@@ -61,8 +62,8 @@ struct loop_timer {
 bool loop_timer_set(struct loop *l, struct loop_timer *t, int64_t at_us) TARN_MUST;
 void loop_timer_stop(struct loop *l, struct loop_timer *t);
 
-/* Messages from any thread; run on the loop in the order posted. The struct must stay until then.
- */
+/* Messages from any thread; run on the loop in the order posted. The struct must stay until then,
+ * and must not be posted again before. */
 struct loop_msg {
     void (*on_loop)(struct loop_msg *m);
     struct loop_msg *next;

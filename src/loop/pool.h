@@ -11,15 +11,17 @@
 struct loop_job {
     void (*run)(struct loop_job *j);  /* any thread; touches only what the job owns */
     void (*done)(struct loop_job *j); /* the loop's thread; may free or reuse j */
-    struct loop_msg msg;              /* private */
-    struct loop_job *next;            /* private */
-    struct loop *loop;                /* private */
+    /* private */
+    struct loop_msg msg;
+    struct loop_job *next;
+    struct loop_pool *pool; /* NULL when not submitted */
+    enum { LOOP_JOB_WAITS, LOOP_JOB_RUNS, LOOP_JOB_RAN } state;
 };
 
 void loop_pool_submit(struct loop *l, struct loop_job *j);
 
-/* Take a job back: it is dropped if it has not begun, else this waits for run() to return. done() is not
- * called any more. Harmless for a job that is not out. */
+/* Take a job back: done() will not be called. One that runs is waited for, so only for an owner
+ * that goes away and whose jobs are short. Harmless for one that is not out (or zeroed). */
 void loop_pool_cancel(struct loop *l, struct loop_job *j);
 
 /* Jobs submitted whose done() has not been called yet. */

@@ -19,26 +19,35 @@
 enum {
     LOOP_STREAM_PLACES = 8,         /* places asked for at once */
     LOOP_STREAM_REST_MAX = 2 << 20, /* the longest unfinished message that is kept */
-    LOOP_STREAM_TURN_MAX =
-        1 << 20, /* bytes received or sent for one stream in one turn: fairness */
+    LOOP_STREAM_OUT_MAX = 16 << 20, /* header bytes that wait for a peer who does not read */
+    /* Bytes received or sent for one stream in one turn: fairness. */
+    LOOP_STREAM_TURN_MAX = 1 << 20,
+    LOOP_STREAM_LOW = 64 << 10, /* on_drain when less than this waits */
+    /* Ours: at most this much unsent in the kernel (sys_set_unsent_low). 16 KiB would wake us for
+     * every block, megabytes would put a choke or a cancel behind seconds of data; this is 1 ms of
+     * a gigabit, and eight blocks a wake-up. */
+    LOOP_STREAM_UNSENT = 128 << 10,
 };
 
 struct loop_stream;
 
+/* Called from the loop, never from inside a call of the owner's. Each may release the stream (and
+ * free it), and must not touch it after that. */
 struct loop_stream_ops {
     /* Fill at most LOOP_STREAM_PLACES places for the bytes that come next; 0: none, use the buffer.
-     * May be NULL. */
+     * Asked again when nothing came, and not asked while an unfinished message is kept. May pause
+     * the stream. May be NULL. */
     size_t (*places)(struct loop_stream *s, struct sys_buf *places);
     /* placed: how many bytes went into those places (before anything in `in`). Take whole messages
-     * from `in`; what is left is kept. A handler may call loop_stream_close, and must not touch the
-     * stream after that. */
+     * from `in`; what is left is kept, and stands in front of what comes next. After a pause it is
+     * offered again by itself. */
     void (*on_bytes)(struct loop_stream *s, size_t placed, struct tarn_cur *in);
     /* Connected (only for streams that connect). */
     void (*on_open)(struct loop_stream *s);
-    /* All that was queued has left (or below the low mark): queue more. May be NULL. */
+    /* Something has left and less than LOOP_STREAM_LOW waits: queue more. May be NULL. */
     void (*on_drain)(struct loop_stream *s);
-    /* Ended from the other side (err->code is TARN_OK) or failed: called once, from the loop, never
-     * from inside a call of the owner's. The owner then calls loop_stream_release. */
+    /* Ended from the other side (err->code is TARN_OK) or failed: called once. What was not sent
+     * will not be. The owner then (or later) calls loop_stream_release. */
     void (*on_end)(struct loop_stream *s, const struct tarn_err *err);
 };
 
@@ -47,17 +56,20 @@ struct loop_stream {
     struct loop *loop;
     struct sys_addr peer;
     uint64_t received, sent; /* bytes, all in all */
-    size_t queued;           /* bytes that wait to be sent */
+    size_t queued; /* bytes that wait to be sent; those written to loop_stream_out count from the
+                      next call here, or the end of the turn */
     /* private */
     struct loop_watch watch;
-    struct loop_idle flush;
-    struct tarn_out rest;
-    struct loop_send *head, *tail;
-    struct loop_cold *cold;
-    bool is_connecting, is_paused, wants_write, is_ended, is_in_call;
+    struct loop_idle idle;
+    struct tarn_out rest;   /* an unfinished message; owns memory only while there is one */
+    struct loop_send *send; /* owned; NULL when nothing waits */
+    bool *gone; /* on the stack of the turn that serves this stream: released meanwhile */
+    bool is_connecting, is_paused, wants_write, is_ended;
+    bool has_unread;  /* rest may hold whole messages: the owner paused */
+    bool is_starving; /* no memory for what the owner wanted to send */
 };
 
-/* Take a connected socket over. */
+/* Take a connected socket over; it is closed when this fails. */
 bool loop_stream_accept(struct loop_stream *s, struct loop *l, const struct loop_stream_ops *ops,
                         int fd, const struct sys_addr *peer, struct tarn_err *err) TARN_MUST;
 /* Begin to connect; on_open or on_end follows. There is no timeout: the owner has a timer. */
@@ -70,7 +82,8 @@ void loop_stream_release(struct loop_stream *s);
 void loop_stream_pause(struct loop_stream *s);
 void loop_stream_resume(struct loop_stream *s);
 
-/* Where to append header bytes: they are in order with the files appended. */
+/* Where to append header bytes: they are in order with the files appended. Ask again for each
+ * message. Never NULL: what does not fit in memory, or in LOOP_STREAM_OUT_MAX, ends the stream. */
 struct tarn_out *loop_stream_out(struct loop_stream *s);
 /* Append a run of a file; takes a reference of its own. False when there is no memory. */
 bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_t off, size_t len)

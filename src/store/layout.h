@@ -11,7 +11,8 @@
 
 struct store_file {
     const char *path;           /* borrowed; safe and relative, '/' between elements */
-    const char *symlink_target; /* borrowed; relative to the root; NULL when no symlink */
+    const char *symlink_target; /* borrowed; relative to the root; NULL when no symlink: such an
+                                   entry has no bytes and is never made on disk */
     uint64_t off;               /* of its first byte in the address space */
     uint64_t len;
     bool is_pad;
@@ -52,6 +53,11 @@ static inline uint32_t store_piece_len(const struct store_layout *l, uint32_t pi
     uint64_t at = (uint64_t)piece * l->piece_len;
     return l->total - at < l->piece_len ? (uint32_t)(l->total - at) : l->piece_len;
 }
+
+/* v2, where every file starts at a piece: the file that has the first byte of the piece, and in
+ * *len how many bytes of the piece are its own (the rest is padding). STORE_NO_FILE and 0 when the
+ * piece begins with padding. */
+uint32_t store_piece_own_file(const struct store_layout *l, uint32_t piece, uint32_t *len);
 
 /* The pieces that hold bytes of a file, both included; false for an empty file. */
 bool store_file_pieces(const struct store_layout *l, uint32_t file, uint32_t *first,

@@ -29,8 +29,9 @@ struct store_hashes {
 };
 
 struct store_places_ops {
-    /* A full piece has been hashed (ok), or could not be (err: reading back failed). The owner
-     * answers, now or later, with store_piece_write or store_piece_drop. */
+    /* A full piece has been hashed (h), or reading it back failed (err; h is NULL). The owner
+     * answers, now or later, with store_piece_write, store_block_drop (of some blocks) or
+     * store_piece_drop; after an error, with that. */
     void (*on_hashed)(void *arg, uint32_t piece, const struct store_hashes *h,
                       const struct tarn_err *err);
     /* The piece is on disk (err NULL), or writing failed. Its buffer is gone. */
@@ -43,7 +44,7 @@ struct store_places_settings {
     struct loop *loop;
     struct store_tree *tree; /* borrowed */
     const struct store_layout *layout;
-    uint64_t budget; /* bytes; 0: STORE_BUDGET_DEFAULT */
+    uint64_t budget; /* bytes; 0: STORE_BUDGET_DEFAULT; less than 64 KiB is taken as that */
     bool want_v1, want_v2;
     const struct store_places_ops *ops;
     void *arg;
@@ -51,7 +52,9 @@ struct store_places_settings {
 
 struct store_places *store_places_new(const struct store_places_settings *set, struct tarn_err *err)
     TARN_MUST;
-/* Jobs still running are waited for; nothing is called back. Accepts NULL. */
+/* Disk work still running is waited for, so that the tree may go next; nothing is called back. All
+ * places must have been given back. Memory of what is still on its way to the loop (while
+ * store_places_busy) is freed when it arrives there. Accepts NULL. */
 void store_places_free(struct store_places *p);
 
 enum store_place_answer {
@@ -62,7 +65,8 @@ enum store_place_answer {
     STORE_PLACE_NO_MEMORY,
 };
 
-/* begin is a multiple of STORE_BLOCK, len is STORE_BLOCK or what the piece's last block has. */
+/* begin is a multiple of STORE_BLOCK, len is STORE_BLOCK or what the piece's last block has. With
+ * v2 alone a piece ends where its file does (store_piece_own_file), else with its padding. */
 enum store_place_answer store_place(struct store_places *p, uint32_t piece, uint32_t begin,
                                     uint32_t len, uint8_t **at);
 /* The place is full. When it was the piece's last one, hashing begins. */
@@ -70,9 +74,13 @@ void store_commit(struct store_places *p, uint32_t piece, uint32_t begin, uint32
 void store_abandon(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len);
 
 void store_piece_write(struct store_places *p, uint32_t piece);
-void store_piece_drop(struct store_places *p, uint32_t piece); /* also a partial one */
+/* Also a partial one: it goes when the places lent of it have been given back, and until then
+ * answers STORE_PLACE_TAKEN. While it is being hashed or written, nothing more is heard of it.
+ * Harmless for a piece that is not here. */
+void store_piece_drop(struct store_places *p, uint32_t piece);
 
-/* One bad block of a hashed piece (v2 leaves told which): it is free again, the others stay. */
+/* One bad block of a hashed piece (v2 leaves told which), or of a partial one: it is free again,
+ * the others stay. */
 void store_block_drop(struct store_places *p, uint32_t piece, uint32_t begin);
 
 uint64_t store_places_used(const struct store_places *p); /* bytes of budget in use */

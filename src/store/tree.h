@@ -5,7 +5,8 @@
  *
  * For reading, the user's own tree is taken as it is (symlinks are followed). For writing nothing a
  * torrent says can leave the folder: no symlink is followed, and every element is opened below the
- * one before. A file being written is called `<path>.part` until store_tree_finish. */
+ * one before. A file being written is called `<path>.part` until store_tree_finish (or, when that
+ * name is too long or is in the layout itself, another that ends in .part: names.c). */
 #ifndef STORE_TREE_H
 #define STORE_TREE_H
 
@@ -30,12 +31,15 @@ void store_tree_free(struct store_tree *t); /* accepts NULL */
 /* Make one file ready for writing: reserve its space as `<path>.part`, so that a full disk is an
  * error now (TARN_E_NO_SPACE says how much was asked and how much is free). Content that is there
  * already, under either name, stays: *had says whether there was any. A file under its final name
- * with the right size is left so and is written in place only where a piece of it proves bad. */
+ * with the right size is left so and is written in place only where a piece of it proves bad; a
+ * shorter one becomes the .part; a longer one, or one beside a .part, is somebody else's and is
+ * refused (TARN_E_POLICY). Nothing happens for padding, symlinks and empty files. What is written
+ * without this call is found or made in the same way, without room reserved. */
 bool store_tree_prepare(struct store_tree *t, uint32_t file, bool *had, struct tarn_err *err)
     TARN_MUST;
 
-/* All of the file's pieces are verified: sync it and give it its name (and mode); makes empty files
- * and, when with_symlinks, symlinks. */
+/* All of the file's pieces are verified: sync it and give it its name (and mode); makes empty
+ * files. Refused when something else has taken either name meanwhile. */
 bool store_tree_finish(struct store_tree *t, uint32_t file, struct tarn_err *err) TARN_MUST;
 
 /* Read a run of the address space. Zeros for padding. False with TARN_E_NOT_FOUND when a file is
@@ -48,7 +52,7 @@ bool store_tree_read(struct store_tree *t, uint64_t off, struct tarn_bytes_mut i
 bool store_tree_write(struct store_tree *t, uint64_t off, const struct tarn_bytes *runs, size_t n,
                       struct tarn_err *err) TARN_MUST;
 
-/* The open file, counted: the caller unrefs. For spans that the kernel sends, for windows. */
+/* The open file, counted: the caller unrefs. For spans that the kernel sends. */
 struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
     TARN_MUST;
 
@@ -56,7 +60,8 @@ struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tar
 bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
     TARN_MUST;
 
-/* The file's path for messages, as the user would write it. */
+/* The file's path as the user would write it, cut to fit. Its bytes are as they are: messages quote
+ * them. Returns dst. */
 const char *store_tree_path(const struct store_tree *t, uint32_t file, char *dst, size_t size);
 
 /* Sync everything written since the last call. */

@@ -71,6 +71,8 @@ bool sys_reserve(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 bool sys_truncate(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 
 bool sys_sync(int fd, struct tarn_err *err) TARN_MUST;
+/* Whoever may read it may run it too. */
+bool sys_make_executable(int fd, struct tarn_err *err) TARN_MUST;
 bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
     TARN_MUST;
 bool sys_stat_fd(int fd, struct sys_stat *st, struct tarn_err *err) TARN_MUST;

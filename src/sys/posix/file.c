@@ -47,6 +47,15 @@ void sys_set_mode(int fd, unsigned mode)
     (void)!fchmod(fd, (mode_t)mode); /* some file systems have no modes */
 }
 
+bool sys_make_executable(int fd, struct tarn_err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 ||
+        fchmod(fd, (st.st_mode & 07777) | (st.st_mode & (S_IRUSR | S_IRGRP | S_IROTH)) >> 2) != 0)
+        return tarn_fail_sys(err, "cannot make a file executable");
+    return true;
+}
+
 bool sys_settle_file(int fd, bool is_folder)
 {
     struct stat st;

@@ -1,0 +1,80 @@
+/* loop/priv: what the files of this room share. */
+#ifndef LOOP_PRIV_H
+#define LOOP_PRIV_H
+
+#include "loop/pool.h"
+#include "loop/stream.h"
+#include "sys/thread.h"
+
+/* Threads and the jobs that wait for them. The lock guards what is above it; a loop's own lock may
+ * be taken while it is held, never the other way round. */
+struct loop_pool {
+    struct loop_job *first, *last;
+    bool is_closing;
+    bool is_awaited; /* the loop's thread waits in `ran` */
+    struct sys_lock lock;
+    struct sys_cond work, ran;
+    struct loop *loop;
+    struct sys_thread *threads; /* owned; NULL when not started */
+    unsigned n;
+    size_t pending; /* the loop's thread only */
+};
+
+bool loop_pool_start(struct loop_pool *p, struct loop *l, const char *name, unsigned n,
+                     struct tarn_err *err) TARN_MUST;
+void loop_pool_stop(struct loop_pool *p); /* accepts a zeroed one */
+void loop_pool_give(struct loop_pool *p, struct loop_job *j);
+/* When this returns, run() of j is over; a job still in line is run here. done() follows later. */
+void loop_pool_settle(struct loop_job *j);
+
+struct loop_hashing *loop_hashing_new(struct loop *l, struct tarn_err *err) TARN_MUST;
+void loop_hashing_free(struct loop_hashing *h); /* after the pool; accepts NULL */
+
+enum {
+    LOOP_READY_MAX = 256,      /* taken from the poller at once */
+    LOOP_REST_SMALL = 4 << 10, /* a rest so short is copied in front of what is received */
+    LOOP_SCRATCH = 64 << 10,   /* for sys_send_spans: stays in L2 */
+    LOOP_NAME_THREADS = 2,
+};
+
+struct loop {
+    struct sys_poller *poller;
+    struct tarn_heap timers;
+    struct tarn_list idle;
+    int64_t now_us;
+    bool is_stopped;
+
+    struct sys_ready ready[LOOP_READY_MAX]; /* of this turn, from i_ready on not yet served */
+    size_t i_ready, n_ready;
+
+    struct sys_lock lock; /* guards the next three */
+    struct loop_msg *first, *last;
+    bool is_waiting;      /* in the poller, and nobody has woken it */
+    struct loop_msg *due; /* taken from the line, being run */
+
+    struct loop_pool pool, names;
+    struct loop_hashing *hashing;
+    struct tarn_list lookups, colds; /* under way; freed with the loop */
+
+    /* One for all streams: LOOP_REST_SMALL bytes for a rest, then recv_len. */
+    uint8_t *recv;
+    size_t recv_len;
+    uint8_t *scratch;
+    struct tarn_out nowhere; /* for those who write while there is no memory */
+};
+
+/* Take a message back that has not run yet; harmless when it is not there. */
+void loop_unpost(struct loop *l, struct loop_msg *m);
+
+void loop_resolve_free_all(struct loop *l);
+
+/* The send queue of a stream. */
+bool loop_send_some(struct loop_stream *s, struct tarn_err *err) TARN_MUST;
+void loop_send_count(struct loop_stream *s); /* brings s->queued up to date */
+void loop_send_drop(struct loop_stream *s);
+void loop_send_free_colds(struct loop *l);
+
+/* For the send queue: end a stream from the loop. The stream may be gone after this. */
+void loop_stream_end(struct loop_stream *s, const struct tarn_err *err);
+
+#endif

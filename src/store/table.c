@@ -1,0 +1,87 @@
+/* store/table: the open files of one tree: a few hundred slots in an array. Looking through all of
+ * them costs less than the read it is for. */
+#include "store/priv.h"
+
+void store_table_init(struct store_table *t)
+{
+    sys_lock_init(&t->lock);
+    t->n = 0;
+    t->turn = 0;
+}
+
+void store_table_release(struct store_table *t)
+{
+    for (uint32_t i = 0; i < t->n; i++)
+        sys_file_unref(t->slots[i].file);
+    t->n = 0;
+    sys_lock_release(&t->lock);
+}
+
+static struct store_slot *find(struct store_table *t, uint32_t index)
+{
+    for (uint32_t i = 0; i < t->n; i++)
+        if (t->slots[i].index == index)
+            return &t->slots[i];
+    return NULL;
+}
+
+struct sys_file *store_table_get(struct store_table *t, uint32_t index, bool to_write)
+{
+    struct sys_file *f = NULL;
+    sys_lock_take(&t->lock);
+    struct store_slot *s = find(t, index);
+    if (s != NULL && (s->can_write || !to_write)) {
+        s->used = ++t->turn;
+        f = sys_file_ref(s->file);
+    }
+    sys_lock_give(&t->lock);
+    return f;
+}
+
+/* A slot for a file that has none: a fresh one, or that of the file unused for longest. */
+static struct store_slot *take_slot(struct store_table *t, struct sys_file **evicted)
+{
+    if (t->n < STORE_OPEN_FILES)
+        return &t->slots[t->n++];
+    struct store_slot *oldest = &t->slots[0];
+    for (uint32_t i = 1; i < t->n; i++)
+        if (t->slots[i].used < oldest->used)
+            oldest = &t->slots[i];
+    *evicted = oldest->file;
+    return oldest;
+}
+
+struct sys_file *store_table_put(struct store_table *t, uint32_t index, bool can_write,
+                                 struct sys_file *f)
+{
+    struct sys_file *evicted = NULL;
+    sys_lock_take(&t->lock);
+    struct store_slot *s = find(t, index);
+    if (s != NULL && (s->can_write || !can_write)) {
+        evicted = f;
+        f = sys_file_ref(s->file);
+    } else {
+        if (s != NULL)
+            evicted = s->file;
+        else
+            s = take_slot(t, &evicted);
+        *s = (struct store_slot){ .file = sys_file_ref(f), .index = index, .can_write = can_write };
+    }
+    s->used = ++t->turn;
+    sys_lock_give(&t->lock);
+    sys_file_unref(evicted); /* outside: the last one closes, which may block */
+    return f;
+}
+
+void store_table_drop(struct store_table *t, uint32_t index)
+{
+    struct sys_file *dropped = NULL;
+    sys_lock_take(&t->lock);
+    struct store_slot *s = find(t, index);
+    if (s != NULL) {
+        dropped = s->file;
+        *s = t->slots[--t->n];
+    }
+    sys_lock_give(&t->lock);
+    sys_file_unref(dropped);
+}

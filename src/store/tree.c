@@ -1,0 +1,465 @@
+/* store/tree: opening a tree, and reading and writing runs of its address space. How files come to
+ * be and get their names is in prepare.c. */
+#include "store/tree.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "store/priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RUNS = 64,   /* runs of memory in one call */
+    PROBES = 64, /* files looked for to tell a payload from the folder that holds it */
+};
+
+/* The part of a file's path below the payload's own folder; "" when the payload is the file. */
+static const char *below_payload(const char *path)
+{
+    const char *slash = strchr(path, '/');
+    return slash == NULL ? "" : slash + 1;
+}
+
+/* Where a file would be when root is the payload, or the folder that holds it. */
+static bool join(struct store_path *dst, const char *root, const char *path, bool is_payload)
+{
+    const char *tail = is_payload ? below_payload(path) : path;
+    size_t len = strlen(root);
+    const char *between = *tail == '\0' || (len > 0 && root[len - 1] == '/') ? "" : "/";
+    return (size_t)snprintf(dst->s, sizeof dst->s, "%s%s%s", root, between, tail) < sizeof dst->s;
+}
+
+static unsigned count_present(const struct store_layout *l, const char *root, bool is_payload)
+{
+    unsigned found = 0;
+    struct store_path path;
+    struct sys_stat st;
+    for (uint32_t i = 0, probes = 0; i < l->n_files && probes < PROBES; i++) {
+        if (l->files[i].is_pad || l->files[i].symlink_target != NULL)
+            continue;
+        probes++;
+        if (join(&path, root, l->files[i].path, is_payload) &&
+            sys_stat(SYS_CWD, path.s, true, &st, NULL) && st.kind == SYS_REGULAR)
+            found++;
+    }
+    return found;
+}
+
+static const char *last_element(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static bool is_kind(const char *path, enum sys_kind kind)
+{
+    struct sys_stat st;
+    return sys_stat(SYS_CWD, path, true, &st, NULL) && st.kind == kind;
+}
+
+/* Which of the two is root? The reading in which more files are there; when none is in either, the
+ * one in which the folder is. */
+static bool judge_root(struct store_tree *t, struct tarn_err *err)
+{
+    const struct store_layout *l = t->layout;
+    struct tarn_quote q;
+    struct sys_stat st;
+    if (!sys_stat(SYS_CWD, t->root, true, &st, err))
+        return false;
+    unsigned as_payload = count_present(l, t->root, true);
+    unsigned as_holder = count_present(l, t->root, false);
+    t->is_payload = as_payload > as_holder;
+    if (as_payload + as_holder > 0)
+        return true;
+    struct store_path inner;
+    bool is_held =
+        snprintf(inner.s, sizeof inner.s, "%s/%s", t->root, l->name) < (int)sizeof inner.s &&
+        is_kind(inner.s, SYS_FOLDER);
+    t->is_payload = !is_held;
+    if (!l->is_single_file && st.kind == SYS_FOLDER &&
+        (is_held || strcmp(last_element(t->root), l->name) == 0))
+        return true;
+    char asked[sizeof q.s];
+    strcpy(asked, tarn_quote_str(&q, t->root));
+    return tarn_fail(err, TARN_E_NOT_FOUND, "'%s' neither is nor holds '%s'", asked,
+                     tarn_quote_str(&q, l->name));
+}
+
+static struct store_tree *new_tree(const struct store_layout *l, const char *path,
+                                   struct tarn_err *err)
+{
+    struct store_tree *t = tarn_calloc(1, sizeof *t);
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    char *root = t == NULL ? NULL : tarn_strndup(path, len);
+    if (root == NULL) {
+        tarn_free(t);
+        tarn_fail_mem(err, "opening a tree of files");
+        return NULL;
+    }
+    t->layout = l;
+    t->root = root;
+    t->dir = -1;
+    sys_lock_init(&t->making);
+    store_table_init(&t->table);
+    return t;
+}
+
+struct store_tree *store_tree_open(const struct store_layout *l, const char *path,
+                                   struct tarn_err *err)
+{
+    struct store_tree *t = new_tree(l, path, err);
+    if (t != NULL && !judge_root(t, err)) {
+        store_tree_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+struct store_tree *store_tree_create(const struct store_layout *l, const char *dir,
+                                     struct tarn_err *err)
+{
+    struct store_tree *t = new_tree(l, dir, err);
+    if (t == NULL)
+        return NULL;
+    t->is_writable = true;
+    t->where = tarn_calloc(l->n_files, 1);
+    t->dirty = tarn_calloc(l->n_files, 1);
+    if (t->where == NULL || t->dirty == NULL)
+        tarn_fail_mem(err, "opening a tree of files");
+    else if (sys_make_folders(t->root, err))
+        t->dir = sys_open(t->root, SYS_OPEN_FOLDER, err);
+    if (t->dir < 0 || !store_names_init(&t->names, l, err)) {
+        store_tree_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void store_tree_free(struct store_tree *t)
+{
+    if (t == NULL)
+        return;
+    store_table_release(&t->table);
+    sys_lock_release(&t->making);
+    sys_close(&t->dir);
+    store_names_release(&t->names);
+    tarn_free(t->where);
+    tarn_free(t->dirty);
+    tarn_free(t->root);
+    tarn_free(t);
+}
+
+/* Where files are. */
+
+enum store_where store_where_of(struct store_tree *t, uint32_t file)
+{
+    sys_lock_take(&t->table.lock);
+    enum store_where where = (enum store_where)t->where[file];
+    sys_lock_give(&t->table.lock);
+    return where;
+}
+
+void store_set_where(struct store_tree *t, uint32_t file, enum store_where where)
+{
+    sys_lock_take(&t->table.lock);
+    t->where[file] = (uint8_t)where;
+    sys_lock_give(&t->table.lock);
+}
+
+/* Returns what it was. */
+static bool set_dirty(struct store_tree *t, uint32_t file, bool is_dirty)
+{
+    sys_lock_take(&t->table.lock);
+    bool was = t->dirty[file] != 0;
+    if (was != is_dirty)
+        t->n_dirty += is_dirty ? 1 : UINT32_MAX;
+    t->dirty[file] = is_dirty;
+    sys_lock_give(&t->table.lock);
+    return was;
+}
+
+static bool fail_long(struct tarn_err *err, const char *path)
+{
+    struct tarn_quote q;
+    return tarn_fail(err, TARN_E_POLICY, "the path of '%s' is longer than %zu bytes",
+                     tarn_quote_str(&q, last_element(path)), sizeof(struct store_path) - 1);
+}
+
+bool store_path_at(struct store_tree *t, uint32_t file, enum store_where where,
+                   struct store_path *path, struct tarn_err *err)
+{
+    const char *own = t->layout->files[file].path;
+    bool fits = where == STORE_WHERE_PART
+                    ? store_names_part(&t->names, t->layout, file, path)
+                    : (size_t)snprintf(path->s, sizeof path->s, "%s", own) < sizeof path->s;
+    return fits || fail_long(err, own);
+}
+
+const char *store_tree_path(const struct store_tree *t, uint32_t file, char *dst, size_t size)
+{
+    struct store_path path;
+    (void)join(&path, t->root, t->layout->files[file].path, t->is_payload); /* cut is fine */
+    snprintf(dst, size, "%s", path.s);
+    return dst;
+}
+
+int store_open_parent(struct store_tree *t, const char *path, const char **name,
+                      struct tarn_err *err)
+{
+    struct store_path folder;
+    const char *last = last_element(path);
+    if (last == path) {
+        *name = last;
+        return sys_open(t->root, SYS_OPEN_FOLDER, err);
+    }
+    snprintf(folder.s, sizeof folder.s, "%.*s", (int)(last - path - 1), path);
+    *name = last;
+    return sys_open_beneath(t->dir, folder.s, SYS_OPEN_FOLDER, err);
+}
+
+/* Opening. */
+
+static int open_for_reading(struct store_tree *t, uint32_t file, struct tarn_err *err)
+{
+    struct store_path path;
+    const char *own = t->layout->files[file].path;
+    if (!join(&path, t->root, own, t->is_payload)) {
+        fail_long(err, own);
+        return -1;
+    }
+    return sys_open(path.s, SYS_OPEN_READ, err);
+}
+
+/* Of a tree that we write: whatever is there, under either name. */
+static int open_written(struct store_tree *t, uint32_t file, bool *can_write, struct tarn_err *err)
+{
+    struct store_path path;
+    struct tarn_err why = { 0 };
+    enum store_where where = store_where_of(t, file);
+    *can_write = where == STORE_WHERE_PART;
+    if (!store_path_at(t, file, where, &path, err))
+        return -1;
+    int fd = sys_open_beneath(t->dir, path.s, *can_write ? SYS_OPEN_WRITE : SYS_OPEN_READ, &why);
+    if (fd < 0 && where == STORE_WHERE_UNKNOWN && why.code == TARN_E_NOT_FOUND &&
+        store_path_at(t, file, STORE_WHERE_PART, &path, NULL))
+        fd = sys_open_beneath(t->dir, path.s, SYS_OPEN_READ, NULL);
+    if (fd < 0 && err != NULL)
+        *err = why;
+    return fd;
+}
+
+static int open_to_write(struct store_tree *t, uint32_t file, struct tarn_err *err)
+{
+    struct store_path path;
+    sys_lock_take(&t->making);
+    struct store_settled s = { .fd = -1, .where = store_where_of(t, file) };
+    if (s.where == STORE_WHERE_UNKNOWN && !store_settle(t, file, true, &s, err)) {
+        sys_lock_give(&t->making);
+        return -1;
+    }
+    if (s.where == STORE_WHERE_FINAL || s.fd < 0) {
+        sys_close(&s.fd);
+        if (store_path_at(t, file, s.where, &path, err))
+            s.fd = sys_open_beneath(t->dir, path.s, SYS_OPEN_WRITE, err);
+    }
+    sys_lock_give(&t->making);
+    return s.fd;
+}
+
+static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_write,
+                                  struct tarn_err *err)
+{
+    struct sys_file *f = store_table_get(&t->table, file, to_write);
+    if (f != NULL)
+        return f;
+    bool can_write = to_write;
+    int fd = to_write         ? open_to_write(t, file, err)
+             : t->is_writable ? open_written(t, file, &can_write, err)
+                              : open_for_reading(t, file, err);
+    if (fd < 0)
+        return NULL;
+    f = sys_file_new(fd);
+    struct tarn_quote q;
+    if (f == NULL)
+        tarn_fail_mem(err, "opening a file");
+    else if (f->at_open.kind == SYS_REGULAR)
+        return store_table_put(&t->table, file, can_write, f);
+    else
+        tarn_fail(err, TARN_E_FAILED, "'%s' is not a regular file",
+                  tarn_quote_str(&q, t->layout->files[file].path));
+    sys_file_unref(f);
+    return NULL;
+}
+
+struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
+{
+    return open_file(t, file, false, err);
+}
+
+bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
+{
+    struct store_path path;
+    const char *name;
+    struct tarn_err why = { 0 };
+    if (!t->is_writable)
+        return join(&path, t->root, t->layout->files[file].path, t->is_payload)
+                   ? sys_stat(SYS_CWD, path.s, true, st, err)
+                   : fail_long(err, t->layout->files[file].path);
+    enum store_where where = store_where_of(t, file);
+    if (!store_path_at(t, file, where, &path, err))
+        return false;
+    SYS_AUTO_FD folder = store_open_parent(t, path.s, &name, err);
+    if (folder < 0)
+        return false;
+    if (sys_stat(folder, name, false, st, &why))
+        return true;
+    if (where == STORE_WHERE_UNKNOWN && why.code == TARN_E_NOT_FOUND &&
+        store_path_at(t, file, STORE_WHERE_PART, &path, NULL) &&
+        sys_stat(folder, last_element(path.s), false, st, NULL))
+        return true;
+    if (err != NULL)
+        *err = why;
+    return false;
+}
+
+/* Reading and writing. */
+
+static bool read_part(struct store_tree *t, const struct store_part *part, uint8_t *into,
+                      struct tarn_err *err)
+{
+    struct sys_file *f = open_file(t, part->file, false, err);
+    if (f == NULL)
+        return false;
+    size_t got = 0;
+    struct tarn_quote q;
+    const char *path = t->layout->files[part->file].path;
+    bool ok = sys_read_at(f->fd, into, (size_t)part->len, part->off, &got, err);
+    sys_file_unref(f);
+    if (!ok)
+        return tarn_fail_in(err, "reading '%s'", tarn_quote_str(&q, path));
+    if (got < part->len)
+        return tarn_fail(err, TARN_E_INTEGRITY, "'%s' ends at byte %llu and should have %llu",
+                         tarn_quote_str(&q, path), (unsigned long long)(part->off + got),
+                         (unsigned long long)t->layout->files[part->file].len);
+    return true;
+}
+
+bool store_tree_read(struct store_tree *t, uint64_t off, struct tarn_bytes_mut into,
+                     struct tarn_err *err)
+{
+    struct store_walk w;
+    struct store_part part;
+    store_walk_begin(&w, t->layout, off, into.len);
+    while (store_walk_next(&w, &part)) {
+        if (part.file == STORE_NO_FILE)
+            memset(into.p, 0, (size_t)part.len);
+        else if (!read_part(t, &part, into.p, err))
+            return false;
+        into.p += part.len;
+    }
+    return true;
+}
+
+/* What is left of the runs that the caller gave. */
+struct supply {
+    const struct tarn_bytes *runs;
+    size_t n;
+    size_t used; /* of the first */
+};
+
+/* Take runs of len bytes in all, or as many as fit; returns how many bytes they have. */
+static uint64_t take_runs(struct supply *s, uint64_t len, struct tarn_bytes taken[RUNS], size_t *n)
+{
+    uint64_t sum = 0;
+    for (*n = 0; *n < RUNS && sum < len && s->n > 0;) {
+        size_t take = (size_t)tarn_min_u64(s->runs->len - s->used, len - sum);
+        if (take > 0)
+            taken[(*n)++] = tarn_bytes_of(s->runs->p + s->used, take);
+        sum += take;
+        s->used += take;
+        if (s->used == s->runs->len) {
+            s->runs++;
+            s->n--;
+            s->used = 0;
+        }
+    }
+    return sum;
+}
+
+static bool write_part(struct store_tree *t, const struct store_part *part, struct supply *s,
+                       struct tarn_err *err)
+{
+    struct sys_file *f = open_file(t, part->file, true, err);
+    if (f == NULL)
+        return false;
+    bool ok = true;
+    set_dirty(t, part->file, true);
+    for (uint64_t at = 0; at < part->len && ok;) {
+        struct tarn_bytes runs[RUNS];
+        size_t n;
+        uint64_t len = take_runs(s, part->len - at, runs, &n);
+        ok = sys_write_runs_at(f->fd, runs, n, part->off + at, err);
+        at += len;
+    }
+    sys_file_unref(f);
+    return ok || store_fail_space(t, part->file, "writing", part->len, err);
+}
+
+bool store_tree_write(struct store_tree *t, uint64_t off, const struct tarn_bytes *runs, size_t n,
+                      struct tarn_err *err)
+{
+    struct supply s = { .runs = runs, .n = n };
+    struct store_walk w;
+    struct store_part part;
+    uint64_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += runs[i].len;
+    store_walk_begin(&w, t->layout, off, len);
+    while (store_walk_next(&w, &part)) {
+        if (part.file != STORE_NO_FILE) {
+            if (!write_part(t, &part, &s, err))
+                return false;
+            continue;
+        }
+        struct tarn_bytes dropped[RUNS];
+        for (uint64_t at = 0; at < part.len;)
+            at += take_runs(&s, part.len - at, dropped, &n);
+    }
+    return true;
+}
+
+static bool sync_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
+{
+    struct sys_file *f = open_file(t, file, false, err);
+    bool ok = f != NULL && sys_sync(f->fd, err);
+    sys_file_unref(f);
+    struct tarn_quote q;
+    return ok || tarn_fail_in(err, "bringing '%s' to the disk",
+                              tarn_quote_str(&q, t->layout->files[file].path));
+}
+
+bool store_sync_dirty(struct store_tree *t, uint32_t file, struct tarn_err *err)
+{
+    /* Clean first: what is written meanwhile makes it dirty again. */
+    if (!set_dirty(t, file, false) || sync_file(t, file, err))
+        return true;
+    set_dirty(t, file, true);
+    return false;
+}
+
+bool store_tree_sync(struct store_tree *t, struct tarn_err *err)
+{
+    if (!t->is_writable)
+        return true;
+    sys_lock_take(&t->table.lock);
+    bool none = t->n_dirty == 0;
+    sys_lock_give(&t->table.lock);
+    for (uint32_t i = 0; !none && i < t->layout->n_files; i++)
+        if (!store_sync_dirty(t, i, err))
+            return false;
+    return true;
+}
