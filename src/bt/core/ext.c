@@ -1,7 +1,7 @@
 /* bt/core/ext: see the header. */
 #include "bt/core/ext.h"
 
-#include "base/text.h"
+#include "bt/core/plain.h"
 #include "codec/bencode.h"
 
 enum {
@@ -31,24 +31,6 @@ static bool get_int(const struct benc *b, benc_val dict, const char *key, int64_
     return true;
 }
 
-/* Any bytes as printable UTF-8, cut to fit. */
-static void copy_agent(char dst[BT_EXT_AGENT + 1], struct tarn_bytes from)
-{
-    size_t n = 0;
-    while (from.len > 0) {
-        uint8_t utf8[4];
-        uint32_t cp = tarn_utf8_take(&from);
-        if (cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || cp == TARN_UTF8_BAD)
-            cp = '?';
-        size_t len = tarn_utf8_put(cp, utf8);
-        if (n + len > BT_EXT_AGENT)
-            break;
-        memcpy(dst + n, utf8, len);
-        n += len;
-    }
-    dst[n] = '\0';
-}
-
 static void read_handshake(struct bt_ext *x, const struct benc *b)
 {
     int64_t v;
@@ -71,7 +53,7 @@ static void read_handshake(struct bt_ext *x, const struct benc *b)
     }
     struct tarn_bytes agent = benc_str(b, benc_get(b, BENC_ROOT, "v"));
     if (agent.len > 0)
-        copy_agent(x->agent, agent);
+        bt_plain_text(x->agent, sizeof x->agent, agent);
     x->is_here = true;
 }
 
@@ -113,7 +95,7 @@ static void put_handshake(struct tarn_out *o, const struct bt_ext_ours *x)
         put_int(o, "upload_only", 1);
     if (x->agent != NULL) {
         char agent[BT_EXT_AGENT + 1];
-        copy_agent(agent, tarn_bytes_str(x->agent));
+        bt_plain_text(agent, sizeof agent, tarn_bytes_str(x->agent));
         benc_put_key(o, "v");
         benc_put_str(o, tarn_bytes_str(agent));
     }

@@ -74,7 +74,8 @@ static bool make_room(struct bt_requests *q)
 {
     if (q->first + q->n < q->cap)
         return true;
-    if (q->first > 0) {
+    bool is_sparse = q->n <= q->cap / 2; /* then moving costs O(1) a request in the long run */
+    if (q->first > 0 && (is_sparse || q->cap >= LIST_MAX)) {
         memmove(q->asked, q->asked + q->first, q->n * sizeof *q->asked);
         q->first = 0;
         return true;

@@ -6,7 +6,7 @@
  * them; they still count as asked for when they come after all.
  *
  * Pure: time is an argument. An idle peer (nothing asked) owns no memory beside the struct; else 20
- * bytes a request, at most BT_DEPTH_MAX and some canceled ones. One thread. */
+ * to 40 bytes a request, of which there are at most BT_DEPTH_MAX. One thread. */
 #ifndef BT_CORE_REQUESTS_H
 #define BT_CORE_REQUESTS_H
 
