@@ -25,6 +25,8 @@ static void free_block(struct place_piece *q, uint32_t block)
 
 void long_release(struct place_piece *q)
 {
+    for (size_t i = 0; q->writers != NULL && i < PLACES_WRITERS; i++)
+        loop_pool_cancel(q->places->set.loop, &q->writers[i].job);
     for (uint32_t i = 0; q->bufs != NULL && i < q->n_blocks; i++)
         free_block(q, i);
     tarn_free(q->bufs);
@@ -53,11 +55,8 @@ static void run_writer(struct loop_job *job)
     struct place_writer *w = TARN_OUTER(job, struct place_writer, job);
     const struct store_places_settings *set = &w->piece->places->set;
     uint64_t at = (uint64_t)w->piece->index * set->layout->piece_len;
-    w->ok = true;
-    if (places_begin(w->piece->places))
-        w->ok = store_tree_write_early(set->tree, at + (uint64_t)w->first * STORE_BLOCK, w->runs,
-                                       w->n, &w->err);
-    places_end(w->piece->places);
+    w->ok = store_tree_write_early(set->tree, at + (uint64_t)w->first * STORE_BLOCK, w->runs, w->n,
+                                   &w->err);
 }
 
 static void go_on(struct place_piece *q);
@@ -141,7 +140,7 @@ static bool read_back(struct place_piece *q)
         return tarn_fail_mem(&q->err, "reading a piece back");
     bool ok = true;
     crypt_sha_init(&q->message, CRYPT_SHA1);
-    for (uint32_t at = 0; at < q->len && ok && places_begin(q->places); at += READ_BACK) {
+    for (uint32_t at = 0; at < q->len && ok && !atomic_load(&q->places->is_over); at += READ_BACK) {
         size_t len = tarn_min_size(READ_BACK, q->len - at);
         ok = store_tree_read(set->tree, start + at, (struct tarn_bytes_mut){ buf, len }, &q->err);
         if (ok && set->want_v1)
@@ -163,9 +162,7 @@ static bool read_back(struct place_piece *q)
 static void run_read_back(struct loop_job *job)
 {
     struct place_piece *q = TARN_OUTER(job, struct place_piece, job);
-    if (places_begin(q->places))
-        q->has_failed = !read_back(q);
-    places_end(q->places);
+    q->has_failed = !read_back(q);
 }
 
 static void on_read_back_done(struct loop_job *job)
@@ -207,16 +204,21 @@ void long_commit(struct place_piece *q, uint32_t block)
 
 /* It is on disk already; its owner is told from the loop. */
 
-static void on_told(struct loop_msg *m)
+static void run_nothing(struct loop_job *job)
 {
-    struct place_piece *q = TARN_OUTER(m, struct place_piece, told);
+    (void)job;
+}
+
+static void on_told(struct loop_job *job)
+{
+    struct place_piece *q = TARN_OUTER(job, struct place_piece, job);
     if (places_came_back(q))
         places_tell_written(q, NULL);
 }
 
 void long_tell_written(struct place_piece *q)
 {
-    q->told.on_loop = on_told;
-    places_sent_out(q);
-    loop_post(q->places->set.loop, &q->told);
+    q->job.run = run_nothing;
+    q->job.done = on_told;
+    places_submit(q, &q->job);
 }

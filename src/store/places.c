@@ -34,7 +34,7 @@ void places_give(struct store_places *p, uint8_t *buf, size_t len)
         return;
     tarn_free(buf);
     p->used -= len;
-    if (p->wants_room && !tarn_list_is_in(&p->room.node) && !atomic_load(&p->is_over))
+    if (p->wants_room && !atomic_load(&p->is_over))
         loop_idle_set(p->set.loop, &p->room);
 }
 
@@ -138,60 +138,26 @@ void places_drop(struct place_piece *q)
 
 /* What is under way. */
 
-void places_sent_out(struct place_piece *q)
+static void sent_out(struct place_piece *q)
 {
     q->n_out++;
     q->places->n_out++;
 }
 
-static void free_places(struct store_places *p)
-{
-    loop_idle_stop(&p->room);
-    tarn_map_release(&p->map);
-    sys_cond_release(&p->idle);
-    sys_lock_release(&p->lock);
-    tarn_free(p);
-}
-
 bool places_came_back(struct place_piece *q)
 {
-    struct store_places *p = q->places;
+    bool is_wanted = !q->is_dropped;
     q->n_out--;
-    p->n_out--;
-    if (!atomic_load(&p->is_over)) {
-        bool is_wanted = !q->is_dropped;
-        if (!is_wanted)
-            (void)places_settle(q); /* unless more is to come back */
-        return is_wanted;
-    }
-    if (q->n_out == 0)
-        free_piece(q);
-    if (p->n_out == 0)
-        free_places(p);
-    return false;
+    q->places->n_out--;
+    if (!is_wanted)
+        (void)places_settle(q); /* unless more is to come back */
+    return is_wanted;
 }
 
 void places_submit(struct place_piece *q, struct loop_job *job)
 {
-    struct store_places *p = q->places;
-    places_sent_out(q);
-    sys_lock_take(&p->lock);
-    p->running++;
-    sys_lock_give(&p->lock);
-    loop_pool_submit(p->set.loop, job);
-}
-
-bool places_begin(struct store_places *p)
-{
-    return !atomic_load(&p->is_over);
-}
-
-void places_end(struct store_places *p)
-{
-    sys_lock_take(&p->lock);
-    p->running--;
-    sys_cond_signal(&p->idle);
-    sys_lock_give(&p->lock);
+    sent_out(q);
+    loop_pool_submit(q->places->set.loop, job);
 }
 
 /* Hashing. */
@@ -233,14 +199,14 @@ static void start_hashing(struct place_piece *q)
                                     .digest = q->sha1,
                                     .data = tarn_bytes_of(q->buf, q->len),
                                     .done = on_v1 };
-        places_sent_out(q);
+        sent_out(q);
         loop_hash_submit(set->loop, &q->v1);
     }
     if (q->own_len > 0) {
         q->v2 = (struct loop_hash){ .leaves = q->leaves,
                                     .data = tarn_bytes_of(q->buf, q->own_len),
                                     .done = on_v2 };
-        places_sent_out(q);
+        sent_out(q);
         loop_hash_submit(set->loop, &q->v2);
     }
 }
@@ -252,10 +218,8 @@ static void run_write(struct loop_job *job)
     struct place_piece *q = TARN_OUTER(job, struct place_piece, job);
     const struct store_places_settings *set = &q->places->set;
     struct tarn_bytes run = tarn_bytes_of(q->buf, q->len);
-    if (places_begin(q->places))
-        q->has_failed = !store_tree_write(set->tree, (uint64_t)q->index * set->layout->piece_len,
-                                          &run, 1, &q->err);
-    places_end(q->places);
+    q->has_failed =
+        !store_tree_write(set->tree, (uint64_t)q->index * set->layout->piece_len, &run, 1, &q->err);
 }
 
 void places_tell_written(struct place_piece *q, const struct tarn_err *err)
@@ -296,8 +260,6 @@ struct store_places *store_places_new(const struct store_places_settings *set, s
     tarn_list_init(&p->pieces);
     p->room.on_idle = on_idle;
     atomic_init(&p->is_over, false);
-    sys_lock_init(&p->lock);
-    sys_cond_init(&p->idle);
     return p;
 }
 
@@ -305,21 +267,19 @@ void store_places_free(struct store_places *p)
 {
     if (p == NULL)
         return;
+    struct tarn_list *node;
     atomic_store(&p->is_over, true);
     loop_idle_stop(&p->room);
-    sys_lock_take(&p->lock);
-    while (p->running > 0)
-        sys_cond_wait(&p->idle, &p->lock);
-    sys_lock_give(&p->lock);
-    /* Those of which something is still on its way back to the loop are freed when it arrives. */
-    for (struct tarn_list *node = p->pieces.next, *next; node != &p->pieces; node = next) {
+    while ((node = tarn_list_pop_front(&p->pieces)) != NULL) {
         struct place_piece *q = TARN_OUTER(node, struct place_piece, node);
-        next = node->next;
-        if (q->n_out == 0)
-            free_piece(q);
+        loop_hash_cancel(p->set.loop, &q->v1);
+        loop_hash_cancel(p->set.loop, &q->v2);
+        loop_pool_cancel(p->set.loop, &q->job);
+        q->n_out = 0;
+        free_piece(q);
     }
-    if (p->n_out == 0)
-        free_places(p);
+    tarn_map_release(&p->map);
+    tarn_free(p);
 }
 
 enum store_place_answer store_place(struct store_places *p, uint32_t piece, uint32_t begin,

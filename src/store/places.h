@@ -52,9 +52,8 @@ struct store_places_settings {
 
 struct store_places *store_places_new(const struct store_places_settings *set, struct tarn_err *err)
     TARN_MUST;
-/* Disk work still running is waited for, so that the tree may go next; nothing is called back. All
- * places must have been given back. Memory of what is still on its way to the loop (while
- * store_places_busy) is freed when it arrives there. Accepts NULL. */
+/* What is being hashed or written is waited for, so that the tree may go next; nothing is called
+ * back. All places must have been given back. Before loop_free. Accepts NULL. */
 void store_places_free(struct store_places *p);
 
 enum store_place_answer {

@@ -53,8 +53,7 @@ struct place_piece {
     uint8_t sha1[CRYPT_SHA1_LEN];
     struct crypt_sha message;
     struct loop_hash v1, v2;
-    struct loop_job job;  /* writing it whole, or reading it back */
-    struct loop_msg told; /* of a long piece: it is written */
+    struct loop_job job; /* writing it whole; reading it back; nothing, to be told of it */
     struct place_writer {
         struct loop_job job;
         struct place_piece *piece;
@@ -98,15 +97,10 @@ void places_set_block(struct place_piece *q, uint32_t block, enum block state);
 uint8_t *places_take(struct store_places *p, size_t len, bool *is_full);
 void places_give(struct store_places *p, uint8_t *buf, size_t len);
 
-/* Something that comes back to the loop was sent out, or has come back. False when nobody is
- * interested any more: the piece may be gone then. */
-void places_sent_out(struct place_piece *q);
-bool places_came_back(struct place_piece *q);
-/* A job of the pool that uses the tree; its run function begins and ends with these, and does
- * nothing between them when places_begin is false. */
+/* Give the pool a job of the piece. Every done function begins with places_came_back; it is false
+ * when nobody is interested any more, and then the piece may be gone. */
 void places_submit(struct place_piece *q, struct loop_job *job);
-bool places_begin(struct store_places *p);
-void places_end(struct store_places *p);
+bool places_came_back(struct place_piece *q);
 
 /* Nothing of it is here, lent or under way any more, or it was dropped and all has come back: free
  * it. True when it is gone. */
@@ -119,8 +113,8 @@ void places_tell_written(struct place_piece *q, const struct tarn_err *err);
 
 /* long.c */
 
-bool long_init(struct place_piece *q); /* false: no memory */
-void long_release(struct place_piece *q);
+bool long_init(struct place_piece *q);    /* false: no memory */
+void long_release(struct place_piece *q); /* takes its jobs back */
 enum store_place_answer long_place(struct place_piece *q, uint32_t block, uint8_t **at);
 /* A block has come: write what is worth a write, and read the piece back when all is written. */
 void long_commit(struct place_piece *q, uint32_t block);
