@@ -38,6 +38,8 @@ struct tarn_torrent;
 TARN_API struct tarn_torrent *tarn_torrent_open(const char *path_or_magnet, struct tarn_err *err);
 TARN_API struct tarn_torrent *tarn_torrent_parse(const void *bytes, size_t len,
                                                  struct tarn_err *err);
+/* From an http or https URL. tarn_transfer_stop ends it (TARN_E_CANCELED). */
+TARN_API struct tarn_torrent *tarn_torrent_get(const char *url, struct tarn_err *err);
 TARN_API void tarn_torrent_free(struct tarn_torrent *t); /* accepts NULL */
 
 /* What it says. All pointers live as long as the torrent. Strings are UTF-8. */
@@ -114,12 +116,15 @@ enum tarn_damage {
     TARN_DAMAGE_LONG,    /* the file is longer than it should be (its bytes may all be good) */
     TARN_DAMAGE_UNREADABLE,
     TARN_DAMAGE_BAD, /* bytes that do not match: [offset, offset + length) of the file */
+    /* Bytes that cannot be judged, because other bytes of their piece are missing or cannot be
+     * read; they may be good. */
+    TARN_DAMAGE_UNSURE,
 };
 struct tarn_damaged {
     uint32_t file; /* index as of tarn_torrent_file */
     enum tarn_damage kind;
     uint64_t offset, length; /* in the file; to the precision that the torrent allows */
-    uint32_t piece;          /* of TARN_DAMAGE_BAD: the first piece concerned */
+    uint32_t piece;          /* of TARN_DAMAGE_BAD and UNSURE: the first piece concerned */
     bool is_exact; /* true: to the 16 KiB block (v2 with leaves, or pieces of 16 KiB); else a whole
                       piece, of which not all may be bad */
     const char *why; /* of TARN_DAMAGE_UNREADABLE, else NULL */
@@ -133,6 +138,9 @@ struct tarn_verify {
     tarn_on_progress on_progress;
     /* Called at the end, in order of files and offsets, neighbouring ranges joined. May be NULL. */
     void (*on_damaged)(void *arg, const struct tarn_damaged *d);
+    /* Called at the end for each file in the torrent's folder that the torrent does not know: path
+     * begins with its name. That is no damage. May be NULL. */
+    void (*on_extra)(void *arg, const char *path);
     void *arg;
 };
 struct tarn_verified {

@@ -38,8 +38,7 @@ struct tarn_transfer_status {
 
 enum tarn_event {
     TARN_EVENT_LISTENING, /* text: the address and port */
-    TARN_EVENT_METADATA,  /* the magnet's torrent is known: transfer->torrent is set; text: its name
-                           */
+    TARN_EVENT_METADATA,  /* the magnet's torrent is known; text: its name */
     TARN_EVENT_TRACKER,   /* text: what a tracker said or why it failed */
     TARN_EVENT_PEER,      /* text: a peer that was refused or banned, and why */
     TARN_EVENT_COMPLETE,  /* everything wanted is there and verified */
@@ -56,9 +55,10 @@ struct tarn_transfer {
     const char *const *only; /* fetch: globs over paths; none: everything */
     size_t n_only;
     bool no_trackers;
-    bool trust;            /* seed: do not check the data first */
-    bool stay;             /* fetch: seed after completion until stopped */
-    uint32_t seed_seconds; /* fetch: seed that long after completion */
+    bool trust;                /* seed: do not check the data first */
+    bool stay;                 /* fetch: seed after completion until stopped */
+    uint32_t seed_seconds;     /* fetch: seed that long after completion */
+    uint32_t patience_seconds; /* fetch: give up after so long with nobody to ask; 0: 60 */
     bool sequential;
     uint64_t memory;             /* bytes of payload buffers; 0: 64 MiB */
     uint64_t rate_down, rate_up; /* bytes a second; 0: no limit */
@@ -70,7 +70,7 @@ struct tarn_transfer {
 };
 
 /* Fetch: true when everything wanted is there (and was seeded as asked). TARN_E_NETWORK when there
- * is nobody to ask (no tracker answers, no peer given can be reached) after `patience`;
+ * is nobody to ask (no tracker answers, no peer given can be reached) for patience_seconds;
  * TARN_E_CANCELED when stopped before completion. */
 TARN_API bool tarn_fetch(const struct tarn_transfer *t, struct tarn_err *err);
 
