@@ -122,7 +122,7 @@ static void test_large_tree(void **state)
     struct bt_hash_cache cache = { 0 };
     for (unsigned level = 0; level < 3; level++) {
         struct torrent t;
-        make(&t, 5000 << level, level);
+        make(&t, (uint64_t)5000 << level, level);
         for (int i = 0; i < 500; i++) {
             unsigned base = (unsigned)test_rand_below(&seed, t.tree.height);
             unsigned k = 1 + (unsigned)test_rand_below(&seed, t.tree.height - base);
