@@ -114,7 +114,7 @@ static bool take(struct scene *x, size_t max)
 }
 
 #define TAKE_ALL(x, max) \
-    TURN_UNTIL((x)->loop, (take((x), (max)) || true) && (x)->arrived == (x)->giver.want.len)
+    TURN_WHILE_DOING((x)->loop, (take((x), (max)) || true) && (x)->arrived == (x)->giver.want.len)
 
 static void queue_something(struct scene *x)
 {
@@ -191,8 +191,8 @@ static void test_slow_reader(void **state)
     assert_true(x.giver.stream.queued > LOOP_STREAM_LOW);
     assert_int_equal(x.giver.drains, 0);
     x.giver.blocks_left = 1000;
-    TURN_UNTIL(x.loop, (take(&x, 100000) || true) && x.arrived == x.giver.want.len &&
-                           x.giver.blocks_left == 0);
+    TURN_WHILE_DOING(x.loop, (take(&x, 100000) || true) && x.arrived == x.giver.want.len &&
+                                 x.giver.blocks_left == 0);
     assert_true(x.giver.drains >= 1000 / 16);
     scene_end(&x);
 }
@@ -336,7 +336,7 @@ static void test_file_cut_short(void **state)
         queue_head(&x.giver, "head", 4);
         queue_run(&x.giver, FILE_LEN - 100000, 100000);
         assert_int_equal(truncate("content", FILE_LEN - 50000), 0);
-        TURN_UNTIL(x.loop, (take(&x, SIZE_MAX) || true) && x.giver.has_ended);
+        TURN_WHILE_DOING(x.loop, (take(&x, SIZE_MAX) || true) && x.giver.has_ended);
         assert_int_equal(x.giver.end.code, TARN_E_INTEGRITY);
         scene_end(&x);
         sys_fake_remove(&f);
@@ -374,7 +374,7 @@ static void test_peer_gone_while_sending(void **state)
         scene_begin(&x, 1);
         for (int i = 0; i < 20; i++)
             queue_run(&x.giver, 0, FILE_LEN);
-        TURN_UNTIL(x.loop, take(&x, 200000));
+        TURN_WHILE_DOING(x.loop, take(&x, 200000));
         struct linger hard = { .l_onoff = 1, .l_linger = 0 };
         assert_int_equal(setsockopt(x.far, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
         sys_close(&x.far);
