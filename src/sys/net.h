@@ -72,7 +72,7 @@ struct sys_span {
  * SYS_IO_FAIL   err says why; close the connection, the other side may have half a message.
  * *sent says how much went, whatever the answer. Memory before a file goes out in one segment with
  * it; file runs go by sendfile where the system has it and they are long enough to win, else
- * through scratch (at least a byte; what holds two blocks, 32 KiB, is enough). A file that has
+ * through scratch (at least a byte; what holds four blocks, 64 KiB, is enough). A file that has
  * become shorter than its span fails with TARN_E_INTEGRITY.
  *
  * sendfile to a socket that the other side has reset raises SIGPIPE. Threads of sys_thread_start

@@ -25,7 +25,8 @@ bool bt_request_fits(const struct bt_request *r, const struct bt_metainfo *m)
 {
     if (r->piece >= m->n_pieces || r->len == 0 || r->len > BT_REQUEST_MAX)
         return false;
-    uint32_t piece_len = bt_piece_len(m, r->piece);
+    /* With v2 alone the last piece has its full length too: libtorrent 2.0 asks for its padding. */
+    uint32_t piece_len = m->pieces != NULL ? bt_piece_len(m, r->piece) : m->piece_len;
     return r->begin < piece_len && r->len <= piece_len - r->begin;
 }
 

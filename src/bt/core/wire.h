@@ -36,8 +36,8 @@ static inline bool bt_request_eq(const struct bt_request *a, const struct bt_req
     return a->piece == b->piece && a->begin == b->begin && a->len == b->len;
 }
 
-/* Does it lie inside its piece, with a length from 1 to BT_REQUEST_MAX? Peers may ask for padding:
- * it is zeros. */
+/* Does it lie inside its piece, with a length from 1 to BT_REQUEST_MAX? Peers may ask for padding,
+ * and with v2 alone for that behind the last file: it is zeros. */
 bool bt_request_fits(const struct bt_request *r, const struct bt_metainfo *m);
 
 struct bt_hash_request {

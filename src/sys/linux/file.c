@@ -115,14 +115,18 @@ static int by_sampling(int fd, int64_t off, size_t len)
     return answer == 1 ? peek(fd, &iov, 1, off + (int64_t)len - 1, 1) : answer;
 }
 
-int linux_resident(int fd, int64_t off, size_t len)
+int linux_resident_by_reading(int fd, int64_t off, size_t len)
 {
     if (len == 0)
         return 1;
-    int answer = by_cachestat(fd, off, len);
-    if (answer < 0)
-        answer = len <= ALL_OF_IT ? by_reading(fd, off, len) : by_sampling(fd, off, len);
+    int answer = len <= ALL_OF_IT ? by_reading(fd, off, len) : by_sampling(fd, off, len);
     if (answer < 0)
         errno = ENOSYS; /* this file system cannot read without waiting */
     return answer;
+}
+
+int linux_resident(int fd, int64_t off, size_t len)
+{
+    int answer = len == 0 ? 1 : by_cachestat(fd, off, len);
+    return answer < 0 ? linux_resident_by_reading(fd, off, len) : answer;
 }

@@ -1,6 +1,9 @@
 /* Files and folders over both tables: bytes, sizes, names, counts; and each call failing. */
 #include "sys/file.h"
 
+#ifdef __linux__
+#include "sys/linux/priv.h"
+#endif
 #include "sys/test/room.h"
 
 #include <sys/mman.h>
@@ -207,6 +210,14 @@ static void tells_states_apart(void **state)
     assert_int_equal(chmod("file", 0700), 0);
     assert_true(sys_stat(SYS_CWD, "file", true, &b, NULL));
     assert_true(b.is_executable);
+    assert_int_equal(chmod("file", 0640), 0);
+    int fd = sys_open("file", SYS_OPEN_READ, NULL);
+    assert_true(sys_make_executable(fd, NULL));
+    sys_close(&fd);
+    struct stat raw;
+    assert_int_equal(stat("file", &raw), 0);
+    assert_int_equal(raw.st_mode & 07777, 0750);
+    assert_false(sys_make_executable(-1, NULL));
     room_put("file", "more", 4);
     assert_true(sys_stat(SYS_CWD, "file", true, &b, NULL));
     assert_false(sys_stat_same(&a, &b));
@@ -311,6 +322,18 @@ static void residency(void **state)
     assert_int_equal(sys_resident(fd, 0, 0), SYS_RESIDENT);
     if (knows) /* what is not in the file is not in memory */
         assert_int_equal(sys_resident(fd, sizeof data - 100, 16384), SYS_COLD);
+#ifdef __linux__
+    for (size_t i = 0; i < TARN_COUNT_OF(rows); i++)
+        assert_int_equal(linux_resident_by_reading(fd, (int64_t)rows[i].off, rows[i].len), 1);
+    assert_int_equal(linux_resident_by_reading(fd, sizeof data - 100, 16384), 0);
+    assert_int_equal(linux_resident_by_reading(fd, sizeof data - 100, sizeof data), 0);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0); /* cannot be asked */
+    assert_int_equal(linux_resident_by_reading(ends[0], 0, 1), -1);
+    assert_int_equal(errno, ENOSYS);
+    close(ends[0]);
+    close(ends[1]);
+#endif
     struct sys_fake f;
     sys_fake_install(&f, room_ops);
     f.resident = 0;
