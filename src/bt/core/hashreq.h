@@ -18,6 +18,8 @@ enum {
     BT_HASHES_TIMEOUT_US = 3 * 1000 * 1000, /* then another peer is asked: libtorrent */
     BT_HASHES_BAD_MAX = 2,                  /* wrong answers after which a peer is closed */
     BT_HASHES_DEPTH = 2,                    /* requests at one peer at a time */
+    BT_HASHES_ASKED = 64,                   /* and at all peers */
+    BT_HASHES_REST_US = 60 * 1000 * 1000,   /* a peer that refused a part is not asked for it */
 };
 
 /* Shape of a file's tree. */
@@ -62,15 +64,21 @@ bool bt_hashes_lead_to(const struct bt_hash_request *r, struct tarn_bytes hashes
 uint32_t bt_hashes_uncles(const struct bt_hash_request *r);
 
 /* Fetching all missing piece layers. */
+struct bt_layer_asked;
 struct bt_layer_part;
 struct bt_layer_job;
 
 struct bt_layers {
-    const struct bt_metainfo *m; /* borrowed */
-    struct bt_layer_job *jobs;   /* owned; one for each different root whose layer is missing */
-    uint32_t n_jobs;
-    struct bt_layer_part *parts; /* owned; one for each message to fetch */
-    uint32_t n_parts, n_done;
+    const struct bt_metainfo *m;  /* borrowed */
+    uint32_t *files;              /* owned: those whose layer is missing, sorted by root */
+    struct bt_layer_job *jobs;    /* owned; one for each different root, sorted */
+    struct bt_layer_part *parts;  /* owned; one for each message to fetch */
+    struct bt_layer_asked *asked; /* owned; requests under way */
+    uint32_t n_files, n_jobs, n_parts;
+    uint32_t n_done;   /* parts that are here */
+    uint32_t first;    /* all parts before it are here */
+    uint32_t last_job; /* the one that the last BT_HASHES_LAYER was about */
+    uint32_t n_asked;
 };
 bool bt_layers_init(struct bt_layers *l, const struct bt_metainfo *m, struct tarn_err *err)
     TARN_MUST;
@@ -88,7 +96,7 @@ bool bt_layers_ask(struct bt_layers *l, bt_peer_no peer, const struct tarn_bits 
 
 enum bt_hash_got {
     BT_HASHES_TAKEN,
-    BT_HASHES_IGNORED, /* not asked of this peer, or here already */
+    BT_HASHES_IGNORED, /* not asked of this peer, or too late */
     BT_HASHES_WRONG,   /* does not lead to the root: the caller counts, see BT_HASHES_BAD_MAX */
     BT_HASHES_LAYER,   /* taken, and a layer is whole: see bt_layers_next */
     BT_HASHES_NO_MEMORY,
@@ -97,10 +105,12 @@ enum bt_hash_got bt_layers_got(struct bt_layers *l, bt_peer_no peer,
                                const struct bt_hash_request *r, struct tarn_bytes hashes);
 void bt_layers_rejected(struct bt_layers *l, bt_peer_no peer, const struct bt_hash_request *r);
 void bt_layers_gone(struct bt_layers *l, bt_peer_no peer);
-int64_t bt_layers_wake(const struct bt_layers *l, int64_t now_us); /* INT64_MAX: nothing waits */
+/* When bt_layers_ask may give more than now; INT64_MAX: nothing waits. */
+int64_t bt_layers_wake(const struct bt_layers *l, int64_t now_us);
 
-/* After BT_HASHES_LAYER: a file whose layer is whole, for bt_metainfo_set_layer; call until false.
- * *cursor starts at 0; files that share the root all come. The layer stays until release. */
+/* After BT_HASHES_LAYER, before the next message is taken: a file whose layer is whole, for
+ * bt_metainfo_set_layer; call until false. *cursor starts at 0; files that share the root all come.
+ * The layer stays until release. */
 bool bt_layers_next(struct bt_layers *l, uint32_t *cursor, uint32_t *file, const uint8_t **layer);
 
 /* After a piece failed its hash: the request for its leaves. False: it has one leaf only, or its
