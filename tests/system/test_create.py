@@ -7,7 +7,7 @@ import time
 
 import libtorrent as lt
 import pytest
-from conftest import (FAILED, NOT_FOUND, PARTIAL, POLICY, TARN, TREE, USAGE, fill, huge,
+from program import (FAILED, NOT_FOUND, PARTIAL, POLICY, TARN, TREE, USAGE, fill, huge,
                       is_sanitized, run)
 
 FORMATS = ["v1", "v2", "hybrid"]
