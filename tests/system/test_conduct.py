@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FAILED, NO_SPACE, POLICY, TARN, USAGE, huge, is_sanitized, run
+from program import FAILED, NO_SPACE, POLICY, TARN, USAGE, huge, is_sanitized, run
 
 VERBS = ["create", "show", "verify", "fetch", "seed", "version"]
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -3,7 +3,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from conftest import INTEGRITY, NOT_FOUND, damage, run
+from program import INTEGRITY, NOT_FOUND, damage, run
 
 EXAMPLES = Path(os.environ.get("TARN_EXAMPLES", "build-test/examples"))
 

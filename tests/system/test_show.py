@@ -5,7 +5,7 @@ import subprocess
 
 import libtorrent as lt
 import pytest
-from conftest import FAILED, NOT_FOUND, TARN, TREE, huge, is_sanitized, run
+from program import FAILED, NOT_FOUND, TARN, TREE, huge, is_sanitized, run
 
 
 @pytest.mark.parametrize("kind", ["v1", "v2", "hybrid"])

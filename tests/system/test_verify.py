@@ -8,7 +8,7 @@ import time
 
 import libtorrent as lt
 import pytest
-from conftest import (FAILED, INTEGRITY, NOT_FOUND, PARTIAL, TARN, TREE, USAGE, damage, fill, huge,
+from program import (FAILED, INTEGRITY, NOT_FOUND, PARTIAL, TARN, TREE, USAGE, damage, fill, huge,
                       run)
 
 FORMATS = ["v1", "v2", "hybrid"]
