@@ -1,4 +1,10 @@
-"""Makes pytest speak TAP when it is run with --tap, so that every test is counted by name."""
+"""Makes pytest speak TAP when it is run with --tap, so that every test is counted by name;
+and lends tests a payload with its torrent."""
+import pytest
+
+pytest.register_assert_rewrite("samples", "programs", "peers", "fakepeer")
+
+from samples import Sample, with_tarn  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -6,28 +12,48 @@ def pytest_addoption(parser):
 
 
 class Tap:
+    """Results as they come, so that a run which hangs has told the ones before."""
+
     def __init__(self):
-        self.results = []
+        self.count = 0
+
+    def pytest_sessionstart(self):
+        print("TAP version 13", flush=True)
+
+    def pytest_collectreport(self, report):
+        """A file that cannot even be read is a failure, not zero tests."""
+        if report.failed:
+            self.tell(report)
 
     def pytest_runtest_logreport(self, report):
         failed_outside = report.when != "call" and report.outcome == "failed"
         skipped = report.when == "setup" and report.skipped
         if report.when == "call" or failed_outside or skipped:
-            self.results.append(report)
+            self.tell(report)
 
-    def pytest_sessionfinish(self, session):
-        print("TAP version 13")
-        for number, report in enumerate(self.results, 1):
-            verdict = "not ok" if report.failed else "ok"
-            skip = " # SKIP" if report.skipped else ""
-            print(f"{verdict} {number} - {report.nodeid.replace('#', '_')}{skip}")
-            for line in str(report.longrepr or "").splitlines():
-                print(f"# {line}")
-        print(f"1..{len(self.results)}")
+    def tell(self, report):
+        self.count += 1
+        verdict = "not ok" if report.failed else "ok"
+        skip = " # SKIP" if report.skipped else ""
+        print(f"{verdict} {self.count} - {report.nodeid.replace('#', '_')}{skip}")
+        for line in report.longreprtext.splitlines():
+            print(f"# {line}")
+        print(end="", flush=True)
+
+    def pytest_sessionfinish(self):
+        print(f"1..{self.count}", flush=True)
 
 
+@pytest.hookimpl(trylast=True)  # after the terminal reporter has been registered
 def pytest_configure(config):
     if config.getoption("--tap"):
-        config.option.verbose = -2
         config.pluginmanager.unregister(name="terminalreporter")
         config.pluginmanager.register(Tap())
+
+
+@pytest.fixture
+def sample(tmp_path):
+    def make(shape="folder", kind="hybrid", create=with_tarn):
+        return Sample(tmp_path, shape, kind, create)
+
+    return make

@@ -31,7 +31,7 @@ static const char *why_bad(struct tarn_bytes name)
     tarn_out_fixed(&safe, room, sizeof room);
     bt_safe_element(&safe, name);
     if (!tarn_out_ok(&safe) || !tarn_bytes_eq(tarn_out_bytes(&safe), name))
-        return name.len > BT_ELEMENT_MAX ? "its name is too long for a torrent"
+        return name.len > BT_ELEMENT_CUT ? "its name is too long for a torrent"
                                          : "its name holds characters that a torrent cannot";
     return NULL;
 }

@@ -8,8 +8,8 @@
 #include "base/num.h"
 #include "crypt/merkle.h"
 
-/* The whole of a block's place: what was asked for, and padding up to the block's end. With v2 alone
- * a piece ends where its file does; 0: the block lies behind that. */
+/* The whole of a block's place: what was asked for, and padding up to the block's end. With v2
+ * alone a piece ends where its file does; 0: the block lies behind that. */
 static uint32_t place_len(const struct bt_torrent *t, uint32_t piece, uint32_t begin)
 {
     uint32_t len = store_piece_len(&t->layout, piece);

@@ -99,7 +99,7 @@ struct bt_torrent {
     uint8_t peer_id[BT_PEER_ID_LEN];
     uint32_t key;
     struct tarn_list announcing;
-    char tracker_error[256];
+    char tracker_error[sizeof(((struct tarn_err *)0)->msg)];
 
     /* content; set while preparing */
     struct store_layout layout;

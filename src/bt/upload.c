@@ -5,6 +5,7 @@
 #include "bt/priv.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 
 enum {
     UPLOADS_MAX = BT_EXT_REQQ,
@@ -68,21 +69,29 @@ void bt_upload_drop_all(struct bt_conn *c, bool with_rejects)
     *u = (struct bt_uploads){ 0 };
 }
 
-/* The block's header and its runs; padding is zeros. */
+static bool queue_zeros(struct bt_conn *c, size_t len, struct tarn_err *err)
+{
+    uint8_t *zeros = tarn_out_room(bt_conn_out(c), len);
+    if (zeros == NULL)
+        return tarn_fail_mem(err, "sending a block");
+    memset(zeros, 0, len);
+    return true;
+}
+
+/* The block's header and its runs. Padding is zeros, behind the last file too. */
 static bool queue_block(struct bt_conn *c, const struct bt_request *r, struct tarn_err *err)
 {
     struct bt_torrent *t = c->torrent;
     struct store_walk walk;
     struct store_part part;
+    uint64_t off = (uint64_t)r->piece * t->layout.piece_len + r->begin;
+    uint64_t inside = off < t->layout.total ? tarn_min_u64(r->len, t->layout.total - off) : 0;
     bt_put_piece_head(bt_conn_out(c), r);
-    store_walk_begin(&walk, &t->layout, (uint64_t)r->piece * t->layout.piece_len + r->begin,
-                     r->len);
+    store_walk_begin(&walk, &t->layout, inside > 0 ? off : 0, inside);
     while (store_walk_next(&walk, &part)) {
         if (part.file == STORE_NO_FILE) {
-            uint8_t *zeros = tarn_out_room(bt_conn_out(c), (size_t)part.len);
-            if (zeros == NULL)
-                return tarn_fail_mem(err, "sending a block");
-            memset(zeros, 0, (size_t)part.len);
+            if (!queue_zeros(c, (size_t)part.len, err))
+                return false;
             continue;
         }
         struct sys_file *file = store_tree_file(t->tree, part.file, err);
@@ -93,7 +102,7 @@ static bool queue_block(struct bt_conn *c, const struct bt_request *r, struct ta
         if (!ok)
             return tarn_fail_mem(err, "sending a block");
     }
-    return true;
+    return inside == r->len || queue_zeros(c, (size_t)(r->len - inside), err);
 }
 
 void bt_upload_serve(struct bt_conn *c)

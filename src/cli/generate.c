@@ -114,6 +114,16 @@ static const char about[] =
     "shown on a terminal, at most five times a second. With --json each line of standard output "
     "is a JSON object, and so is an error.";
 
+static const char lines[] =
+    "With --json each line has a \"type\". create: skipped (a file left out), torrent. show: "
+    "torrent "
+    "or magnet, then file for each file. verify: damage (kind: missing, short, long, unreadable, "
+    "bad, unsure), extra, verified. fetch and seed: event (listening, metadata, tracker, peer, "
+    "complete), status (state: metadata, preparing, checking, fetching, seeding; when it changes, "
+    "else once a second), fetched or seeded. version: version. error: the last line of a command "
+    "that failed. progress: on standard error with --progress=json. Lengths, offsets and rates are "
+    "in bytes; [offset, offset + length) is a range. New keys may be added.";
+
 static const char environment[] =
     "NO_COLOR: when set and not empty, nothing is coloured. COLUMNS: the width to use in place of "
     "the terminal's. TARN_LANES: auto, avx512, avx2 or off: how hashes are computed, for "
@@ -129,6 +139,8 @@ static void man_all(struct tarn_out *o)
     for (unsigned i = 0; i < cli_verbs_n; i++)
         tarn_out_fmt(o, ".TP 10\n.B %s\n%s: see\n.BR tarn\\-%s (1)\n", cli_verbs[i].name,
                      cli_verbs[i].help, cli_verbs[i].name);
+    tarn_out_str(o, ".SH JSON LINES\n");
+    put_roff(o, lines);
     put_exits(o);
     tarn_out_str(o, ".SH ENVIRONMENT\n");
     put_roff(o, environment);
@@ -144,7 +156,7 @@ static void docs_option(struct tarn_out *o, const struct cli_option *opt)
     tarn_out_fmt(o, "--%s", opt->name);
     if (opt->arg != NULL)
         tarn_out_fmt(o, opt->is_arg_free ? "[=%s]" : " %s", opt->arg);
-    tarn_out_fmt(o, "`%s: %s", opt->repeats ? "..." : "", opt->help);
+    tarn_out_fmt(o, "`%s: %s", opt->repeats ? " (as often as needed)" : "", opt->help);
     if (opt->more != NULL)
         tarn_out_fmt(o, ". %s", opt->more);
     tarn_out_u8(o, '\n');
@@ -175,6 +187,8 @@ static void docs_all(struct tarn_out *o)
     tarn_out_str(o, "\n## Exit codes\n\n");
     for (unsigned i = 0; i < cli_exits_n; i++)
         tarn_out_fmt(o, "- %d: %s\n", cli_exits[i].code, cli_exits[i].meaning);
+    tarn_out_str(o, "\n## JSON Lines\n\n");
+    cli_wrap(o, lines, 0, 100);
     tarn_out_str(o, "\n## Environment\n\n");
     cli_wrap(o, environment, 0, 100);
 }

@@ -166,7 +166,7 @@ const struct cli_verb cli_verbs[] = {
             "is written then.",
         .examples = "a hybrid torrent, photos.torrent\ttarn create photos\n"
                     "for a tracker\ttarn create photos --tracker https://tracker.example/announce\n"
-                    "v2 alone, with block hashes for verify\ttarn create photos --format v2 "
+                    "only v2, with block hashes for verify\ttarn create photos --format v2 "
                     "--leaves photos.leaves\n",
         .options = create_options,
         .run = cli_create,

@@ -68,7 +68,7 @@ enum bt_step bt_handshake_next(struct bt_handshake_reader *r, struct tarn_cur *i
 
 void bt_peer_id_make(uint8_t id[BT_PEER_ID_LEN], const uint8_t random[12])
 {
-    memcpy(id, "-TN0100-", 8);
+    memcpy(id, "-TA0100-", 8);
     memcpy(id + 8, random, 12);
 }
 

@@ -49,7 +49,7 @@ struct bt_handshake_reader {
 enum bt_step bt_handshake_next(struct bt_handshake_reader *r, struct tarn_cur *in,
                                struct bt_handshake *h, struct tarn_err *err) TARN_MUST;
 
-/* "-TN0100-" and 12 random bytes. */
+/* "-TA0100-" and 12 random bytes. TN, our first thought, is Torrent.NET. */
 void bt_peer_id_make(uint8_t id[BT_PEER_ID_LEN], const uint8_t random[12]);
 
 /* Two connections with one peer: both sides keep the one that the lower peer id opened. True: the

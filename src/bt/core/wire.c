@@ -25,7 +25,8 @@ bool bt_request_fits(const struct bt_request *r, const struct bt_metainfo *m)
 {
     if (r->piece >= m->n_pieces || r->len == 0 || r->len > BT_REQUEST_MAX)
         return false;
-    uint32_t piece_len = bt_piece_len(m, r->piece);
+    /* With v2 alone the last piece has its full length too: libtorrent 2.0 asks for its padding. */
+    uint32_t piece_len = m->pieces != NULL ? bt_piece_len(m, r->piece) : m->piece_len;
     return r->begin < piece_len && r->len <= piece_len - r->begin;
 }
 
@@ -69,7 +70,7 @@ static bool is_welcome(const struct bt_wire *w, uint8_t id, struct tarn_err *err
         why = "without the extension protocol";
     else if (id >= BT_EV_HASH_REQUEST && !w->is_v2)
         why = "on a v1 connection";
-    else if (is_piece_list(id) && w->told_pieces)
+    else if (is_piece_list(id) && id != BT_EV_BITFIELD && w->told_pieces)
         why = "that was not its first";
     else if (fast && !w->told_pieces && !is_piece_list(id) && id != BT_EV_EXTENDED &&
              id != BT_EV_PORT)

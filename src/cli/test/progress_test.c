@@ -21,7 +21,7 @@ static void test_lines(void **state)
           "hashing  [######.....................]  25%  1 MiB of 4 MiB  1 MiB/s  0:03 left" },
         { { "hashing", 1 << 20, 4 << 20, 1 << 20, "" },
           60,
-          "hashing  25%  1 MiB of 4 MiB  1 MiB/s  0:03 left" },
+          "hashing  [##......]  25%  1 MiB of 4 MiB  1 MiB/s  0:03 left" },
         { { "fetching", 0, 4000000, 1000, "2 peers" },
           70,
           "fetching  0%  0 B of 3.8 MiB  1000 B/s  1:06:40 left  2 peers" },

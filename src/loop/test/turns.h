@@ -7,14 +7,18 @@
 #include "sys/test/wire.h"
 
 /* Fails when it takes longer than any machine should need. */
-#define TURN_UNTIL(l, condition) \
+#define TURN_UNTIL_WAITING(l, wait_us, condition) \
     do { \
         int64_t turn_late = sys_now_us() + 60 * 1000 * 1000; \
         while (!(condition)) { \
             assert_true(sys_now_us() < turn_late); \
-            assert_true(loop_turn((l), 50 * 1000, NULL)); \
+            assert_true(loop_turn((l), (wait_us), NULL)); \
         } \
     } while (0)
+
+#define TURN_UNTIL(l, condition) TURN_UNTIL_WAITING(l, 50 * 1000, condition)
+/* For a condition that itself does something for which the loop waits. */
+#define TURN_WHILE_DOING(l, condition) TURN_UNTIL_WAITING(l, 500, condition)
 
 static inline struct loop *turns_loop(unsigned threads)
 {

@@ -83,7 +83,7 @@ static void test_peer_ids(void **state)
     (void)state;
     uint8_t a[BT_PEER_ID_LEN], b[BT_PEER_ID_LEN];
     bt_peer_id_make(a, (const uint8_t *)"abcdefghijkl");
-    assert_memory_equal(a, "-TN0100-abcdefghijkl", sizeof a);
+    assert_memory_equal(a, "-TA0100-abcdefghijkl", sizeof a);
     bt_peer_id_make(b, (const uint8_t *)"abcdefghijkm");
     assert_true(bt_peer_id_keeps_ours(a, b));
     assert_false(bt_peer_id_keeps_ours(b, a));

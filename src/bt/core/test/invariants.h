@@ -43,7 +43,7 @@ static inline const char *clash_fault(const struct bt_metainfo *m)
 {
     const char *fault = NULL;
     size_t n = 0;
-    const char **paths = calloc(m->n_files, sizeof *paths);
+    const char **paths = calloc((size_t)m->n_files + 1, sizeof *paths);
     if (paths == NULL)
         abort();
     for (uint32_t i = 0; i < m->n_files; i++)

@@ -290,7 +290,7 @@ static void test_refusals(void **state)
         { 0, 0, 10, B("\0\0\0\3\5\0\x20"), "with bits for pieces" },
         { 0, 0, 0, B("\0\0\0\3\5\0\x20"), NULL },
         { 0, 0, 0, B("\0\x04\0\x02\5"), "of a wrong length" },
-        { 0, 0, 10, B("\0\0\0\1\1\0\0\0\3\5\0\0"), "that was not its first" },
+        { 0, 0, 10, B("\0\0\0\1\1\0\0\0\3\5\0\0"), NULL }, /* aria2, in place of haves */
         { ALL, 0, 10, B("\0\0\0\0\0\0\0\2\x14\0\0\0\0\3\x09\1\1\0\0\0\1\x0E"), NULL },
         { ALL, 0, 10, B("\0\0\0\1\x0E\0\0\0\1\x0F"), "'have none' message that was not its first" },
         { ALL, 0, 10, B("\0\0\0\1\1"), "before it said which pieces" },
@@ -365,7 +365,10 @@ static void test_long_extended_is_skipped(void **state)
 static void test_request_fits(void **state)
 {
     (void)state;
-    struct bt_metainfo m = { .n_pieces = 3, .piece_len = 32768, .total = 2 * 32768 + 100 };
+    static const uint8_t pieces[60];
+    struct bt_metainfo m = {
+        .n_pieces = 3, .piece_len = 32768, .total = 2 * 32768 + 100, .pieces = pieces
+    };
     static const struct {
         struct bt_request r;
         bool fits;
@@ -385,6 +388,12 @@ static void test_request_fits(void **state)
     };
     for (size_t i = 0; i < TARN_COUNT_OF(cases); i++)
         assert_int_equal(bt_request_fits(&cases[i].r, &m), cases[i].fits);
+
+    m.pieces = NULL; /* v2 alone: the last piece is padded to its full length */
+    struct bt_request padding = { 2, BT_BLOCK, BT_BLOCK };
+    assert_true(bt_request_fits(&padding, &m));
+    padding.len++;
+    assert_false(bt_request_fits(&padding, &m));
 }
 
 TEST_MAIN(cmocka_unit_test(test_slices), cmocka_unit_test(test_decode_encode),
