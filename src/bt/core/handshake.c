@@ -42,14 +42,15 @@ static enum bt_step read_head(struct bt_handshake_reader *r, struct tarn_cur *in
     }
     if (there.len < BT_HANDSHAKE_HEAD)
         return BT_MORE;
-    (void)tarn_cur_take(in, PROTOCOL_LEN);
-    struct tarn_bytes reserved = tarn_cur_take(in, RESERVED_LEN);
-    struct tarn_bytes hash = tarn_cur_take(in, BT_HASH_LEN);
+    struct tarn_bytes head = tarn_cur_take(in, BT_HANDSHAKE_HEAD);
+    if (head.len == 0) /* a cursor that was bad already */
+        return BT_MORE;
+    const uint8_t *reserved = head.p + PROTOCOL_LEN;
     h->can = 0;
     for (size_t i = 0; i < TARN_COUNT_OF(reserved_bits); i++)
-        if (reserved.p[reserved_bits[i].byte] & reserved_bits[i].mask)
+        if (reserved[reserved_bits[i].byte] & reserved_bits[i].mask)
             h->can |= reserved_bits[i].can;
-    memcpy(h->hash, hash.p, BT_HASH_LEN);
+    memcpy(h->hash, reserved + RESERVED_LEN, BT_HASH_LEN);
     r->stage = 1;
     return BT_EVENT;
 }
@@ -61,15 +62,19 @@ enum bt_step bt_handshake_next(struct bt_handshake_reader *r, struct tarn_cur *i
         return read_head(r, in, h, err);
     if (r->stage > 1 || tarn_cur_left(in) < BT_PEER_ID_LEN)
         return BT_MORE;
-    memcpy(h->peer_id, tarn_cur_take(in, BT_PEER_ID_LEN).p, BT_PEER_ID_LEN);
+    struct tarn_bytes id = tarn_cur_take(in, BT_PEER_ID_LEN);
+    if (id.len == 0)
+        return BT_MORE;
+    memcpy(h->peer_id, id.p, BT_PEER_ID_LEN);
     r->stage = 2;
     return BT_EVENT;
 }
 
 void bt_peer_id_make(uint8_t id[BT_PEER_ID_LEN], const uint8_t random[12])
 {
-    memcpy(id, "-TA0100-", 8);
-    memcpy(id + 8, random, 12);
+    static const uint8_t client[8] = { '-', 'T', 'A', '0', '1', '0', '0', '-' };
+    memcpy(id, client, sizeof client);
+    memcpy(id + sizeof client, random, 12);
 }
 
 bool bt_peer_id_keeps_ours(const uint8_t ours[BT_PEER_ID_LEN], const uint8_t theirs[BT_PEER_ID_LEN])
