@@ -350,20 +350,6 @@ static void after_pieces(struct bt_conn *c)
         bt_conn_ask_layers(c);
 }
 
-static void on_bitfield(struct bt_conn *c, struct tarn_bytes body)
-{
-    if (c->has.p == NULL) { /* the number of pieces is not known yet: kept as it is */
-        tarn_out_init(&c->early, BT_BITFIELD_MAX);
-        tarn_out_put(&c->early, body);
-        return;
-    }
-    if (!tarn_bits_load(&c->has, body)) {
-        bt_conn_close(c, "%s", "its bitfield does not fit the torrent");
-        return;
-    }
-    after_pieces(c);
-}
-
 static void on_have_all(struct bt_conn *c)
 {
     c->has_early_all = true;
@@ -409,6 +395,29 @@ static void on_have(struct bt_conn *c, uint32_t piece)
     }
     if (are_both_seeds(c))
         bt_conn_close(c, "%s", "");
+}
+
+/* A bitfield in place of many haves: what is new in it counts. */
+static void on_more_pieces(struct bt_conn *c, struct tarn_bytes body)
+{
+    for (uint32_t i = 0; i < c->has.n && !c->is_dead; i++)
+        if ((body.p[i / 8] >> (7 - i % 8) & 1) != 0)
+            on_have(c, i);
+}
+
+static void on_bitfield(struct bt_conn *c, struct tarn_bytes body)
+{
+    if (c->has.p == NULL) { /* the number of pieces is not known yet: kept as it is */
+        tarn_out_release(&c->early);
+        tarn_out_init(&c->early, BT_BITFIELD_MAX);
+        tarn_out_put(&c->early, body);
+    } else if (c->has.count > 0 || c->has_early_all) {
+        on_more_pieces(c, body);
+    } else if (!tarn_bits_load(&c->has, body)) {
+        bt_conn_close(c, "%s", "its bitfield does not fit the torrent");
+    } else {
+        after_pieces(c);
+    }
 }
 
 static void on_lost_piece(struct bt_conn *c, uint32_t piece)

@@ -70,7 +70,7 @@ static bool is_welcome(const struct bt_wire *w, uint8_t id, struct tarn_err *err
         why = "without the extension protocol";
     else if (id >= BT_EV_HASH_REQUEST && !w->is_v2)
         why = "on a v1 connection";
-    else if (is_piece_list(id) && w->told_pieces)
+    else if (is_piece_list(id) && id != BT_EV_BITFIELD && w->told_pieces)
         why = "that was not its first";
     else if (fast && !w->told_pieces && !is_piece_list(id) && id != BT_EV_EXTENDED &&
              id != BT_EV_PORT)

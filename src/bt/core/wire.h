@@ -95,7 +95,7 @@ struct bt_wire {
     uint32_t skip_left;    /* of a message that we do not know */
     uint8_t can;           /* enum bt_can that both sides said */
     bool is_v2;            /* the handshake's hash was v2's */
-    bool told_pieces;      /* bitfield, have all or have none is no longer welcome */
+    bool told_pieces;      /* have all or have none is no longer welcome */
 };
 
 /* can: what both handshakes said. */
@@ -115,9 +115,11 @@ static inline void bt_wire_set_pieces(struct bt_wire *w, uint32_t n_pieces)
  * BT_BAD    err says why. Close the connection.
  *
  * Which message may come when: 13 to 17 need BT_CAN_FAST, 20 BT_CAN_EXTEND, 21 to 23 is_v2.
- * Bitfield, have all and have none only before all others but keep-alive, port and extended; with
- * BT_CAN_FAST exactly one of the three must come there. Requests longer than BT_REQUEST_MAX are
- * an error without BT_CAN_FAST and an event with it (answer with a reject). */
+ * Have all and have none only before all others but keep-alive, port and extended; with BT_CAN_FAST
+ * exactly one of them or a bitfield must come there. BEP 3 has the bitfield first too, but aria2
+ * sends one later in place of many haves: it is an event at any time, and adds to what was told.
+ * Requests longer than BT_REQUEST_MAX are an error without BT_CAN_FAST and an event with it (answer
+ * with a reject). */
 enum bt_step bt_wire_next(struct bt_wire *w, struct tarn_cur *in, struct bt_event *ev,
                           struct tarn_err *err) TARN_MUST;
 
