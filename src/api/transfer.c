@@ -301,6 +301,7 @@ static bool conclude(struct transfer *x, struct tarn_err *err)
 {
     struct bt_stats s;
     bt_torrent_stats(x->torrent, &s);
+    (void)tell_status(x, &s); /* the last word; there is nothing left to stop */
     if (x->failed) {
         if (err != NULL)
             *err = x->err;
