@@ -4,6 +4,9 @@
  * done, when the caller's function says stop, or when it cannot go on. Disk and hashing run on
  * worker threads. tarn_transfer_stop may be called from any thread and from a signal handler.
  *
+ * A peer that has gone may raise SIGPIPE in the calling thread: programs ignore that signal, once,
+ * at their start. libtarn changes no signals of its own accord.
+ *
  * Everything a peer sends is checked against the torrent's hashes before it is written under a
  * final name; unfinished files are called <name>.part. What is there already is checked and kept,
  * so a fetch that was stopped goes on where it was. Nothing is written outside `dir`. */

@@ -58,6 +58,8 @@ static void on_goodbye(void *arg)
     loop_stop(x->loop);
 }
 
+static void tell_last_status(const struct transfer *x);
+
 static void leave(struct transfer *x)
 {
     if (x->is_leaving) {
@@ -65,6 +67,7 @@ static void leave(struct transfer *x)
         return;
     }
     x->is_leaving = true;
+    tell_last_status(x);
     bt_session_goodbye(x->session, on_goodbye, x);
 }
 
@@ -188,6 +191,16 @@ static bool tell_status(const struct transfer *x, const struct bt_stats *s)
     return x->t->on_status == NULL || x->t->on_status(x->t->arg, &status);
 }
 
+/* A transfer that is over between two ticks is told as it ended. */
+static void tell_last_status(const struct transfer *x)
+{
+    struct bt_stats s;
+    if (x->torrent == NULL)
+        return;
+    bt_torrent_stats(x->torrent, &s);
+    (void)tell_status(x, &s); /* it is over in any case */
+}
+
 static void lose_patience(struct transfer *x, int64_t now_us)
 {
     struct tarn_err err;
@@ -301,6 +314,7 @@ static bool conclude(struct transfer *x, struct tarn_err *err)
 {
     struct bt_stats s;
     bt_torrent_stats(x->torrent, &s);
+    (void)tell_status(x, &s); /* the last word; there is nothing left to stop */
     if (x->failed) {
         if (err != NULL)
             *err = x->err;

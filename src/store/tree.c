@@ -59,8 +59,8 @@ static bool is_kind(const char *path, enum sys_kind kind)
     return sys_stat(SYS_CWD, path, true, &st, NULL) && st.kind == kind;
 }
 
-/* Which of the two is root? The reading in which more files are there; when none is in either, the
- * one in which the folder is. */
+/* Which of the two is root? The reading in which more files are there (equally many: a payload with
+ * its namesake inside); when none is in either, the one in which the folder is. */
 static bool judge_root(struct store_tree *t, struct tarn_err *err)
 {
     const struct store_layout *l = t->layout;
@@ -70,7 +70,7 @@ static bool judge_root(struct store_tree *t, struct tarn_err *err)
         return false;
     unsigned as_payload = count_present(l, t->root, true);
     unsigned as_holder = count_present(l, t->root, false);
-    t->is_payload = as_payload > as_holder;
+    t->is_payload = as_payload >= as_holder;
     if (as_payload + as_holder > 0)
         return true;
     struct store_path inner;

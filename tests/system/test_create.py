@@ -117,9 +117,11 @@ def test_folder_that_holds_itself(tmp_path, create):
     for i in range(80):
         fill(tmp_path / "same" / f"{i:03}", 1000, i)
         fill(tmp_path / "same" / "same" / f"{i:03}", 1000, 1000 + i)
-    assert_same_hashes(
-        lt.torrent_info(str(create(tmp_path / "same", "--piece-length", "16K"))),
-        theirs(tmp_path / "same", 16384, "hybrid", tmp_path))
+    torrent = create(tmp_path / "same", "--piece-length", "16K")
+    assert_same_hashes(lt.torrent_info(str(torrent)),
+                       theirs(tmp_path / "same", 16384, "hybrid", tmp_path))
+    run("verify", torrent, tmp_path / "same")
+    run("verify", torrent, tmp_path)
 
 
 def test_order_of_the_tree(tmp_path, create):
