@@ -9,8 +9,7 @@
 #include <string.h>
 
 enum {
-    CHUNK =
-        64 << 10, /* of one piece at a time; a multiple of MERKLE_BLOCK. README has the figures */
+    CHUNK = 64 << 10, /* of one piece at a time, whole leaves; README has the figures */
     CHUNK_LEAVES = CHUNK / MERKLE_BLOCK,
     LEAVES_MEMORY = 4 << 20, /* of all pieces abreast: very long pieces go fewer abreast */
 };

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    BUFFER = 256 << 10,                 /* README has the figures */
+    BUFFER = 256 << 10,                 /* sixteen blocks; README has the figures */
     BLOCKS = 2 * BUFFER / MERKLE_BLOCK, /* in the buffer at most: short ones are counted as half */
 };
 

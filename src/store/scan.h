@@ -2,8 +2,9 @@
  *
  * Each worker takes sixteen pieces at a time and reads them abreast, a chunk of each in turn, so
  * that v1's long messages fill the lanes (crypt/sha) from a buffer that stays in the cache; v2's 16
- * KiB leaves are hashed from the same buffer while it is hot. Every byte is read once. Memory is
- * the same for any content: about 1 MiB a worker. Blocks until done. */
+ * KiB leaves are hashed from the same buffer while it is hot. Every byte is read once. A worker
+ * takes little over 1 MiB of memory for any content, and with v2 the hashes of the pieces that it
+ * reads: 4 MiB where pieces are longest. Blocks until done. */
 #ifndef STORE_SCAN_H
 #define STORE_SCAN_H
 
@@ -30,15 +31,11 @@ struct store_scanned {
     uint32_t n_leaves;
 };
 
-/* How content is read: STORE_IO_AUTO takes what measured best. */
-enum store_io { STORE_IO_AUTO, STORE_IO_PREAD, STORE_IO_MMAP };
-
 struct store_scan {
     struct store_tree *tree; /* borrowed */
     const struct store_layout *layout;
-    bool want_v1, want_v2; /* v2: every file starts at a piece */
-    unsigned jobs;         /* worker threads; 0: as many as processors */
-    enum store_io io;
+    bool want_v1, want_v2;        /* v2: every file starts at a piece */
+    unsigned jobs;                /* worker threads; 0: as many as processors */
     const struct tarn_bits *only; /* pieces to scan; NULL: all */
 
     /* Called for every piece, from any worker, pieces in no order, never two calls for one piece.
