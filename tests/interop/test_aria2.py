@@ -3,7 +3,8 @@ import pytest
 from peers import Aria2, old_clients_habit
 from programs import TarnSeed, magnet_of, tarn_fetch
 
-KINDS = pytest.mark.parametrize("kind", ["v1", "hybrid"])
+# aria2 1.36 knows v1 alone: of a hybrid it makes another info-hash than everyone else.
+KINDS = pytest.mark.parametrize("kind", ["v1"])
 SHAPES = pytest.mark.parametrize("shape", ["folder", "single"])
 
 

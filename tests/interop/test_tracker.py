@@ -6,10 +6,6 @@ from programs import TarnSeed, magnet_of, tarn_fetch
 KINDS = pytest.mark.parametrize("kind", ["v1", "v2", "hybrid"])
 
 
-def url_of(tracker, scheme):
-    return tracker.url if scheme == "http" else tracker.udp_url
-
-
 def tracked_seed(torrent, home):
     us = TarnSeed(torrent, home)
     us.wait_for(lambda e: e.get("event") == "tracker", "the tracker has answered")
@@ -17,11 +13,10 @@ def tracked_seed(torrent, home):
 
 
 @KINDS
-@pytest.mark.parametrize("scheme", ["http", "udp"])
-def test_us_and_us(sample, tmp_path, kind, scheme):
+def test_us_and_us(sample, tmp_path, kind):
     s = sample("folder", kind)
     with Opentracker(*s.hashes()) as tracker:
-        torrent = s.tracked(url_of(tracker, scheme))
+        torrent = s.tracked(tracker.url)
         with tracked_seed(torrent, s.home):
             tarn_fetch(torrent, tmp_path / "got")
     s.assert_same(tmp_path / "got")
