@@ -35,6 +35,7 @@ static inline void load_words(vec w[16], const uint8_t *const data[], size_t at)
     /* Within each word, last byte first. */
     const vec swap =
         _mm256_broadcastsi128_si256(_mm_set_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203));
+    crypt_prefetch(data, V_LANES, at);
     for (size_t k = 0; k < 16; k += 4) {
         vec r[4];
         for (int l = 0; l < 4; l++) {

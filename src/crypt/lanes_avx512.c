@@ -29,6 +29,7 @@ static inline void load_words(vec w[16], const uint8_t *const data[], size_t at)
     /* Within each word, last byte first. */
     const vec swap = _mm512_set4_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203);
     vec r[16], s[16];
+    crypt_prefetch(data, V_LANES, at);
     for (int l = 0; l < 16; l++)
         r[l] = _mm512_shuffle_epi8(_mm512_loadu_si512((const void *)(data[l] + at)), swap);
     /* Four lanes at a time, to rows that hold words k, 4 + k, 8 + k and 12 + k of those four. */

@@ -3,7 +3,9 @@
  * SHA1_Update and SHA256_Update are deprecated since OpenSSL 3.0 and used here all the same: their
  * context is plain data that we can fill from a message and read back, they never allocate, never
  * fail, and look up no algorithm by name (a look-up takes locks that all threads share). They run
- * the same assembly as EVP does, with the processor's SHA instructions where it has them. */
+ * the same assembly as EVP does, with the processor's SHA instructions where it has them: as fast
+ * on 16 KiB, and a message of 64 bytes takes 58 ns (SHA-1) and 70 ns (SHA-256) where EVP, fetched
+ * once, takes 101 and 105 (bench/lanes). */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "crypt/priv.h"
 

@@ -16,6 +16,17 @@ typedef void crypt_kernel(uint32_t *state, const uint8_t *const data[], size_t b
 extern crypt_kernel crypt_sha1_avx512, crypt_sha256_avx512;
 extern crypt_kernel crypt_sha1_avx2, crypt_sha256_avx2;
 
+/* For kernels: fetch what they will read soon. The processor's own prefetching loses its way among
+ * sixteen messages. Measured: data in the third level of cache 6.0 -> 8.9 GB/s, in memory 3.5
+ * -> 5.1 (SHA-1, AVX-512); data in the first level loses 4 %. Past the end of the data it is
+ * harmless, but no place for pointer arithmetic. */
+static inline void crypt_prefetch(const uint8_t *const data[], size_t lanes, size_t at)
+{
+    enum { AHEAD = 256 };
+    for (size_t l = 0; l < lanes; l++)
+        __builtin_prefetch((const void *)((uintptr_t)data[l] + at + AHEAD));
+}
+
 /* How messages of one kind are hashed abreast. */
 struct crypt_way {
     crypt_kernel *kernel; /* NULL when there are no lanes: each message goes alone */
@@ -25,6 +36,9 @@ struct crypt_way {
 
 /* The way in use. */
 struct crypt_way crypt_way_of(enum crypt_kind kind);
+
+/* For tests: as crypt_lanes_use, but even one message goes into lanes. */
+void crypt_lanes_use_always(enum crypt_lanes lanes);
 
 /* One message alone: h is its state. */
 void crypt_blocks(enum crypt_kind kind, uint32_t h[SHA_WORDS], const uint8_t *p, size_t blocks);

@@ -41,10 +41,10 @@ void crypt_sha_init(struct crypt_sha *m, enum crypt_kind kind);
 void crypt_sha_update(struct crypt_sha *m, struct tarn_bytes data);
 void crypt_sha_final(struct crypt_sha *m, uint8_t *digest); /* m must be init again before reuse */
 
-/* Many messages of one kind: feed data[i] to m[i]; the pieces of data need not be equally long.
- * Best with 16 messages, chunks of equal length and a multiple of 64. */
+/* Many messages of one kind, no two the same: feed data[i] to m[i]; the pieces of data need not be
+ * equally long. Best with 16 messages, chunks of equal length and a multiple of 64. */
 void crypt_sha_update_many(struct crypt_sha *const m[], const struct tarn_bytes data[], size_t n);
-/* digests: n digests, one after the other. */
+/* digests: n digests, one after the other, not where data lies. */
 void crypt_sha_final_many(struct crypt_sha *const m[], size_t n, uint8_t *digests);
 
 /* Whole messages at once. digests as above. */

@@ -2,6 +2,8 @@
  * lanes that this processor offers. */
 #include "crypt/sha.h"
 
+#include "crypt/priv.h"
+
 #include "base/test/test.h"
 #include "base/text.h"
 
@@ -22,17 +24,21 @@ static void reference_hash(enum crypt_kind kind, struct tarn_bytes data, uint8_t
     assert_int_equal(EVP_DigestFinal_ex(reference_ctx, digest, NULL), 1);
 }
 
-/* Calls the test for each width and kind. */
+/* Calls the test for each width and kind: as callers get it, and with lanes at any price, since on
+ * some processors a kernel never pays. */
 static void each_way(void (*test)(enum crypt_kind kind, uint64_t *seed))
 {
     uint64_t seed = test_seed();
     for (int lanes = CRYPT_LANES_OFF; lanes <= CRYPT_LANES_AVX512; lanes++) {
         if (!crypt_lanes_can((enum crypt_lanes)lanes))
             continue;
-        crypt_lanes_use((enum crypt_lanes)lanes);
-        printf("# lanes: %s\n", crypt_lanes_name(crypt_lanes_now()));
-        test(CRYPT_SHA1, &seed);
-        test(CRYPT_SHA256, &seed);
+        for (int always = 0; always <= 1; always++) {
+            (always ? crypt_lanes_use_always : crypt_lanes_use)((enum crypt_lanes)lanes);
+            printf("# lanes: %s%s\n", crypt_lanes_name(crypt_lanes_now()),
+                   always ? ", always" : "");
+            test(CRYPT_SHA1, &seed);
+            test(CRYPT_SHA256, &seed);
+        }
     }
 }
 
@@ -211,7 +217,7 @@ static void random_lanes(uint64_t *seed)
 {
     enum crypt_lanes lanes = (enum crypt_lanes)test_rand_below(seed, CRYPT_LANES_AVX512 + 1);
     if (crypt_lanes_can(lanes))
-        crypt_lanes_use(lanes);
+        (test_rand_below(seed, 2) == 0 ? crypt_lanes_use : crypt_lanes_use_always)(lanes);
 }
 
 /* Feed a batch in random slices, a random part of the messages each time. */

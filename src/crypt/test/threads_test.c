@@ -46,4 +46,22 @@ static void test_two_threads(void **state)
     assert_memory_not_equal(work[0].root, work[1].root, MERKLE_HASH);
 }
 
-TEST_MAIN(cmocka_unit_test(test_two_threads))
+/* What TARN_LANES said before the first call is what runs, where the processor can; else the
+ * widest. */
+static void test_environment(void **state)
+{
+    (void)state;
+    const char *name = getenv("TARN_LANES");
+    enum crypt_lanes expected = CRYPT_LANES_OFF;
+    bool is_named = false;
+    for (int i = CRYPT_LANES_OFF; i <= CRYPT_LANES_AVX512; i++) {
+        enum crypt_lanes lanes = (enum crypt_lanes)i;
+        if (!crypt_lanes_can(lanes) || is_named)
+            continue;
+        expected = lanes;
+        is_named = name != NULL && strcmp(name, crypt_lanes_name(lanes)) == 0;
+    }
+    assert_int_equal(crypt_lanes_now(), expected);
+}
+
+TEST_MAIN(cmocka_unit_test(test_two_threads), cmocka_unit_test(test_environment))
