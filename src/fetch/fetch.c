@@ -42,7 +42,7 @@ struct fetch_transfer {
     struct fetch *fetch;
     CURL *easy;
     bool is_running; /* in the multi */
-    bool was_public; /* some server on the way was */
+    bool was_public; /* the last server was */
     bool is_refused; /* by one of our callbacks: fetch->err says why */
     size_t header_bytes;
     struct tarn_quote host; /* for messages */
@@ -316,7 +316,7 @@ static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
         return CURL_PREREQFUNC_OK; /* no IP: a proxy behind a Unix socket */
     if (!may_reach(t, &a))
         return CURL_PREREQFUNC_ABORT;
-    t->was_public = t->was_public || !t->fetch->fetcher->is_local(&a);
+    t->was_public = !t->fetch->fetcher->is_local(&a); /* and stays: it may not go back */
     return CURL_PREREQFUNC_OK;
 }
 

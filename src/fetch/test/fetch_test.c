@@ -20,7 +20,7 @@ static struct {
     struct loop_watch listener;
     struct sys_addr at;
     struct tarn_list visitors;
-    int n, most, requests;
+    int n, most, accepted;
     bool holds; /* answer nobody yet */
     struct tarn_out bomb;
     char agent[100];
@@ -166,7 +166,6 @@ static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
     const char *agent = strstr(request, "User-Agent: ");
     if (agent != NULL)
         sscanf(agent, "User-Agent: %99[^\r]", server.agent);
-    server.requests++;
     if (!serve_path(loop_stream_out(s), path))
         bid_farewell(v);
 }
@@ -189,6 +188,7 @@ static void on_visitor(struct loop_watch *w, unsigned events)
         assert_non_null(v);
         tarn_list_push_back(&server.visitors, &v->node);
         assert_true(loop_stream_accept(&v->stream, server.loop, &ops, fd, &from, NULL));
+        server.accepted++;
         if (++server.n > server.most)
             server.most = server.n;
     }
@@ -344,6 +344,9 @@ static void test_public_may_not_redirect_to_local(void **state)
 {
     (void)state;
     fetcher_set_local(fetcher, is_local_here);
+    expect("127.0.0.2", "/to-local", TARN_E_POLICY, "redirects to the local address 127.0.0.1");
+    turns_settle(loop);
+    assert_int_equal(server.accepted, 1); /* it has not even been connected to */
     for (int i = 0; i < 3; i++) { /* the later ones find connections that are open already */
         expect("127.0.0.2", "/to-local", TARN_E_POLICY, "redirects to the local address 127.0.0.1");
         expect("127.0.0.1", "/to-public-and-back", TARN_E_POLICY, "redirects to the local address");

@@ -17,19 +17,41 @@ struct taker {
     size_t block_left;
     size_t block_at;   /* in got */
     unsigned pause_in; /* one message in so many pauses; 0: none */
-    bool is_open, has_ended, is_released;
+    bool is_open, has_ended;
+    bool *released; /* set when it has freed itself */
     int drains;
     struct tarn_err end;
     enum { NEVER, IN_PLACES, IN_BYTES, IN_OPEN, IN_DRAIN, IN_END } release;
 };
 
+/* Free all of it, so that a look at it afterwards is seen by ASan. */
 static bool release_now(struct taker *t, int when)
 {
     if ((int)t->release != when)
         return false;
+    *t->released = true;
     loop_stream_release(&t->stream);
-    t->is_released = true;
+    tarn_out_release(&t->got);
+    tarn_free(t);
     return true;
+}
+
+static struct taker *taker_new(uint64_t *seed, bool *released)
+{
+    struct taker *t = tarn_calloc(1, sizeof *t);
+    assert_non_null(t);
+    t->seed = seed;
+    t->released = released;
+    tarn_out_init(&t->got, 64 << 20);
+    return t;
+}
+
+static void taker_free(struct taker *t)
+{
+    loop_stream_release(&t->stream);
+    loop_stream_release(&t->stream);
+    tarn_out_release(&t->got);
+    tarn_free(t);
 }
 
 static size_t on_places(struct loop_stream *s, struct sys_buf *places)
@@ -128,7 +150,8 @@ static const struct loop_stream_ops ops = { .places = on_places,
 /* A loop, a stream on it, and the other end of its connection as a plain socket. */
 struct scene {
     struct loop *loop;
-    struct taker taker;
+    struct taker *taker;
+    bool is_released;
     int far;
     uint64_t seed;
 };
@@ -141,16 +164,14 @@ static void scene_begin(struct scene *x)
     struct wire w = wire_open(false);
     struct sys_addr peer = { .port = 1 };
     x->far = w.b;
-    x->taker.seed = &x->seed;
-    tarn_out_init(&x->taker.got, 64 << 20);
-    assert_true(loop_stream_accept(&x->taker.stream, x->loop, &ops, w.a, &peer, NULL));
+    x->taker = taker_new(&x->seed, &x->is_released);
+    assert_true(loop_stream_accept(&x->taker->stream, x->loop, &ops, w.a, &peer, NULL));
 }
 
 static void scene_end(struct scene *x)
 {
-    loop_stream_release(&x->taker.stream);
-    loop_stream_release(&x->taker.stream);
-    tarn_out_release(&x->taker.got);
+    if (!x->is_released)
+        taker_free(x->taker);
     sys_close(&x->far);
     loop_free(x->loop);
 }
@@ -181,8 +202,8 @@ static void feed(struct scene *x, struct tarn_bytes b, size_t part_max, struct s
         if (test_rand_below(&x->seed, 3) == 0)
             f->short_io = 0;
         assert_true(loop_turn(x->loop, 0, NULL));
-        if (x->taker.stream.is_paused && test_rand_below(&x->seed, 2) == 0)
-            loop_stream_resume(&x->taker.stream);
+        if (x->taker->stream.is_paused && test_rand_below(&x->seed, 2) == 0)
+            loop_stream_resume(&x->taker->stream);
     }
 }
 
@@ -192,7 +213,7 @@ static void random_slices(size_t part_max, size_t len_max, int messages, unsigne
     sys_fake_install(&f, room_ops);
     struct scene x;
     scene_begin(&x);
-    x.taker.pause_in = pause_in;
+    x.taker->pause_in = pause_in;
     struct tarn_out wire, want;
     tarn_out_init(&wire, 64 << 20);
     tarn_out_init(&want, 64 << 20);
@@ -201,16 +222,16 @@ static void random_slices(size_t part_max, size_t len_max, int messages, unsigne
                     (size_t)test_rand_below(&x.seed, len_max), &x.seed);
     feed(&x, tarn_out_bytes(&wire), part_max, &f);
     f.short_io = 0;
-    x.taker.pause_in = 0;
-    loop_stream_resume(&x.taker.stream);
-    TURN_UNTIL(x.loop, x.taker.stream.received == wire.len);
+    x.taker->pause_in = 0;
+    loop_stream_resume(&x.taker->stream);
+    TURN_UNTIL(x.loop, x.taker->stream.received == wire.len);
     turns_settle(x.loop);
-    assert_int_equal(x.taker.got.len, want.len);
-    assert_memory_equal(x.taker.got.p, want.p, want.len);
-    assert_int_equal(x.taker.block_left, 0);
-    assert_null(x.taker.stream.rest.p); /* an idle stream keeps nothing */
-    assert_null(x.taker.stream.send);
-    assert_false(x.taker.has_ended);
+    assert_int_equal(x.taker->got.len, want.len);
+    assert_memory_equal(x.taker->got.p, want.p, want.len);
+    assert_int_equal(x.taker->block_left, 0);
+    assert_null(x.taker->stream.rest.p); /* an idle stream keeps nothing */
+    assert_null(x.taker->stream.send);
+    assert_false(x.taker->has_ended);
     tarn_out_release(&wire);
     tarn_out_release(&want);
     scene_end(&x);
@@ -248,12 +269,12 @@ static void test_message_too_long(void **state)
     put_message(&wire, &want, MESSAGE, LOOP_STREAM_REST_MAX, &x.seed);
     size_t most = LOOP_STREAM_REST_MAX;
     feed(&x, tarn_bytes_of(wire.p, most), 300000, &f);
-    TURN_UNTIL(x.loop, x.taker.stream.received == most);
-    assert_false(x.taker.has_ended);
+    TURN_UNTIL(x.loop, x.taker->stream.received == most);
+    assert_false(x.taker->has_ended);
     feed(&x, tarn_bytes_of(wire.p + most, 1), 300000, &f);
-    TURN_UNTIL(x.loop, x.taker.has_ended);
-    assert_int_equal(x.taker.end.code, TARN_E_POLICY);
-    assert_string_equal(x.taker.end.msg,
+    TURN_UNTIL(x.loop, x.taker->has_ended);
+    assert_int_equal(x.taker->end.code, TARN_E_POLICY);
+    assert_string_equal(x.taker->end.msg,
                         "a message is longer than 2097152 bytes, the most we take");
     tarn_out_release(&wire);
     tarn_out_release(&want);
@@ -274,13 +295,13 @@ static void test_closed_mid_message(void **state)
     put_message(&wire, &want, MESSAGE, 1000, &x.seed);
     assert_int_equal(write(x.far, wire.p, 1500), 1500);
     sys_close(&x.far);
-    TURN_UNTIL(x.loop, x.taker.has_ended);
-    assert_int_equal(x.taker.end.code, TARN_OK);
-    assert_int_equal(x.taker.got.len, 1000);
-    assert_memory_equal(x.taker.got.p, want.p, 1000);
-    loop_stream_pause(&x.taker.stream); /* harmless now */
-    loop_stream_resume(&x.taker.stream);
-    tarn_out_str(loop_stream_out(&x.taker.stream), "nobody listens");
+    TURN_UNTIL(x.loop, x.taker->has_ended);
+    assert_int_equal(x.taker->end.code, TARN_OK);
+    assert_int_equal(x.taker->got.len, 1000);
+    assert_memory_equal(x.taker->got.p, want.p, 1000);
+    loop_stream_pause(&x.taker->stream); /* harmless now */
+    loop_stream_resume(&x.taker->stream);
+    tarn_out_str(loop_stream_out(&x.taker->stream), "nobody listens");
     turns_settle(x.loop);
     tarn_out_release(&wire);
     tarn_out_release(&want);
@@ -300,8 +321,8 @@ static void test_reset(void **state)
     struct scene x;
     scene_begin(&x);
     reset(&x.far);
-    TURN_UNTIL(x.loop, x.taker.has_ended);
-    assert_int_equal(x.taker.end.code, TARN_E_NETWORK);
+    TURN_UNTIL(x.loop, x.taker->has_ended);
+    assert_int_equal(x.taker->end.code, TARN_E_NETWORK);
     scene_end(&x);
 }
 
@@ -311,17 +332,17 @@ static void test_reset_while_paused(void **state)
     (void)state;
     struct scene x;
     scene_begin(&x);
-    loop_stream_pause(&x.taker.stream);
+    loop_stream_pause(&x.taker->stream);
     turns_settle(x.loop);
     reset(&x.far);
     assert_true(loop_turn(x.loop, 20000, NULL));
     assert_true(loop_turn(x.loop, 0, NULL));
-    assert_false(x.taker.has_ended);
+    assert_false(x.taker->has_ended);
     int64_t before = sys_now_us();
     assert_true(loop_turn(x.loop, 20000, NULL)); /* nothing is ready */
     assert_true(sys_now_us() - before >= 15000);
-    loop_stream_resume(&x.taker.stream);
-    TURN_UNTIL(x.loop, x.taker.has_ended);
+    loop_stream_resume(&x.taker->stream);
+    TURN_UNTIL(x.loop, x.taker->has_ended);
     scene_end(&x);
 }
 
@@ -330,16 +351,27 @@ static void test_pause_stops_reading(void **state)
     (void)state;
     struct scene x;
     scene_begin(&x);
-    loop_stream_pause(&x.taker.stream);
+    loop_stream_pause(&x.taker->stream);
     assert_int_equal(write(x.far, "\x01\0\0\0\1x", 6), 6);
     turns_settle(x.loop);
-    assert_int_equal(x.taker.stream.received, 0);
-    loop_stream_resume(&x.taker.stream);
-    loop_stream_pause(&x.taker.stream);
+    assert_int_equal(x.taker->stream.received, 0);
+    loop_stream_resume(&x.taker->stream);
+    loop_stream_pause(&x.taker->stream);
     turns_settle(x.loop);
-    assert_int_equal(x.taker.stream.received, 0);
-    loop_stream_resume(&x.taker.stream);
-    TURN_UNTIL(x.loop, x.taker.got.len == 1);
+    assert_int_equal(x.taker->stream.received, 0);
+    loop_stream_resume(&x.taker->stream);
+    TURN_UNTIL(x.loop, x.taker->got.len == 1);
+
+    x.taker->pause_in = 1; /* before the first of two that have come: offered again by itself */
+    assert_int_equal(write(x.far, "\x01\0\0\0\1y\x01\0\0\0\1z", 12), 12);
+    TURN_UNTIL(x.loop, x.taker->stream.received == 18);
+    turns_settle(x.loop);
+    assert_int_equal(x.taker->got.len, 1);
+    x.taker->pause_in = 0;
+    loop_stream_resume(&x.taker->stream);
+    turns_settle(x.loop);
+    assert_int_equal(x.taker->got.len, 3);
+    assert_memory_equal(x.taker->got.p, "xyz", 3);
     scene_end(&x);
 }
 
@@ -357,11 +389,11 @@ static void test_released_in_callbacks(void **state)
                 assert_int_equal(write(x.far, head, sizeof head), HEAD);
                 static uint8_t body[40000];
                 assert_int_equal(write(x.far, body, sizeof body), sizeof body);
-                TURN_UNTIL(x.loop, x.taker.stream.received == HEAD + sizeof body);
+                TURN_UNTIL(x.loop, x.taker->stream.received == HEAD + sizeof body);
             }
-            x.taker.release = (unsigned)when;
+            x.taker->release = (unsigned)when;
             if (when == IN_DRAIN) {
-                tarn_out_str(loop_stream_out(&x.taker.stream), "hello");
+                tarn_out_str(loop_stream_out(&x.taker->stream), "hello");
             } else if (when == IN_END) {
                 sys_close(&x.far);
             } else {
@@ -371,10 +403,8 @@ static void test_released_in_callbacks(void **state)
                     continue;
                 }
             }
-            TURN_UNTIL(x.loop, x.taker.is_released);
-            memset(&x.taker.stream, 0xEE, sizeof x.taker.stream); /* nobody may look at it */
+            TURN_UNTIL(x.loop, x.is_released);
             turns_settle(x.loop);
-            memset(&x.taker.stream, 0, sizeof x.taker.stream);
             scene_end(&x);
         }
     }
@@ -399,26 +429,26 @@ static void test_connect(void **state)
     struct sys_addr at;
     int listener = listen_here(&at);
     for (int release = 0; release < 2; release++) {
-        struct taker t = { .seed = &seed, .release = release ? IN_OPEN : NEVER };
-        assert_true(loop_stream_connect(&t.stream, l, &ops, &at, NULL));
-        tarn_out_str(loop_stream_out(&t.stream), "queued before"); /* goes when it is open */
-        TURN_UNTIL(l, t.is_open);
-        if (release) {
-            assert_true(t.is_released);
+        bool is_released = false;
+        struct taker *t = taker_new(&seed, &is_released);
+        t->release = release ? IN_OPEN : NEVER;
+        assert_true(loop_stream_connect(&t->stream, l, &ops, &at, NULL));
+        tarn_out_str(loop_stream_out(&t->stream), "queued before"); /* goes when it is open */
+        TURN_UNTIL(l, is_released || t->is_open);
+        if (is_released)
             continue;
-        }
         wire_wait(listener, POLLIN);
         int fd;
         struct sys_addr from;
         assert_int_equal(sys_tcp_accept(listener, &fd, &from, NULL), SYS_IO_DONE);
-        TURN_UNTIL(l, t.drains > 0);
+        TURN_UNTIL(l, t->drains > 0);
         char got[32];
         assert_int_equal(read(fd, got, sizeof got), 13);
         assert_memory_equal(got, "queued before", 13);
         sys_close(&fd);
-        TURN_UNTIL(l, t.has_ended);
-        assert_int_equal(t.end.code, TARN_OK);
-        loop_stream_release(&t.stream);
+        TURN_UNTIL(l, t->has_ended);
+        assert_int_equal(t->end.code, TARN_OK);
+        taker_free(t);
     }
     sys_close(&listener);
 
@@ -463,12 +493,12 @@ static void test_no_memory(void **state)
         scene_begin(&x);
         test_mem_fail_after(0);
         if (sends)
-            tarn_out_str(loop_stream_out(&x.taker.stream), "x");
+            tarn_out_str(loop_stream_out(&x.taker->stream), "x");
         else
             assert_int_equal(write(x.far, "\x01\0", 2), 2);
-        TURN_UNTIL(x.loop, x.taker.has_ended);
+        TURN_UNTIL(x.loop, x.taker->has_ended);
         test_mem_normal();
-        assert_int_equal(x.taker.end.code, TARN_E_NO_MEMORY);
+        assert_int_equal(x.taker->end.code, TARN_E_NO_MEMORY);
         scene_end(&x);
     }
 }
