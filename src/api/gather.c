@@ -89,8 +89,7 @@ static bool on_file(void *arg, const char *path, const struct sys_stat *st, stru
     char *on_disk = tarn_arena_alloc(&g->arena, len + 3, 1);
     if (on_disk == NULL || !TARN_GROW(g->files, g->n, g->cap))
         return tarn_fail_mem(err, "listing a folder");
-    memcpy(on_disk, "./", 2);
-    memcpy(on_disk + 2, path, len);
+    snprintf(on_disk, len + 3, "./%s", path);
     if (!tarn_add_u64(g->total, st->size, &g->total))
         return tarn_fail(err, TARN_E_FAILED, "'%s' makes the sum of all sizes too large",
                          quote_path(g, path, &q));

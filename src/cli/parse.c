@@ -104,7 +104,7 @@ static bool add(struct cli_args *args, enum cli_opt opt, const char *text, struc
 {
     const struct cli_option *o = &cli_options[opt];
     struct tarn_quote q;
-    if (o->words != NULL && !is_among(o->words, text))
+    if (o->words != NULL && text != NULL && !is_among(o->words, text))
         return tarn_fail(err, TARN_E_USAGE, "--%s takes one of: %s; not '%s'", o->name, o->words,
                          tarn_quote_str(&q, text));
     args->values[args->n_values++] = (struct cli_value){ opt, text };

@@ -11,7 +11,7 @@
 
 struct folder {
     char root[64];
-    char tree[96]; /* root/tree: the payload */
+    char tree[96];  /* root/tree: the payload */
     char file[128]; /* root/tree/b/long: 100000 bytes */
 };
 
