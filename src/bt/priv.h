@@ -113,6 +113,14 @@ struct bt_torrent {
     uint32_t *to_finish; /* files that are complete and not yet finished */
     uint32_t n_to_finish;
     bool is_complete_told;
+
+    /* What the owner is told at the end of the turn, when nothing of ours is under way: it may
+     * remove the torrent then. */
+    struct loop_idle tell;
+    bool tells_metadata, tells_complete, tells_failed;
+    struct tarn_err failure;
+    bool *gone; /* on the stack of who tells: removed meanwhile */
+
     struct bt_work *work; /* running now, or NULL */
     _Atomic uint64_t checked;
 

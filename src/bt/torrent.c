@@ -56,6 +56,8 @@ static void start_content(struct bt_torrent *t)
         bt_torrent_fail(t, &err);
 }
 
+static void on_tell(struct loop_idle *i);
+
 struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add,
                                   struct tarn_err *err)
 {
@@ -65,6 +67,7 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
         return NULL;
     }
     t->session = s;
+    t->tell.on_idle = on_tell;
     t->add = *add;
     t->meta = add->meta;
     t->state = BT_METADATA;
@@ -84,6 +87,9 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
 
 void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
 {
+    if (t->gone != NULL)
+        *t->gone = true;
+    loop_idle_stop(&t->tell);
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
@@ -124,7 +130,9 @@ void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err)
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_close(t->conns[i], "%s", "the torrent has stopped");
-    t->add.ops->on_failed(t->add.arg, err);
+    t->failure = *err;
+    t->tells_failed = true;
+    loop_idle_set(t->session->loop, &t->tell);
 }
 
 /* v2: all layers must be here before anything can be verified. */
@@ -169,9 +177,38 @@ void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_learn_pieces(t->conns[i]);
-    t->add.ops->on_metadata(t->add.arg, t->meta);
-    if (t->state == BT_METADATA)
-        after_metadata(t);
+    t->tells_metadata = true; /* after_metadata follows */
+    loop_idle_set(t->session->loop, &t->tell);
+}
+
+static void on_tell(struct loop_idle *i)
+{
+    struct bt_torrent *t = TARN_OUTER(i, struct bt_torrent, tell);
+    const struct bt_torrent_ops *ops = t->add.ops;
+    bool gone = false;
+    t->gone = &gone;
+    if (t->tells_metadata) {
+        t->tells_metadata = false;
+        ops->on_metadata(t->add.arg, t->meta);
+        if (gone)
+            return;
+        if (t->state == BT_METADATA)
+            after_metadata(t);
+    }
+    if (t->tells_complete) {
+        t->tells_complete = false;
+        ops->on_complete(t->add.arg);
+        if (gone)
+            return;
+    }
+    if (t->tells_failed) {
+        struct tarn_err failure = t->failure; /* outlives the torrent */
+        t->tells_failed = false;
+        ops->on_failed(t->add.arg, &failure);
+        if (gone)
+            return;
+    }
+    t->gone = NULL;
 }
 
 /* A wanted file's share of a piece, in bytes. */
@@ -338,7 +375,8 @@ void bt_torrent_settle(struct bt_torrent *t)
         become_seed(t);
         if (!t->is_complete_told) {
             t->is_complete_told = true;
-            t->add.ops->on_complete(t->add.arg);
+            t->tells_complete = true;
+            loop_idle_set(t->session->loop, &t->tell);
         }
     }
 }
