@@ -57,6 +57,7 @@ static void start_content(struct bt_torrent *t)
 }
 
 static void on_tell(struct loop_idle *i);
+static void after_metadata(struct bt_torrent *t);
 
 struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add,
                                   struct tarn_err *err)
@@ -79,8 +80,8 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     }
     bt_dial_given(t);
     if (t->meta != NULL)
-        start_content(t);
-    else
+        after_metadata(t);
+    if (t->state == BT_METADATA)
         bt_torrent_tick(t, loop_now_us(s->loop));
     return t;
 }
@@ -317,6 +318,8 @@ static void run(struct bt_torrent *t)
 {
     struct tarn_err err;
     count_all(t);
+    if (t->state == BT_STOPPED)
+        return;
     if (t->add.seed_only && t->have.count < t->have.n) {
         (void)tarn_fail(&err, TARN_E_INTEGRITY,
                         "%u of %u pieces in '%s' do not match the torrent: see tarn verify",
@@ -350,10 +353,15 @@ static void become_seed(struct bt_torrent *t)
         store_places_free(t->places);
         t->places = NULL;
     }
-    for (unsigned i = 0; fetched && i < t->n_swarms; i++)
+    bool is_whole = t->have.count == t->have.n; /* a part is nothing that trackers count */
+    for (unsigned i = 0; fetched && is_whole && i < t->n_swarms; i++)
         bt_trackers_completed(&t->swarms[i].trackers);
     for (size_t i = 0; i < t->n_numbers; i++) {
         struct bt_conn *c = t->conns[i];
+        if (c != NULL && c->waits_room) {
+            c->waits_room = false;
+            bt_conn_read_on(c);
+        }
         if (c != NULL && c->is_open && t->have.count == t->have.n && bt_conn_has_all(c))
             bt_conn_close(c, "%s", ""); /* two seeds have nothing to say to each other */
     }
@@ -385,6 +393,8 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
                           const struct tarn_err *err)
 {
     struct tarn_err why;
+    if (t->state == BT_STOPPED)
+        return;
     if (err != NULL) {
         bt_torrent_fail(t, err);
         return;
@@ -417,7 +427,7 @@ void bt_torrent_rate_opened(struct bt_torrent *t, const struct bt_limit *limit)
             bt_upload_serve(c);
         } else if (c->is_rate_paused) {
             c->is_rate_paused = false;
-            loop_stream_resume(&c->stream);
+            bt_conn_read_on(c);
         }
     }
 }

@@ -42,7 +42,8 @@ static inline void write_file(const char *root, const char *name, struct tarn_by
     assert_true(sys_write_whole(path, data, NULL));
 }
 
-static inline void hash_v2(struct bt_new_file *f, struct tarn_bytes data, uint8_t *root, uint8_t *layer)
+static inline void hash_v2(struct bt_new_file *f, struct tarn_bytes data, uint8_t *root,
+                           uint8_t *layer)
 {
     size_t n_leaves = (data.len + BT_BLOCK - 1) / BT_BLOCK, per_piece = PIECE / BT_BLOCK;
     uint8_t leaves[64 * MERKLE_HASH];
@@ -212,8 +213,8 @@ static inline void side_seed(struct side *s, struct world *w, const char *folder
     assert_non_null(s->torrent);
 }
 
-static inline void side_fetch(struct side *s, struct world *w, const char *folder, const struct side *from,
-                       bool by_magnet)
+static inline void side_fetch(struct side *s, struct world *w, const char *folder,
+                              const struct side *from, bool by_magnet)
 {
     struct tarn_err err;
     struct sys_addr_text text;
