@@ -96,6 +96,8 @@ static void on_answer(struct fetch *f)
     }
     bt_answer_release(&answer);
     announcing_free(a);
+    if (s->on_goodbye != NULL)
+        bt_announce_tick(t, now); /* a tracker that knows us only now is told too */
     bt_session_announce_ended(s);
 }
 
@@ -106,13 +108,26 @@ static bool is_http(const char *url)
            (url_scheme_is(&parts, "http") || url_scheme_is(&parts, "https"));
 }
 
+/* Of the whole torrent: who wants a part of it only and has that is no seed to others. */
+static uint64_t left(const struct bt_torrent *t)
+{
+    if (t->have.p == NULL) /* before its content is laid out */
+        return BT_LEFT_UNKNOWN;
+    if (t->total == t->meta->payload)
+        return t->total - t->done;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < t->have.n; i++)
+        sum += tarn_bits_has(&t->have, i) ? 0 : store_piece_len(&t->layout, i);
+    return sum;
+}
+
 static void ask(struct bt_torrent *t, unsigned swarm, const struct bt_due *due)
 {
     struct bt_session *s = t->session;
     struct bt_announce what = {
         .uploaded = t->uploaded,
         .downloaded = t->downloaded,
-        .left = t->meta == NULL ? BT_LEFT_UNKNOWN : t->total - t->done,
+        .left = left(t),
         .corrupt = t->wasted,
         .key = t->key,
         .numwant = BT_NUMWANT,

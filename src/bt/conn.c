@@ -19,6 +19,9 @@ enum {
     KEEPALIVE_US = 100 * SECOND_US, /* section 10 */
     GREETING_MAX = 128,
     PICK_MAX = 64, /* requests written at once */
+    /* Ours: what waits for a peer that does not read, before we stop reading it. Well above what
+     * blocks may take (SEND_QUEUE_MAX), so that two of us never wait for each other. */
+    QUEUE_MAX = 2 << 20,
 };
 
 static uint8_t trash[STORE_BLOCK]; /* where blocks go that nobody wants; never read */
@@ -241,6 +244,7 @@ static bool met(struct bt_conn *c)
             return false;
         }
     } else if (!bt_handshake_is_for(&t->hashes, c->ours.hash, &is_v2)) {
+        bt_conn_close(c, "%s", "");
         return false;
     }
     if (is_double(c)) {
@@ -281,6 +285,26 @@ void bt_conn_update_interest(struct bt_conn *c)
     bt_put_plain(bt_conn_out(c), interested ? BT_EV_INTERESTED : BT_EV_UNINTERESTED);
 }
 
+/* On parole a peer gets pieces for itself alone, so that it is known who sent a bad one. When there
+ * are none left it shares: else pieces that several had begun might wait for ever. */
+static size_t pick(struct bt_conn *c, size_t most, struct bt_request *picked)
+{
+    struct bt_pick who = {
+        .peer = c->no,
+        .has = &c->has,
+        .only = c->requests.is_choked ? c->allowed : NULL,
+        .n_only = c->n_allowed,
+        .n_asked = c->requests.n_open,
+        .is_slow = c->requests.is_snubbed,
+        .on_parole = c->on_parole,
+    };
+    size_t n = bt_picker_pick(&c->torrent->picker, &who, most, picked);
+    if (n > 0 || !who.on_parole || who.n_asked > 0)
+        return n;
+    who.on_parole = false;
+    return bt_picker_pick(&c->torrent->picker, &who, most, picked);
+}
+
 void bt_conn_fill(struct bt_conn *c)
 {
     struct bt_torrent *t = c->torrent;
@@ -291,17 +315,8 @@ void bt_conn_fill(struct bt_conn *c)
     int64_t now = loop_now_us(c->session->loop);
     for (uint32_t room; (room = bt_requests_room(&c->requests)) > 0;) {
         struct bt_request picked[PICK_MAX];
-        struct bt_pick who = {
-            .peer = c->no,
-            .has = &c->has,
-            .only = c->requests.is_choked ? c->allowed : NULL,
-            .n_only = c->n_allowed,
-            .n_asked = c->requests.n_open,
-            .is_slow = c->requests.is_snubbed,
-            .on_parole = c->on_parole,
-        };
         size_t most = tarn_min_size(room, PICK_MAX);
-        size_t n = bt_picker_pick(&t->picker, &who, most, picked);
+        size_t n = pick(c, most, picked);
         for (size_t i = 0; i < n; i++) {
             if (bt_requests_add(&c->requests, &picked[i], now))
                 bt_put_request(bt_conn_out(c), BT_EV_REQUEST, &picked[i]);
@@ -390,7 +405,6 @@ static void on_have(struct bt_conn *c, uint32_t piece)
         if (bt_picker_needs(&t->picker, piece)) {
             c->n_needed++;
             bt_conn_update_interest(c);
-            bt_conn_fill(c);
         }
     }
     if (are_both_seeds(c))
@@ -564,6 +578,8 @@ void bt_conn_ask_layers(struct bt_conn *c)
     struct bt_hash_request r;
     if (!t->has_layers_job || !c->is_open || c->is_dead || !c->wire.is_v2 || c->has.p == NULL)
         return;
+    if (t->state != BT_METADATA && !bt_torrent_is_running(t))
+        return; /* the threads that check what is there read the layers */
     while (bt_layers_ask(&t->layers, c->no, &c->has, loop_now_us(c->session->loop), &r))
         bt_put_hash_request(bt_conn_out(c), BT_EV_HASH_REQUEST, &r);
 }
@@ -648,6 +664,21 @@ static void on_extended(struct bt_conn *c, uint8_t sub, struct tarn_bytes body)
     }
 }
 
+void bt_conn_drop_block(struct bt_conn *c)
+{
+    bt_piece_abandon(c);
+    c->in_block = true;
+    if (c->torrent->has_picker)
+        bt_picker_release_block(&c->torrent->picker, &c->block, c->no);
+    c->block.len = 0; /* it may be asked for again before its rest has come */
+}
+
+void bt_conn_read_on(struct bt_conn *c)
+{
+    if (!c->is_dead && !c->is_rate_paused && !c->is_clogged && !c->waits_room)
+        loop_stream_resume(&c->stream);
+}
+
 static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
 {
     int64_t now = loop_now_us(c->session->loop);
@@ -655,6 +686,7 @@ static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
     c->takes_block = false;
     c->block = *r;
     c->block_got = 0;
+    c->block_since_us = c->payload_us = now;
     switch (bt_requests_arrive(&c->requests, r, now)) {
     case BT_ASKED:
     case BT_CANCELED:
@@ -666,22 +698,30 @@ static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
         bt_conn_close(c, "%s", "it sends blocks that nobody asked for");
         return;
     }
-    if (!c->takes_block)
+    if (!c->takes_block && !c->waits_room)
         c->torrent->wasted += r->len;
 }
 
 static void on_allowed(struct bt_conn *c, uint32_t piece)
 {
-    if (c->n_allowed < BT_FASTSET_MAX) {
+    if (c->n_allowed < BT_FASTSET_MAX)
         c->allowed[c->n_allowed++] = piece;
-        bt_conn_fill(c);
-    }
+}
+
+/* Refused while choked: it is not allowed any more, and asking again would go on for ever. */
+static void forget_allowed(struct bt_conn *c, uint32_t piece)
+{
+    for (uint8_t i = c->n_allowed; i-- > 0;)
+        if (c->allowed[i] == piece)
+            c->allowed[i] = c->allowed[--c->n_allowed];
 }
 
 static void on_reject(struct bt_conn *c, const struct bt_request *r)
 {
     switch (bt_requests_rejected(&c->requests, r)) {
     case BT_REJECT_LOST:
+        if (c->requests.is_choked)
+            forget_allowed(c, r->piece);
         if (c->torrent->has_picker)
             bt_picker_release_block(&c->torrent->picker, r, c->no);
         break;
@@ -704,7 +744,6 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
         break;
     case BT_EV_UNCHOKE:
         bt_requests_unchoked(&c->requests, now);
-        bt_conn_fill(c);
         break;
     case BT_EV_INTERESTED:
         c->is_interested = true;
@@ -766,6 +805,7 @@ static void took_payload(struct bt_conn *c, uint32_t n)
     bt_wire_payload(&c->wire, n);
     bt_requests_progress(&c->requests, n, loop_now_us(c->session->loop));
     c->block_got += n;
+    c->payload_us = loop_now_us(c->session->loop);
     c->got_round += n;
     t->downloaded += n;
     if (c->wire.payload_left > 0)
@@ -782,7 +822,7 @@ static size_t on_places(struct loop_stream *s, struct sys_buf *places)
 {
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
     uint32_t left = c->is_open ? c->wire.payload_left : 0;
-    if (left == 0 || c->is_dead)
+    if (left == 0 || c->is_dead || c->waits_room)
         return 0;
     if (c->takes_block)
         places[0] = (struct sys_buf){ c->block_at + c->block_got, left };
@@ -805,6 +845,13 @@ static void read_messages(struct bt_conn *c, struct tarn_cur *in)
     while (!c->is_dead) {
         struct bt_event ev;
         struct tarn_err err;
+        if (c->waits_room)
+            return;
+        if (c->stream.queued > QUEUE_MAX) {
+            c->is_clogged = true;
+            loop_stream_pause(&c->stream);
+            return;
+        }
         if (c->wire.payload_left > 0) {
             if (tarn_cur_left(in) == 0)
                 return;
@@ -829,7 +876,7 @@ static void count_received(struct bt_conn *c, size_t n)
 {
     struct bt_session *s = c->session;
     bt_rate_take(&s->down.rate, n);
-    if (!c->is_dead && !bt_limit_may(&s->down)) {
+    if (c->torrent != NULL && !bt_limit_may(&s->down)) {
         c->is_rate_paused = true;
         loop_stream_pause(&c->stream);
     }
@@ -865,6 +912,10 @@ static void on_open(struct loop_stream *s)
 static void on_drain(struct loop_stream *s)
 {
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
+    if (c->is_clogged) {
+        c->is_clogged = false;
+        bt_conn_read_on(c);
+    }
     if (c->is_open && !c->is_dead)
         bt_upload_serve(c);
 }
@@ -948,7 +999,8 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
             bt_conn_close(c, "%s", "no handshake in time");
         return;
     }
-    if (now_us - c->heard_us > SILENCE_US && !c->is_rate_paused) {
+    bool is_paused = c->is_rate_paused || c->waits_room;
+    if (now_us - c->heard_us > SILENCE_US && !is_paused) {
         bt_conn_close(c, "%s", "");
         return;
     }
@@ -959,12 +1011,11 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
     give_back_lost(c, now_us);
     /* A sender that stalls in the middle of a block holds up its piece: the place is taken back,
      * and the rest, should it come, is thrown away. */
-    if (c->in_block && c->takes_block && c->requests.is_snubbed) {
-        bt_piece_abandon(c);
-        c->in_block = true;
-        if (c->torrent->has_picker)
-            bt_picker_release_block(&c->torrent->picker, &c->block, c->no);
-    }
+    bool stalls = c->requests.is_snubbed || (now_us - c->payload_us > BT_SNUB_US && !is_paused);
+    if (c->in_block && c->takes_block && stalls)
+        bt_conn_drop_block(c);
+    if (c->on_parole && c->requests.is_snubbed && c->torrent->has_picker)
+        bt_picker_release_peer(&c->torrent->picker, c->no); /* pieces that it had for itself */
     bt_conn_fill(c);
     bt_conn_ask_metadata(c);
     bt_conn_ask_layers(c);

@@ -18,19 +18,44 @@ static uint32_t place_len(const struct bt_torrent *t, uint32_t piece, uint32_t b
     return begin < len ? (uint32_t)tarn_min_u64(STORE_BLOCK, len - begin) : 0;
 }
 
+enum { SLOW_BLOCK_US = 1000 * 1000 };
+
+/* In end game the same block may come from two peers. The first has the place; when he is slow
+ * about it he loses it, or he could keep a piece from ever becoming whole. */
+static bool take_over(struct bt_conn *c, const struct bt_request *r)
+{
+    struct bt_torrent *t = c->torrent;
+    int64_t now = loop_now_us(t->session->loop);
+    for (size_t i = 0; i < t->n_numbers; i++) {
+        struct bt_conn *other = t->conns[i];
+        if (other == NULL || other == c || !other->takes_block ||
+            !bt_request_eq(&other->block, r) || now - other->block_since_us < SLOW_BLOCK_US)
+            continue;
+        bt_conn_drop_block(other);
+        return true;
+    }
+    return false;
+}
+
 bool bt_piece_place(struct bt_conn *c, const struct bt_request *r)
 {
     struct bt_torrent *t = c->torrent;
     if (!t->has_picker || !bt_picker_wants(&t->picker, r))
         return false;
     uint32_t len = place_len(t, r->piece, r->begin);
-    switch (store_place(t->places, r->piece, r->begin, len, &c->block_at)) {
+    enum store_place_answer answer = store_place(t->places, r->piece, r->begin, len, &c->block_at);
+    if (answer == STORE_PLACE_TAKEN && take_over(c, r))
+        answer = store_place(t->places, r->piece, r->begin, len, &c->block_at);
+    switch (answer) {
     case STORE_PLACE_OK:
         memset(c->block_at + r->len, 0, len - r->len);
         return true;
     case STORE_PLACE_TAKEN: /* in end game another peer is sending it now */
         return false;
-    case STORE_PLACE_FULL:
+    case STORE_PLACE_FULL: /* until on_room */
+        c->waits_room = true;
+        loop_stream_pause(&c->stream);
+        return false;
     case STORE_PLACE_NO_MEMORY:
         bt_picker_release_block(&t->picker, r, c->no);
         return false;
@@ -72,6 +97,10 @@ void bt_piece_block(struct bt_conn *c, const struct bt_request *r)
         struct bt_conn *other = t->conns[got.cancel[i]];
         if (other != NULL && bt_requests_cancel(&other->requests, r, now))
             bt_put_request(bt_conn_out(other), BT_EV_CANCEL, r);
+    }
+    if (!got.is_new) { /* its piece was given up meanwhile: it is asked for again from the start */
+        store_abandon(t->places, r->piece, r->begin, place_len(t, r->piece, r->begin));
+        return;
     }
     if (got.piece_full)
         place_padding(t, r->piece);
@@ -134,13 +163,10 @@ static bool note_layer(struct bt_torrent *t, uint32_t piece, const struct store_
 
     uint32_t first = (uint32_t)(f->off / t->meta->piece_len);
     uint32_t last = (uint32_t)((f->off + f->len - 1) / t->meta->piece_len);
-    for (uint32_t i = first; i <= last; i++)
-        if (i != piece && !tarn_bits_has(&t->have, i))
-            return true;
     for (uint32_t i = first; i <= last; i++) {
         static const uint8_t unknown[MERKLE_HASH];
         if (memcmp(t->found_layers + (size_t)i * MERKLE_HASH, unknown, MERKLE_HASH) == 0)
-            return true; /* that piece was there before: its leaves were not seen */
+            return true; /* it is to come, or was there before: its leaves were not seen */
     }
     return bt_metainfo_set_layer(t->meta, (uint32_t)(f - t->meta->files),
                                  t->found_layers + (size_t)first * MERKLE_HASH, err);
@@ -212,9 +238,17 @@ static void on_written(void *arg, uint32_t piece, const struct tarn_err *err)
 static void on_room(void *arg)
 {
     struct bt_torrent *t = arg;
-    for (size_t i = 0; i < t->n_numbers; i++)
-        if (t->conns[i] != NULL)
-            bt_conn_fill(t->conns[i]);
+    for (size_t i = 0; i < t->n_numbers; i++) {
+        struct bt_conn *c = t->conns[i];
+        if (c == NULL)
+            continue;
+        if (c->waits_room) {
+            c->waits_room = false;
+            c->takes_block = bt_piece_place(c, &c->block);
+            bt_conn_read_on(c);
+        }
+        bt_conn_fill(c);
+    }
 }
 
 const struct store_places_ops bt_places_ops = { on_hashed, on_written, on_room };

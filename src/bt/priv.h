@@ -113,6 +113,14 @@ struct bt_torrent {
     uint32_t *to_finish; /* files that are complete and not yet finished */
     uint32_t n_to_finish;
     bool is_complete_told;
+
+    /* What the owner is told at the end of the turn, when nothing of ours is under way: it may
+     * remove the torrent then. */
+    struct loop_idle tell;
+    bool tells_metadata, tells_complete, tells_failed;
+    struct tarn_err failure;
+    bool *gone; /* on the stack of who tells: removed meanwhile */
+
     struct bt_work *work; /* running now, or NULL */
     _Atomic uint64_t checked;
 
@@ -162,7 +170,7 @@ struct bt_conn {
     bool is_outgoing, is_open, is_dead, is_counted;
     bool has_early_all;
     bool am_choking, am_interested, is_interested;
-    bool was_optimistic, on_parole, is_rate_paused;
+    bool was_optimistic, on_parole;
     uint8_t n_allowed, bad_hashes;
     uint32_t allowed[BT_FASTSET_MAX]; /* pieces that we may ask for while choked */
     uint32_t meta_answered;
@@ -171,6 +179,11 @@ struct bt_conn {
     struct bt_request block;
     uint32_t block_got;
     uint8_t *block_at;
+    int64_t block_since_us, payload_us; /* its beginning, and the last bytes of it */
+
+    /* Why nothing is read now: the rate limit; it does not read what we send; no place for the
+     * block that has begun. */
+    bool is_rate_paused, is_clogged, waits_room;
 
     struct bt_uploads uploads;
     uint64_t got_round, got_before, sent_round, sent_turn;
@@ -227,6 +240,9 @@ void bt_conn_fill(struct bt_conn *c); /* ask for as much as is good */
 void bt_conn_ask_metadata(struct bt_conn *c);
 void bt_conn_ask_layers(struct bt_conn *c);
 void bt_conn_update_interest(struct bt_conn *c);
+/* The block that arrives is not wanted of this peer any more: its rest goes nowhere. */
+void bt_conn_drop_block(struct bt_conn *c);
+void bt_conn_read_on(struct bt_conn *c); /* unless there is a reason not to */
 bool bt_conn_has_all(const struct bt_conn *c);
 static inline struct tarn_out *bt_conn_out(struct bt_conn *c)
 {

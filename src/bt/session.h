@@ -6,7 +6,8 @@
  * (hashing what is there), then running; preparing and checking are jobs, so other torrents are not
  * held up.
  *
- * All calls belong to the loop's thread. Callbacks come from the loop, never from inside a call. */
+ * All calls belong to the loop's thread. Callbacks come from the loop, never from inside a call,
+ * and each may remove its torrent or free the session. */
 #ifndef BT_SESSION_H
 #define BT_SESSION_H
 
@@ -28,7 +29,8 @@ struct bt_session_settings {
     uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
     uint32_t max_peers;          /* connections; 0: 500 */
     const char *agent;           /* what we call ourselves to peers: "tarn 0.1.0" */
-    /* Somebody was refused, a tracker answered: for logs. May be NULL. */
+    /* Somebody was refused, a tracker answered: for logs. May be NULL; comes from anywhere, and
+     * must call nothing here. */
     void (*on_note)(void *arg, struct bt_torrent *t, const char *text);
     void *arg;
 };

@@ -56,6 +56,9 @@ static void start_content(struct bt_torrent *t)
         bt_torrent_fail(t, &err);
 }
 
+static void on_tell(struct loop_idle *i);
+static void after_metadata(struct bt_torrent *t);
+
 struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add,
                                   struct tarn_err *err)
 {
@@ -65,6 +68,7 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
         return NULL;
     }
     t->session = s;
+    t->tell.on_idle = on_tell;
     t->add = *add;
     t->meta = add->meta;
     t->state = BT_METADATA;
@@ -76,14 +80,17 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     }
     bt_dial_given(t);
     if (t->meta != NULL)
-        start_content(t);
-    else
+        after_metadata(t);
+    if (t->state == BT_METADATA)
         bt_torrent_tick(t, loop_now_us(s->loop));
     return t;
 }
 
 void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
 {
+    if (t->gone != NULL)
+        *t->gone = true;
+    loop_idle_stop(&t->tell);
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
@@ -124,7 +131,9 @@ void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err)
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_close(t->conns[i], "%s", "the torrent has stopped");
-    t->add.ops->on_failed(t->add.arg, err);
+    t->failure = *err;
+    t->tells_failed = true;
+    loop_idle_set(t->session->loop, &t->tell);
 }
 
 /* v2: all layers must be here before anything can be verified. */
@@ -169,9 +178,38 @@ void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_learn_pieces(t->conns[i]);
-    t->add.ops->on_metadata(t->add.arg, t->meta);
-    if (t->state == BT_METADATA)
-        after_metadata(t);
+    t->tells_metadata = true; /* after_metadata follows */
+    loop_idle_set(t->session->loop, &t->tell);
+}
+
+static void on_tell(struct loop_idle *i)
+{
+    struct bt_torrent *t = TARN_OUTER(i, struct bt_torrent, tell);
+    const struct bt_torrent_ops *ops = t->add.ops;
+    bool gone = false;
+    t->gone = &gone;
+    if (t->tells_metadata) {
+        t->tells_metadata = false;
+        ops->on_metadata(t->add.arg, t->meta);
+        if (gone)
+            return;
+        if (t->state == BT_METADATA)
+            after_metadata(t);
+    }
+    if (t->tells_complete) {
+        t->tells_complete = false;
+        ops->on_complete(t->add.arg);
+        if (gone)
+            return;
+    }
+    if (t->tells_failed) {
+        struct tarn_err failure = t->failure; /* outlives the torrent */
+        t->tells_failed = false;
+        ops->on_failed(t->add.arg, &failure);
+        if (gone)
+            return;
+    }
+    t->gone = NULL;
 }
 
 /* A wanted file's share of a piece, in bytes. */
@@ -280,6 +318,8 @@ static void run(struct bt_torrent *t)
 {
     struct tarn_err err;
     count_all(t);
+    if (t->state == BT_STOPPED)
+        return;
     if (t->add.seed_only && t->have.count < t->have.n) {
         (void)tarn_fail(&err, TARN_E_INTEGRITY,
                         "%u of %u pieces in '%s' do not match the torrent: see tarn verify",
@@ -313,10 +353,15 @@ static void become_seed(struct bt_torrent *t)
         store_places_free(t->places);
         t->places = NULL;
     }
-    for (unsigned i = 0; fetched && i < t->n_swarms; i++)
+    bool is_whole = t->have.count == t->have.n; /* a part is nothing that trackers count */
+    for (unsigned i = 0; fetched && is_whole && i < t->n_swarms; i++)
         bt_trackers_completed(&t->swarms[i].trackers);
     for (size_t i = 0; i < t->n_numbers; i++) {
         struct bt_conn *c = t->conns[i];
+        if (c != NULL && c->waits_room) {
+            c->waits_room = false;
+            bt_conn_read_on(c);
+        }
         if (c != NULL && c->is_open && t->have.count == t->have.n && bt_conn_has_all(c))
             bt_conn_close(c, "%s", ""); /* two seeds have nothing to say to each other */
     }
@@ -338,7 +383,8 @@ void bt_torrent_settle(struct bt_torrent *t)
         become_seed(t);
         if (!t->is_complete_told) {
             t->is_complete_told = true;
-            t->add.ops->on_complete(t->add.arg);
+            t->tells_complete = true;
+            loop_idle_set(t->session->loop, &t->tell);
         }
     }
 }
@@ -347,6 +393,8 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
                           const struct tarn_err *err)
 {
     struct tarn_err why;
+    if (t->state == BT_STOPPED)
+        return;
     if (err != NULL) {
         bt_torrent_fail(t, err);
         return;
@@ -379,7 +427,7 @@ void bt_torrent_rate_opened(struct bt_torrent *t, const struct bt_limit *limit)
             bt_upload_serve(c);
         } else if (c->is_rate_paused) {
             c->is_rate_paused = false;
-            loop_stream_resume(&c->stream);
+            bt_conn_read_on(c);
         }
     }
 }
