@@ -70,6 +70,7 @@ static void detach(struct bt_conn *c)
         if (c->is_counted)
             bt_picker_leaves(&t->picker, c->has_early_all ? NULL : &c->has);
     }
+    bt_leaves_gone(c);
     bt_metadata_gone(&t->metadata, c->no);
     if (t->has_layers_job)
         bt_layers_gone(&t->layers, c->no);
@@ -431,6 +432,7 @@ static void on_bitfield(struct bt_conn *c, struct tarn_bytes body)
         bt_conn_close(c, "%s", "its bitfield does not fit the torrent");
     } else {
         after_pieces(c);
+        bt_upload_allow(c);
     }
 }
 
@@ -790,6 +792,8 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
             bt_layers_rejected(&c->torrent->layers, c->no, &ev->hash);
         break;
     case BT_EV_HAVE_NONE: /* as it was */
+        bt_upload_allow(c);
+        break;
     case BT_EV_SUGGEST:
     case BT_EV_PORT:
     case BT_EV_KEEPALIVE:

@@ -5,6 +5,7 @@
  *   pieces    blocks into pieces, pieces onto the disk, verdicts
  *   conn      one peer: its messages in
  *   upload    what it asked of us, and whom we unchoke
+ *   leaves    hashes that it asked for
  *   dial      whom to connect to
  *   announce  trackers
  *   work      one job at a time for a torrent, off the loop */
@@ -130,11 +131,14 @@ struct bt_torrent {
     bool has_layers_job;
     uint8_t *found_layers; /* hybrid without layers: piece nodes as pieces are verified */
     struct bt_hash_cache hash_cache;
+    struct tarn_list leaf_jobs; /* pieces being read for their leaf hashes */
+    uint32_t n_leaf_jobs;
 
     /* peers */
     struct bt_conn **conns; /* by number; NULL: free */
     size_t n_numbers, cap_numbers;
     uint32_t n_conns;
+    size_t up_turn; /* whom the upload limit serves first */
     struct bt_candidate *candidates;
     size_t n_candidates, cap_candidates;
     struct loop_resolve *resolving; /* owned; one for each name that the user gave */
@@ -174,6 +178,9 @@ struct bt_conn {
     uint8_t n_allowed, bad_hashes;
     uint32_t allowed[BT_FASTSET_MAX]; /* pieces that we may ask for while choked */
     uint32_t meta_answered;
+    uint32_t n_leaf_jobs;
+    uint8_t n_given; /* pieces that it may ask for while choked, and how much of each is left */
+    uint32_t given[BT_FASTSET], given_left[BT_FASTSET];
 
     bool in_block, takes_block; /* a block is arriving; into block_at */
     struct bt_request block;
@@ -256,7 +263,13 @@ void bt_upload_serve(struct bt_conn *c);
 void bt_upload_drop_all(struct bt_conn *c, bool with_rejects);
 void bt_choke_round(struct bt_session *s);
 void bt_choke_soon(struct bt_session *s);
+/* It has said which pieces it has: a beginner may have some while choked. */
+void bt_upload_allow(struct bt_conn *c);
+
+/* leaves */
 void bt_hash_request_answer(struct bt_conn *c, const struct bt_hash_request *r);
+void bt_leaves_gone(struct bt_conn *c);
+void bt_leaves_release(struct bt_torrent *t);
 
 /* dial */
 void bt_dial_add(struct bt_torrent *t, const struct sys_addr *addr, bool is_given);

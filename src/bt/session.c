@@ -94,6 +94,9 @@ static void on_rate(struct loop_timer *timer)
     for (struct tarn_list *t = limit->session->torrents.next; t != &limit->session->torrents;
          t = t->next)
         bt_torrent_rate_opened(TARN_OUTER(t, struct bt_torrent, node), limit);
+    struct tarn_list *first = tarn_list_pop_front(&limit->session->torrents);
+    if (first != NULL) /* others come first next time */
+        tarn_list_push_back(&limit->session->torrents, first);
 }
 
 bool bt_limit_may(struct bt_limit *limit)

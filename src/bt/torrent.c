@@ -73,6 +73,7 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     t->meta = add->meta;
     t->state = BT_METADATA;
     bt_metadata_init(&t->metadata);
+    tarn_list_init(&t->leaf_jobs);
     tarn_list_push_back(&s->torrents, &t->node);
     if (!init_identity(t, err) || !bt_announce_init(t, err) || !bt_session_know(s, t, err)) {
         bt_session_remove(s, t);
@@ -95,6 +96,7 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
     bt_work_stop(t);
+    bt_leaves_release(t);
     bt_dial_release(t);
     bt_announce_release(t);
     bt_session_forget(s, t);
@@ -419,11 +421,16 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
 
 void bt_torrent_rate_opened(struct bt_torrent *t, const struct bt_limit *limit)
 {
-    for (size_t i = 0; i < t->n_numbers; i++) {
+    size_t first = t->up_turn;
+    for (size_t k = 0; k < t->n_numbers; k++) {
+        size_t i = (first + k) % t->n_numbers;
         struct bt_conn *c = t->conns[i];
         if (c == NULL || c->is_dead)
             continue;
         if (limit == &t->session->up) {
+            if (limit->is_waiting)
+                return;
+            t->up_turn = i + 1; /* the next one is first when this one uses it up */
             bt_upload_serve(c);
         } else if (c->is_rate_paused) {
             c->is_rate_paused = false;

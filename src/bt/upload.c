@@ -33,12 +33,45 @@ static bool grow(struct bt_uploads *u)
     return true;
 }
 
+void bt_upload_allow(struct bt_conn *c)
+{
+    struct bt_torrent *t = c->torrent;
+    const struct sys_addr *from = &c->stream.peer;
+    struct bt_addr peer = { .port = from->port, .is_v6 = from->is_v6 };
+    uint32_t set[BT_FASTSET];
+    if (c->is_dead || (c->wire.can & BT_CAN_FAST) == 0 || !bt_torrent_is_running(t) ||
+        c->has.p == NULL || c->has.count >= BT_FASTSET || c->n_given > 0)
+        return;
+    memcpy(peer.ip, from->ip, sizeof peer.ip);
+    size_t n = bt_fastset(&peer, c->ours.hash, t->have.n, BT_FASTSET, set);
+    for (size_t i = 0; i < n; i++) {
+        if (!tarn_bits_has(&t->have, set[i]) || tarn_bits_has(&c->has, set[i]))
+            continue;
+        c->given[c->n_given] = set[i];
+        c->given_left[c->n_given++] = bt_piece_len(t->meta, set[i]);
+        bt_put_index(bt_conn_out(c), BT_EV_ALLOWED_FAST, set[i]);
+    }
+}
+
+/* May it have this while choked? Each piece once. */
+static bool take_allowance(struct bt_conn *c, const struct bt_request *r)
+{
+    for (unsigned i = 0; i < c->n_given; i++) {
+        if (c->given[i] != r->piece || c->given_left[i] < r->len)
+            continue;
+        c->given_left[i] -= r->len;
+        return true;
+    }
+    return false;
+}
+
 void bt_upload_request(struct bt_conn *c, const struct bt_request *r)
 {
     struct bt_torrent *t = c->torrent;
     struct bt_uploads *u = &c->uploads;
-    bool ok = bt_torrent_is_running(t) && !c->am_choking && bt_request_fits(r, t->meta) &&
-              tarn_bits_has(&t->have, r->piece) && u->n < UPLOADS_MAX;
+    bool ok = bt_torrent_is_running(t) && bt_request_fits(r, t->meta) &&
+              tarn_bits_has(&t->have, r->piece) && u->n < UPLOADS_MAX &&
+              (!c->am_choking || take_allowance(c, r));
     if (!ok || (u->n == u->cap && !grow(u))) {
         reject(c, r);
         return;
@@ -216,14 +249,4 @@ void bt_choke_round(struct bt_session *s)
             each_peer(s, peers, next_round);
     }
     tarn_free(peers);
-}
-
-void bt_hash_request_answer(struct bt_conn *c, const struct bt_hash_request *r)
-{
-    struct bt_torrent *t = c->torrent;
-    uint32_t piece;
-    bool ok = t->meta != NULL && bt_hash_request_check(t->meta, r, &piece) == BT_HASH_FROM_LAYER &&
-              bt_put_hashes(bt_conn_out(c), t->meta, &t->hash_cache, r, NULL, 0);
-    if (!ok)
-        bt_put_hash_request(bt_conn_out(c), BT_EV_HASH_REJECT, r);
 }
