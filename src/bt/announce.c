@@ -16,9 +16,10 @@ struct announcing {
     uint32_t id;
 };
 
-bool bt_announce_init(struct bt_torrent *t, struct tarn_err *err)
+bool bt_announce_init(struct bt_torrent *t, unsigned from, struct tarn_err *err)
 {
-    tarn_list_init(&t->announcing);
+    if (t->announcing.next == NULL)
+        tarn_list_init(&t->announcing);
     const struct bt_tracker *list = NULL;
     uint32_t n = 0;
     struct bt_tracker *of_magnet = NULL;
@@ -37,7 +38,7 @@ bool bt_announce_init(struct bt_torrent *t, struct tarn_err *err)
         list = of_magnet;
     }
     bool ok = true;
-    for (unsigned i = 0; ok && i < t->n_swarms; i++)
+    for (unsigned i = from; ok && i < t->n_swarms; i++)
         ok = bt_trackers_init(&t->swarms[i].trackers, list, n, false, bt_session_chance(t->session),
                               err);
     tarn_free(of_magnet);

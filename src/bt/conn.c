@@ -235,7 +235,7 @@ static bool met(struct bt_conn *c)
     bool is_v2;
     if (memcmp(c->theirs.peer_id, t->peer_id, BT_PEER_ID_LEN) == 0) {
         if (c->is_outgoing)
-            bt_dial_ban(c); /* that address is ourselves */
+            c->torrent->candidates[c->candidate].is_self = true;
         bt_conn_close(c, "%s", "");
         return false;
     }

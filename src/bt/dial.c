@@ -19,6 +19,19 @@ static struct bt_candidate *find(const struct bt_torrent *t, const struct sys_ad
     return NULL;
 }
 
+/* Whose place another one may have when the list is full: who failed most often. */
+static struct bt_candidate *worst(const struct bt_torrent *t)
+{
+    struct bt_candidate *found = NULL;
+    for (size_t i = 0; i < t->n_candidates; i++) {
+        struct bt_candidate *k = &t->candidates[i];
+        bool may_go = k->no == BT_NO_PEER && !k->is_banned && !k->is_given && !k->is_self;
+        if (may_go && k->fails > 0 && (found == NULL || k->fails > found->fails))
+            found = k;
+    }
+    return found;
+}
+
 void bt_dial_add(struct bt_torrent *t, const struct sys_addr *addr, bool is_given)
 {
     struct bt_candidate *known = find(t, addr);
@@ -26,11 +39,17 @@ void bt_dial_add(struct bt_torrent *t, const struct sys_addr *addr, bool is_give
         known->is_given = known->is_given || is_given;
         return;
     }
-    if (addr->port == 0 || t->n_candidates >= CANDIDATES_MAX ||
-        !TARN_GROW(t->candidates, t->n_candidates, t->cap_candidates))
+    if (addr->port == 0)
+        return;
+    struct bt_candidate *k;
+    if (t->n_candidates >= CANDIDATES_MAX)
+        k = worst(t);
+    else if (TARN_GROW(t->candidates, t->n_candidates, t->cap_candidates))
+        k = &t->candidates[t->n_candidates++];
+    else
         return; /* one address less: trackers tell more */
-    t->candidates[t->n_candidates++] =
-        (struct bt_candidate){ .addr = *addr, .no = BT_NO_PEER, .is_given = is_given };
+    if (k != NULL)
+        *k = (struct bt_candidate){ .addr = *addr, .no = BT_NO_PEER, .is_given = is_given };
 }
 
 static void on_resolved(struct loop_resolve *r)
@@ -110,7 +129,7 @@ void bt_dial_tick(struct bt_torrent *t, int64_t now_us)
         struct bt_candidate *k = &t->candidates[i];
         if (bt_session_is_full(t->session))
             return;
-        if (k->no == BT_NO_PEER && !k->is_banned && k->next_us <= now_us &&
+        if (k->no == BT_NO_PEER && !k->is_banned && !k->is_self && k->next_us <= now_us &&
             bt_conn_outgoing(t, (uint32_t)i))
             dialled++;
     }
@@ -163,7 +182,7 @@ bool bt_dial_is_hopeless(const struct bt_torrent *t)
     if (t->n_unresolved > 0 || t->n_conns > 0)
         return false;
     for (size_t i = 0; i < t->n_candidates; i++)
-        if (!t->candidates[i].is_banned && t->candidates[i].fails < 2)
+        if (!t->candidates[i].is_banned && !t->candidates[i].is_self && t->candidates[i].fails < 2)
             return false;
     return true;
 }

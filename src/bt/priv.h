@@ -80,6 +80,7 @@ struct bt_candidate {
     bt_peer_no no;   /* the connection, or BT_NO_PEER */
     uint8_t fails;
     bool is_banned;
+    bool is_self;  /* we met ourselves there */
     bool is_given; /* by the user: tried again soon, and for ever */
 };
 
@@ -204,6 +205,7 @@ uint16_t bt_session_port(const struct bt_session *s);
 bool bt_session_is_full(const struct bt_session *s);
 bool bt_session_know(struct bt_session *s, struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
 void bt_session_forget(struct bt_session *s, struct bt_torrent *t);
+void bt_session_forget_swarm(struct bt_session *s, struct bt_torrent *t, unsigned i);
 struct bt_torrent *bt_session_find(struct bt_session *s, const uint8_t hash[BT_HASH_LEN]);
 void bt_session_announce_ended(struct bt_session *s);
 /* May bytes go now? If not, bt_torrent_rate_opened is called when they may. */
@@ -282,7 +284,8 @@ bool bt_dial_is_banned(const struct bt_torrent *t, const struct sys_addr *addr);
 bool bt_dial_is_hopeless(const struct bt_torrent *t);
 
 /* announce */
-bool bt_announce_init(struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
+/* Of the swarms from this one on. */
+bool bt_announce_init(struct bt_torrent *t, unsigned from, struct tarn_err *err) TARN_MUST;
 void bt_announce_tick(struct bt_torrent *t, int64_t now_us);
 void bt_announce_stop(struct bt_torrent *t);
 bool bt_announce_is_busy(const struct bt_torrent *t);

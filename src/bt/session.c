@@ -206,14 +206,18 @@ bool bt_session_know(struct bt_session *s, struct bt_torrent *t, struct tarn_err
     return true;
 }
 
+void bt_session_forget_swarm(struct bt_session *s, struct bt_torrent *t, unsigned i)
+{
+    struct tarn_bytes key = tarn_bytes_of(t->swarms[i].hash, 20);
+    uint64_t *there = tarn_map_get(&s->by_hash, key);
+    if (there != NULL && (struct bt_torrent *)(uintptr_t)*there == t)
+        tarn_map_remove(&s->by_hash, key);
+}
+
 void bt_session_forget(struct bt_session *s, struct bt_torrent *t)
 {
-    for (unsigned i = 0; i < t->n_swarms; i++) {
-        struct tarn_bytes key = tarn_bytes_of(t->swarms[i].hash, 20);
-        uint64_t *there = tarn_map_get(&s->by_hash, key);
-        if (there != NULL && (struct bt_torrent *)(uintptr_t)*there == t)
-            tarn_map_remove(&s->by_hash, key);
-    }
+    for (unsigned i = 0; i < t->n_swarms; i++)
+        bt_session_forget_swarm(s, t, i);
 }
 
 struct bt_torrent *bt_session_find(struct bt_session *s, const uint8_t hash[20])

@@ -75,7 +75,7 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     bt_metadata_init(&t->metadata);
     tarn_list_init(&t->leaf_jobs);
     tarn_list_push_back(&s->torrents, &t->node);
-    if (!init_identity(t, err) || !bt_announce_init(t, err) || !bt_session_know(s, t, err)) {
+    if (!init_identity(t, err) || !bt_announce_init(t, 0, err) || !bt_session_know(s, t, err)) {
         bt_session_remove(s, t);
         return NULL;
     }
@@ -163,6 +163,26 @@ static void after_metadata(struct bt_torrent *t)
     start_content(t);
 }
 
+/* A magnet may name one hash of a hybrid; from now on we are in both swarms. If we cannot be, one
+ * will do. */
+static void join_other_swarm(struct bt_torrent *t)
+{
+    struct tarn_err err;
+    bool had_v1 = t->hashes.has_v1, had_v2 = t->hashes.has_v2;
+    t->hashes = t->own.hashes;
+    if (t->n_swarms != 1 || (had_v1 == t->hashes.has_v1 && had_v2 == t->hashes.has_v2))
+        return;
+    struct bt_swarm *s = &t->swarms[t->n_swarms++];
+    memcpy(s->hash, had_v1 ? t->hashes.v2 : t->hashes.v1, BT_HASH_LEN);
+    if (bt_announce_init(t, 1, &err) && bt_session_know(t->session, t, &err))
+        return;
+    bt_note(t->session, t, "one of its two swarms is left out: %s", err.msg);
+    bt_session_forget_swarm(t->session, t, 1);
+    bt_trackers_release(&s->trackers);
+    *s = (struct bt_swarm){ 0 };
+    t->n_swarms--;
+}
+
 void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
 {
     struct tarn_err err;
@@ -173,10 +193,7 @@ void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
     }
     t->meta = &t->own;
     bt_metadata_release(&t->metadata);
-    if (t->hashes.has_v1 != t->own.hashes.has_v1 || t->hashes.has_v2 != t->own.hashes.has_v2) {
-        /* A magnet may name one hash of a hybrid; from now on we are in both swarms. */
-        t->hashes = t->own.hashes;
-    }
+    join_other_swarm(t);
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_learn_pieces(t->conns[i]);

@@ -578,7 +578,88 @@ static void allowed_fast(void **state)
     world_release(&w);
 }
 
+/* A magnet with one hash of a hybrid: once the metadata are here, both swarms find us. */
+static void half_a_magnet(void **state)
+{
+    (void)state;
+    static struct raw a;
+    struct world w;
+    struct side seed, fetch;
+    struct tarn_err err;
+    char text[128] = "magnet:?xt=urn:btih:";
+    world_init(&w, BT_HYBRID);
+    for (size_t i = 0; i < BT_HASH_LEN; i++)
+        snprintf(text + strlen(text), 3, "%02x", w.meta.hashes.v1[i]);
+    bt_magnet_release(&w.magnet);
+    assert_true(bt_magnet_parse(&w.magnet, tarn_bytes_str(text), &err));
+    side_seed(&seed, &w, "seed", true);
+    assert_true(run_until(&w, &seed.is_complete));
+    side_fetch(&fetch, &w, "got", &seed, true);
+    assert_true(run_until(&w, &fetch.is_complete));
+    assert_same_files(&w, &fetch);
+    raw_open(&a, &w, &fetch, w.meta.hashes.v2, BT_CAN_FAST);
+    raw_close(&a);
+    side_close(&fetch);
+    side_close(&seed);
+    world_release(&w);
+}
+
+/* Under a limit of the upload all get their turns. */
+static void limit_is_shared(void **state)
+{
+    (void)state;
+    enum { PEERS = 3, BPS = 160000 };
+    static struct raw peers[PEERS];
+    struct world w;
+    struct side seed;
+    struct tarn_err err;
+    uint64_t got[PEERS] = { 0 };
+    world_init(&w, BT_V1);
+    side_seed(&seed, &w, "seed", true);
+    bt_session_free(seed.session);
+    struct sys_addr at;
+    assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 1, &at));
+    struct bt_session_settings set = {
+        .loop = w.loop, .listen = &at, .n_listen = 1, .agent = "test", .rate_up = BPS
+    };
+    seed.session = bt_session_new(&set, &err);
+    assert_non_null(seed.session);
+    struct bt_add add = { .meta = &seed.meta,
+                          .path = seed.path,
+                          .seed_only = true,
+                          .trust = true,
+                          .ops = &ops,
+                          .arg = &seed };
+    seed.torrent = bt_session_add(seed.session, &add, &err);
+    assert_non_null(seed.torrent);
+    assert_true(run_until(&w, &seed.is_complete));
+    for (int i = 0; i < PEERS; i++) {
+        struct bt_event ev;
+        raw_open(&peers[i], &w, &seed, w.meta.hashes.v1, 0);
+        raw_plain(&peers[i], BT_EV_INTERESTED);
+        assert_true(raw_await(&peers[i], BT_EV_UNCHOKE, &ev));
+    }
+    for (int i = 0; i < PEERS; i++)
+        for (uint32_t n = 0; n < 64; n++)
+            raw_request(&peers[i], BT_EV_REQUEST, &(struct bt_request){ n % 10, 0, BT_BLOCK });
+    int64_t end = sys_now_us() + 2000000;
+    while (sys_now_us() < end)
+        for (int i = 0; i < PEERS; i++) {
+            raw_turn(&peers[i]);
+            got[i] += peers[i].n_in;
+            peers[i].n_in = 0;
+        }
+    for (int i = 0; i < PEERS; i++) {
+        printf("# peer %d got %llu\n", i, (unsigned long long)got[i]);
+        assert_true(got[i] >= BT_BLOCK);
+        raw_close(&peers[i]);
+    }
+    side_close(&seed);
+    world_release(&w);
+}
+
 TEST_MAIN(cmocka_unit_test(removed_in_callbacks), cmocka_unit_test(layers_from_peers),
           cmocka_unit_test(stalled_in_a_block), cmocka_unit_test(refused_while_choked),
           cmocka_unit_test(parole_starves_nobody), cmocka_unit_test(flooding_without_reading),
-          cmocka_unit_test(leaf_hashes), cmocka_unit_test(allowed_fast))
+          cmocka_unit_test(leaf_hashes), cmocka_unit_test(allowed_fast),
+          cmocka_unit_test(half_a_magnet), cmocka_unit_test(limit_is_shared))
