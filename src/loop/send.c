@@ -407,6 +407,15 @@ struct tarn_out *loop_stream_out(struct loop_stream *s)
     return &s->loop->nowhere;
 }
 
+static bool continues_last(const struct loop_send *q, uint64_t after, const struct sys_file *file,
+                           uint64_t off)
+{
+    if (q->first == q->n)
+        return false;
+    const struct run *last = &q->runs[q->n - 1];
+    return last->after == after && last->file == file && last->off + last->len == off;
+}
+
 bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_t off, size_t len)
 {
     struct loop_send *q = queue_of(s);
@@ -415,15 +424,12 @@ bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_
     if (len == 0)
         return true;
     uint64_t after = q->dropped + q->bytes.len;
-    struct run *last = q->first < q->n ? &q->runs[q->n - 1] : NULL;
-    if (last != NULL && last->after == after && last->file == file &&
-        last->off + last->len == off) {
-        last->len += len;
-    } else if (TARN_GROW(q->runs, q->n, q->cap)) {
+    if (continues_last(q, after, file, off))
+        q->runs[q->n - 1].len += len;
+    else if (TARN_GROW(q->runs, q->n, q->cap))
         q->runs[q->n++] = (struct run){ after, sys_file_ref(file), off, len };
-    } else {
+    else
         return false;
-    }
     q->in_runs += len;
     loop_send_count(s);
     return true;

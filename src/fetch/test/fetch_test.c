@@ -160,7 +160,8 @@ static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
     if (end == NULL || server.holds || b.len >= sizeof request)
         return;
     b = tarn_cur_take(in, (size_t)(end + 4 - (const char *)b.p));
-    memcpy(request, b.p, b.len);
+    if (b.p != NULL)
+        memcpy(request, b.p, b.len);
     request[b.len] = 0;
     assert_int_equal(sscanf(request, "GET %299s HTTP/1.1", path), 1);
     const char *agent = strstr(request, "User-Agent: ");

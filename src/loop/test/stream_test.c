@@ -94,7 +94,8 @@ static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
         if (t->block_left > 0) {
             struct tarn_bytes part =
                 tarn_cur_take(in, tarn_min_size(t->block_left, tarn_cur_left(in)));
-            memcpy(t->got.p + t->block_at, part.p, part.len);
+            if (part.p != NULL)
+                memcpy(t->got.p + t->block_at, part.p, part.len);
             take_block(t, part.len);
             continue;
         }
