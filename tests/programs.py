@@ -165,7 +165,10 @@ class Tarn:
         return self.log.read().decode(errors="replace")
 
     def story(self):
-        return "\n".join(map(str, self.events[-40:])) + "\n" + self.errors()
+        """What it told, without all but the last status."""
+        told = [e for e in self.events if e["type"] != "status"][-30:]
+        told += [e for e in self.events if e["type"] == "status"][-1:]
+        return "\n".join(map(str, told)) + "\n" + self.errors()
 
     def peak_mib(self):
         """The most memory it has held so far, of a run that still goes on."""
@@ -183,8 +186,7 @@ class Tarn:
         return self
 
     def __exit__(self, *_):
-        self.stop()
-        self.log.close()
+        self.stop()  # the log stays, to be read
 
 
 class TarnSeed(Tarn):
