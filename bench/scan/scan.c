@@ -4,8 +4,9 @@
  *     store_scan_bench [FOLDER [MIB [PIECE_KIB [RUNS]]]]
  *
  * Writes one file of MIB (1024) MiB to FOLDER (/var/tmp), and scans it, in the page cache,
- * RUNS (5) times for each line. GiB/s and CPU-seconds per GiB (user and system, all threads) are
- * medians; machines are shared, so believe the CPU-seconds first. */
+ * RUNS (5) times for each line. TARN_LANES in the environment asks for one width only. Median and
+ * best of GiB/s and of CPU-seconds per GiB (user and system, all threads); machines are shared, so
+ * believe the CPU-seconds first. */
 #include "store/scan.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -79,8 +80,9 @@ static void line(const struct store_layout *l, struct store_tree *tree, unsigned
         f.cpu[i] = (cpu_seconds() - cpu) / gib;
         f.rate[i] = gib / ((double)(sys_now_us() - from_us) / 1e6);
     }
-    printf("%-7s %-7s %4u %8.2f %10.3f\n", crypt_lanes_name(crypt_lanes_now()), names[kind], jobs,
-           median(f.rate, runs), median(f.cpu, runs));
+    double rate = median(f.rate, runs), cpu = median(f.cpu, runs); /* sorts */
+    printf("%-7s %-7s %4u %8.2f %8.2f %10.3f %8.3f\n", crypt_lanes_name(crypt_lanes_now()),
+           names[kind], jobs, rate, f.rate[runs - 1], cpu, f.cpu[0]);
     fflush(stdout);
 }
 
@@ -123,10 +125,13 @@ int main(int argc, char **argv)
     struct store_tree *tree = store_tree_open(&l, path, &err);
     if (tree == NULL)
         die("opening the file", &err);
-    printf("lanes   kind    jobs    GiB/s  CPU-s/GiB   (%u MiB in pieces of %u KiB)\n",
+    enum crypt_lanes asked = crypt_lanes_now();
+    printf("lanes   kind    jobs    GiB/s     best  CPU-s/GiB    least   (%u MiB in pieces of %u "
+           "KiB)\n",
            (unsigned)(len >> 20), piece_len >> 10);
     for (int lanes = CRYPT_LANES_AVX512; lanes >= CRYPT_LANES_OFF; lanes--) {
-        if (!crypt_lanes_can((enum crypt_lanes)lanes))
+        if (!crypt_lanes_can((enum crypt_lanes)lanes) ||
+            (getenv("TARN_LANES") != NULL && (enum crypt_lanes)lanes != asked))
             continue;
         crypt_lanes_use((enum crypt_lanes)lanes);
         for (unsigned kind = 1; kind <= 3; kind++)

@@ -105,7 +105,8 @@ static void begin(struct abreast *a, const uint32_t *pieces, size_t n)
         crypt_sha_init(&lane->sha, CRYPT_SHA1);
         lane->reader.hinted = lane->at;
     }
-    a->is_cold = !store_reader_is_warm(&a->lanes[0].reader, a->lanes[0].at, l->piece_len);
+    a->is_cold = !store_reader_is_warm(&a->lanes[0].reader, a->lanes[0].at,
+                                       a->lanes[0].end - a->lanes[0].at);
     for (size_t i = 0; i < n && a->is_cold; i++)
         store_reader_hint(&a->lanes[i].reader, a->lanes[i].at, a->lanes[i].end);
 }

@@ -32,6 +32,7 @@ struct leaves {
     size_t used;     /* bytes of buf */
     size_t n_blocks;
     size_t n_pending;
+    bool is_cold;                     /* this batch comes from the disk */
     struct tarn_bytes blocks[BLOCKS]; /* in buf, to be hashed */
     struct pending pending[STORE_BATCH_MAX];
     struct store_fault fault;
@@ -106,12 +107,12 @@ static size_t make_room(struct leaves *v)
 
 /* Read from *at to the end of the piece's own bytes. False when a file fails. Stops short, and
  * nobody is told of the piece, when the scan is stopped. */
-static bool read_piece(struct leaves *v, uint64_t *at, uint64_t end, bool is_cold)
+static bool read_piece(struct leaves *v, uint64_t *at, uint64_t end)
 {
     while (*at < end && !store_run_stopped(v->run)) {
         size_t len = (size_t)tarn_min_u64(make_room(v), end - *at);
         uint8_t *to = v->buf + v->used;
-        if (is_cold)
+        if (v->is_cold)
             store_reader_hint(&v->reader, *at + len, end);
         if (store_reader_get(&v->reader, *at, len, to, NULL, &v->fault) == NULL)
             return false;
@@ -147,8 +148,8 @@ static void scan_piece(struct leaves *v, uint32_t piece)
                                                    .n_leaves = n };
     v->n_hashes += n;
     uint64_t at = (uint64_t)piece * l->piece_len, end = at + store_piece_len(l, piece);
-    bool is_cold = own > 0 && !store_reader_is_warm(&v->reader, at, own);
-    bool ok = read_piece(v, &at, at + own, is_cold);
+    v->reader.hinted = at;
+    bool ok = read_piece(v, &at, at + own);
     store_run_done(v->run, end - at);
     if (!ok) {
         forget_last(v, first);
@@ -159,6 +160,9 @@ static void scan_piece(struct leaves *v, uint32_t piece)
 static void batch_leaves(void *arg, const uint32_t *pieces, size_t n)
 {
     struct leaves *v = arg;
+    const struct store_layout *l = v->run->scan->layout;
+    v->is_cold = !store_reader_is_warm(&v->reader, (uint64_t)pieces[0] * l->piece_len,
+                                       store_piece_len(l, pieces[0]));
     for (size_t i = 0; i < n && !store_run_stopped(v->run); i++)
         scan_piece(v, pieces[i]);
     if (!store_run_stopped(v->run))

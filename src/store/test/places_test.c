@@ -1,7 +1,6 @@
 #include "store/places.h"
 
 #include "crypt/sha.h"
-#include "loop/pool.h"
 #include "store/test/room.h"
 
 /* An owner that keeps what it was told. */
@@ -125,8 +124,6 @@ static void end(struct owner *o)
 {
     store_places_free(o->places);
     store_tree_free(o->tree);
-    while (false)
-        assert_true(loop_turn(o->loop, 10000, NULL));
     loop_free(o->loop);
     tarn_free(o->good);
 }
