@@ -164,7 +164,7 @@ static void say_extensions(struct bt_conn *c)
 }
 
 /* Pieces that it may ask for are told by the choker; what we know of its pieces begins empty. */
-static bool init_pieces(struct bt_conn *c)
+bool bt_conn_init_pieces(struct bt_conn *c)
 {
     bt_wire_set_pieces(&c->wire, c->torrent->meta->n_pieces);
     return tarn_bits_init(&c->has, c->torrent->meta->n_pieces);
@@ -177,7 +177,7 @@ static void opened(struct bt_conn *c, bool is_v2)
     uint8_t both = c->ours.can & c->theirs.can;
     bt_wire_init(&c->wire, both, is_v2, 0);
     bt_requests_init(&c->requests, (both & BT_CAN_FAST) != 0);
-    if (has_pieces(c) && !init_pieces(c)) {
+    if (has_pieces(c) && !bt_conn_init_pieces(c)) {
         bt_conn_close(c, "%s", "no memory for its pieces");
         return;
     }
@@ -330,297 +330,12 @@ void bt_conn_fill(struct bt_conn *c)
     }
 }
 
-static void give_back_lost(struct bt_conn *c, int64_t now_us)
+void bt_conn_give_back(struct bt_conn *c, int64_t now_us)
 {
     struct bt_request r;
     while (bt_requests_next_lost(&c->requests, now_us, &r))
         if (c->torrent->has_picker)
             bt_picker_release_block(&c->torrent->picker, &r, c->no);
-}
-
-/* --- what they have --- */
-
-static void join(struct bt_conn *c)
-{
-    struct bt_torrent *t = c->torrent;
-    if (!t->has_picker)
-        return;
-    bt_picker_joins(&t->picker, c->has_early_all ? NULL : &c->has);
-    c->is_counted = true;
-    c->n_needed = bt_picker_count(&t->picker, &c->has);
-    bt_conn_update_interest(c);
-}
-
-static bool are_both_seeds(const struct bt_conn *c)
-{
-    const struct bt_torrent *t = c->torrent;
-    return t->state == BT_SEEDING && tarn_bits_all(&t->have) && bt_conn_has_all(c);
-}
-
-static void after_pieces(struct bt_conn *c)
-{
-    join(c);
-    if (are_both_seeds(c))
-        bt_conn_close(c, "%s", "");
-    else
-        bt_conn_ask_layers(c);
-}
-
-static void on_have_all(struct bt_conn *c)
-{
-    c->has_early_all = true;
-    if (c->has.p == NULL)
-        return;
-    tarn_bits_set_all(&c->has);
-    after_pieces(c);
-}
-
-/* Before metadata are known: a bit in a run that grows, up to the largest bitfield there is. */
-static void note_early_have(struct bt_conn *c, uint32_t piece)
-{
-    if (c->early.limit == 0)
-        tarn_out_init(&c->early, BT_BITFIELD_MAX);
-    size_t need = piece / 8 + 1;
-    if (need > c->early.len) {
-        size_t more = need - c->early.len;
-        uint8_t *room = tarn_out_room(&c->early, more);
-        if (room == NULL)
-            return;
-        memset(room, 0, more);
-    }
-    c->early.p[piece / 8] |= (uint8_t)(0x80 >> piece % 8);
-}
-
-static void on_have(struct bt_conn *c, uint32_t piece)
-{
-    struct bt_torrent *t = c->torrent;
-    if (c->has.p == NULL) {
-        note_early_have(c, piece);
-        return;
-    }
-    if (!tarn_bits_set(&c->has, piece))
-        return;
-    if (t->has_picker) {
-        bt_picker_peer_got(&t->picker, piece);
-        c->is_counted = true;
-        if (bt_picker_needs(&t->picker, piece)) {
-            c->n_needed++;
-            bt_conn_update_interest(c);
-        }
-    }
-    if (are_both_seeds(c))
-        bt_conn_close(c, "%s", "");
-}
-
-/* A bitfield in place of many haves: what is new in it counts. */
-static void on_more_pieces(struct bt_conn *c, struct tarn_bytes body)
-{
-    for (uint32_t i = 0; i < c->has.n && !c->is_dead; i++)
-        if ((body.p[i / 8] >> (7 - i % 8) & 1) != 0)
-            on_have(c, i);
-}
-
-static void on_bitfield(struct bt_conn *c, struct tarn_bytes body)
-{
-    if (c->has.p == NULL) { /* the number of pieces is not known yet: kept as it is */
-        tarn_out_release(&c->early);
-        tarn_out_init(&c->early, BT_BITFIELD_MAX);
-        tarn_out_put(&c->early, body);
-    } else if (c->has.count > 0 || c->has_early_all) {
-        on_more_pieces(c, body);
-    } else if (!tarn_bits_load(&c->has, body)) {
-        bt_conn_close(c, "%s", "its bitfield does not fit the torrent");
-    } else {
-        after_pieces(c);
-        bt_upload_allow(c);
-    }
-}
-
-static void on_lost_piece(struct bt_conn *c, uint32_t piece)
-{
-    struct bt_torrent *t = c->torrent;
-    if (c->has.p == NULL || !tarn_bits_has(&c->has, piece))
-        return;
-    if (t->has_picker) {
-        if (c->has_early_all) { /* it joined as one that has all: count it piece by piece from now
-                                   on */
-            bt_picker_leaves(&t->picker, NULL);
-            bt_picker_joins(&t->picker, &c->has);
-        }
-        bt_picker_peer_lost(&t->picker, piece);
-        if (bt_picker_needs(&t->picker, piece) && c->n_needed > 0)
-            c->n_needed--;
-    }
-    c->has_early_all = false;
-    tarn_bits_unset(&c->has, piece);
-    bt_requests_drop_piece(&c->requests, piece);
-    give_back_lost(c, loop_now_us(c->session->loop));
-    bt_conn_update_interest(c);
-}
-
-void bt_conn_learn_pieces(struct bt_conn *c)
-{
-    if (!c->is_open || c->is_dead)
-        return;
-    if (!init_pieces(c)) {
-        bt_conn_close(c, "%s", "no memory for its pieces");
-        return;
-    }
-    size_t size = tarn_bits_size(c->has.n);
-    if (c->has_early_all) {
-        tarn_bits_set_all(&c->has);
-    } else if (c->early.len > 0) {
-        while (c->early.len < size && tarn_out_ok(&c->early))
-            tarn_out_u8(&c->early, 0);
-        if (!tarn_bits_load(&c->has, tarn_out_bytes(&c->early)))
-            bt_conn_close(c, "%s", "it has pieces that the torrent does not have");
-    }
-    tarn_out_release(&c->early);
-}
-
-void bt_conn_go(struct bt_conn *c)
-{
-    struct bt_torrent *t = c->torrent;
-    if (!c->is_open || c->is_dead)
-        return;
-    for (uint32_t i = 0; i < t->have.n; i++)
-        if (tarn_bits_has(&t->have, i))
-            bt_put_index(bt_conn_out(c), BT_EV_HAVE, i);
-    join(c);
-    bt_conn_fill(c);
-}
-
-/* --- metadata and hashes --- */
-
-void bt_conn_ask_metadata(struct bt_conn *c)
-{
-    struct bt_torrent *t = c->torrent;
-    uint8_t id = c->ext.ids[BT_EXT_METADATA];
-    uint32_t block;
-    if (t->meta != NULL || id == 0 || !c->is_open || c->is_dead)
-        return;
-    while (bt_metadata_ask(&t->metadata, c->no, loop_now_us(c->session->loop), &block)) {
-        struct bt_meta_msg msg = { .kind = BT_META_REQUEST, .block = block };
-        bt_put_meta(bt_conn_out(c), id, &msg);
-    }
-}
-
-static void metadata_full(struct bt_conn *c)
-{
-    struct bt_torrent *t = c->torrent;
-    struct tarn_bytes info = bt_metadata_join(&t->metadata, c->no);
-    if (info.len > 0 && bt_hashes_match(&t->hashes, info)) {
-        bt_torrent_got_metadata(t, info);
-        return;
-    }
-    bt_note(t->session, t, "metadata from peers do not match the magnet's hash: asking again");
-    bt_peer_no liar = bt_metadata_failed(&t->metadata, c->no);
-    if (liar != BT_NO_PEER && t->conns[liar] != NULL) {
-        bt_dial_ban(t->conns[liar]);
-        bt_conn_close(t->conns[liar], "%s", "it sent wrong metadata: banned");
-    }
-}
-
-static void on_metadata_request(struct bt_conn *c, uint32_t block)
-{
-    const struct bt_metainfo *m = c->torrent->meta;
-    bool may = m != NULL && !m->is_private;
-    uint32_t size = may ? (uint32_t)m->info.len : 0;
-    uint8_t id = c->ext.ids[BT_EXT_METADATA];
-    struct bt_meta_msg msg = { .kind = BT_META_REJECT, .block = block, .total = size };
-    if (id == 0)
-        return;
-    switch (bt_metadata_answer(size, block, &c->meta_answered)) {
-    case BT_META_SEND:
-        msg.kind = BT_META_DATA;
-        msg.data = bt_metadata_block(m->info, block);
-        bt_put_meta(bt_conn_out(c), id, &msg);
-        break;
-    case BT_META_REFUSE:
-        bt_put_meta(bt_conn_out(c), id, &msg);
-        break;
-    case BT_META_SILENT:
-        break;
-    }
-}
-
-static void on_metadata(struct bt_conn *c, struct tarn_bytes body)
-{
-    struct bt_torrent *t = c->torrent;
-    struct bt_meta_msg msg;
-    struct tarn_err err;
-    if (!bt_meta_read(&msg, body, &err)) {
-        bt_conn_close(c, "%s", err.msg);
-        return;
-    }
-    if (msg.kind == BT_META_REQUEST) {
-        on_metadata_request(c, msg.block);
-        return;
-    }
-    if (t->meta != NULL || msg.kind == BT_META_UNKNOWN)
-        return;
-    switch (bt_metadata_got(&t->metadata, c->no, &msg, loop_now_us(c->session->loop))) {
-    case BT_META_TAKEN:
-        bt_conn_ask_metadata(c);
-        break;
-    case BT_META_IGNORED:
-        break;
-    case BT_META_WRONG:
-        bt_conn_close(c, "%s", "its metadata are not as long as it said");
-        break;
-    case BT_META_FULL:
-        metadata_full(c);
-        break;
-    }
-}
-
-void bt_conn_ask_layers(struct bt_conn *c)
-{
-    struct bt_torrent *t = c->torrent;
-    struct bt_hash_request r;
-    if (!t->has_layers_job || !c->is_open || c->is_dead || !c->wire.is_v2 || c->has.p == NULL)
-        return;
-    if (t->state != BT_METADATA && !bt_torrent_is_running(t))
-        return; /* the threads that check what is there read the layers */
-    while (bt_layers_ask(&t->layers, c->no, &c->has, loop_now_us(c->session->loop), &r))
-        bt_put_hash_request(bt_conn_out(c), BT_EV_HASH_REQUEST, &r);
-}
-
-static void take_layers(struct bt_torrent *t)
-{
-    uint32_t cursor = 0, file;
-    const uint8_t *layer;
-    struct tarn_err err;
-    while (bt_layers_next(&t->layers, &cursor, &file, &layer))
-        if (t->meta->files[file].layer == NULL &&
-            !bt_metainfo_set_layer(t->meta, file, layer, &err))
-            bt_torrent_fail(t, &err);
-    bt_torrent_settle(t);
-}
-
-static void on_hashes(struct bt_conn *c, const struct bt_event *ev)
-{
-    struct bt_torrent *t = c->torrent;
-    if (!t->has_layers_job)
-        return;
-    switch (bt_layers_got(&t->layers, c->no, &ev->hash, ev->body)) {
-    case BT_HASHES_LAYER:
-        take_layers(t);
-        bt_conn_ask_layers(c);
-        break;
-    case BT_HASHES_TAKEN:
-        bt_conn_ask_layers(c);
-        break;
-    case BT_HASHES_WRONG:
-        if (++c->bad_hashes >= BT_HASHES_BAD_MAX) {
-            bt_dial_ban(c);
-            bt_conn_close(c, "%s", "its hashes do not lead to the torrent's: banned");
-        }
-        break;
-    case BT_HASHES_IGNORED:
-    case BT_HASHES_NO_MEMORY:
-        break;
-    }
 }
 
 /* --- messages --- */
@@ -651,7 +366,7 @@ static void on_extended(struct bt_conn *c, uint8_t sub, struct tarn_bytes body)
         on_ext_handshake(c, body);
         break;
     case BT_EXT_METADATA:
-        on_metadata(c, body);
+        bt_learn_metadata(c, body);
         break;
     case BT_EXT_UPLOAD_ONLY:
         if (bt_upload_only_read(body, &upload_only))
@@ -659,7 +374,7 @@ static void on_extended(struct bt_conn *c, uint8_t sub, struct tarn_bytes body)
         break;
     case BT_EXT_DONTHAVE:
         if (has_pieces(c) && bt_donthave_read(body, c->torrent->meta->n_pieces, &piece))
-            on_lost_piece(c, piece);
+            bt_theirs_lost(c, piece);
         break;
     default: /* a number that we never gave */
         break;
@@ -742,7 +457,7 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
     switch (ev->kind) {
     case BT_EV_CHOKE:
         bt_requests_choked(&c->requests);
-        give_back_lost(c, now);
+        bt_conn_give_back(c, now);
         break;
     case BT_EV_UNCHOKE:
         bt_requests_unchoked(&c->requests, now);
@@ -755,10 +470,10 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
         c->is_interested = false;
         break;
     case BT_EV_HAVE:
-        on_have(c, ev->index);
+        bt_theirs_have(c, ev->index);
         break;
     case BT_EV_BITFIELD:
-        on_bitfield(c, ev->body);
+        bt_theirs_bitfield(c, ev->body);
         break;
     case BT_EV_REQUEST:
         bt_upload_request(c, &ev->request);
@@ -770,7 +485,7 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
         bt_upload_cancel(c, &ev->request);
         break;
     case BT_EV_HAVE_ALL:
-        on_have_all(c);
+        bt_theirs_have_all(c);
         break;
     case BT_EV_REJECT:
         on_reject(c, &ev->request);
@@ -785,7 +500,7 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
         bt_hash_request_answer(c, &ev->hash);
         break;
     case BT_EV_HASHES:
-        on_hashes(c, ev);
+        bt_learn_hashes(c, ev);
         break;
     case BT_EV_HASH_REJECT:
         if (c->torrent->has_layers_job)
@@ -1012,7 +727,7 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
         c->spoke_us = now_us;
         bt_put_keepalive(bt_conn_out(c));
     }
-    give_back_lost(c, now_us);
+    bt_conn_give_back(c, now_us);
     /* A sender that stalls in the middle of a block holds up its piece: the place is taken back,
      * and the rest, should it come, is thrown away. */
     bool stalls = c->requests.is_snubbed || (now_us - c->payload_us > BT_SNUB_US && !is_paused);

@@ -4,6 +4,8 @@
  *   torrent   one torrent's life: metadata, preparing, checking, running
  *   pieces    blocks into pieces, pieces onto the disk, verdicts
  *   conn      one peer: its messages in
+ *   theirs    the pieces it has
+ *   learn     metadata and piece layers from it
  *   upload    what it asked of us, and whom we unchoke
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
@@ -257,6 +259,21 @@ static inline struct tarn_out *bt_conn_out(struct bt_conn *c)
 {
     return loop_stream_out(&c->stream);
 }
+
+/* Sets the size of what is kept about its pieces. False: no memory. */
+bool bt_conn_init_pieces(struct bt_conn *c) TARN_MUST;
+/* Requests that are void or too late: their blocks go back to the picker. */
+void bt_conn_give_back(struct bt_conn *c, int64_t now_us);
+
+/* theirs: as it told us */
+void bt_theirs_have(struct bt_conn *c, uint32_t piece);
+void bt_theirs_have_all(struct bt_conn *c);
+void bt_theirs_bitfield(struct bt_conn *c, struct tarn_bytes body);
+void bt_theirs_lost(struct bt_conn *c, uint32_t piece);
+
+/* learn */
+void bt_learn_metadata(struct bt_conn *c, struct tarn_bytes body);
+void bt_learn_hashes(struct bt_conn *c, const struct bt_event *ev);
 
 /* upload */
 void bt_upload_request(struct bt_conn *c, const struct bt_request *r);
