@@ -115,7 +115,7 @@ struct bt_torrent {
     uint8_t *wanted;     /* of each file: 1 or 0 */
     uint32_t *file_left; /* of each wanted file: pieces that are missing */
     uint32_t *to_finish; /* files that are complete and not yet finished */
-    uint32_t n_to_finish;
+    size_t n_to_finish, cap_to_finish;
     bool is_complete_told;
 
     /* What the owner is told at the end of the turn, when nothing of ours is under way: it may

@@ -247,15 +247,13 @@ static uint64_t wanted_bytes(const struct bt_torrent *t, uint32_t piece)
 
 static void note_finished(struct bt_torrent *t, uint32_t file)
 {
-    uint32_t *longer = tarn_realloc(t->to_finish, t->n_to_finish + 1, sizeof *longer);
-    if (longer == NULL) {
+    if (TARN_GROW(t->to_finish, t->n_to_finish, t->cap_to_finish)) {
+        t->to_finish[t->n_to_finish++] = file;
+    } else {
         struct tarn_err err;
         (void)tarn_fail_mem(&err, "finishing a file");
         bt_torrent_fail(t, &err);
-        return;
     }
-    t->to_finish = longer;
-    t->to_finish[t->n_to_finish++] = file;
 }
 
 /* One piece more is verified: its bytes count, and files may be whole now. */

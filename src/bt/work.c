@@ -11,7 +11,7 @@ struct bt_work {
     struct store_tree *tree; /* made by BT_WORK_PREPARE; the torrent's afterwards */
     uint8_t *found;          /* BT_WORK_CHECK: for each piece, 1 when it is good */
     uint32_t *files;         /* BT_WORK_FINISH: taken from the torrent */
-    uint32_t n_files;
+    size_t n_files;
     atomic_bool is_canceled;
     bool ok;
     struct tarn_err err;
@@ -79,7 +79,7 @@ static bool check(struct bt_work *w)
 
 static bool finish(struct bt_work *w)
 {
-    for (uint32_t i = 0; i < w->n_files; i++)
+    for (size_t i = 0; i < w->n_files; i++)
         if (!store_tree_finish(w->torrent->tree, w->files[i], &w->err))
             return false;
     return true;
@@ -132,7 +132,7 @@ bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err
         w->files = t->to_finish;
         w->n_files = t->n_to_finish;
         t->to_finish = NULL;
-        t->n_to_finish = 0;
+        t->n_to_finish = t->cap_to_finish = 0;
     }
     t->work = w;
     loop_pool_submit(t->session->loop, &w->job);

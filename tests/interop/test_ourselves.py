@@ -1,7 +1,7 @@
 """tarn to tarn."""
 import pytest
-from programs import TarnFetch, TarnSeed, magnet_of, tarn_fetch, tarn_run
-from samples import contents
+from programs import TarnFetch, TarnSeed, magnet_of, tarn_create, tarn_fetch, tarn_run
+from samples import contents, make_file
 
 KINDS = pytest.mark.parametrize("kind", ["v1", "v2", "hybrid"])
 SHAPES = pytest.mark.parametrize("shape", ["folder", "single"])
@@ -57,3 +57,17 @@ def test_chain(sample, tmp_path):
         with TarnFetch(s.torrent, tmp_path / "two", "--peer", first.address, "--stay") as second:
             tarn_fetch(s.torrent, tmp_path / "three", "--peer", f"127.0.0.1:{second.port}")
     s.assert_same(tmp_path / "three")
+
+
+@KINDS
+@pytest.mark.parametrize("memory", ["256K", "8M"])
+def test_pieces_too_long_for_the_memory(tmp_path, kind, memory):
+    """They are written as they come, and read back to be hashed; from two seeds at once."""
+    home = tmp_path / "home"
+    home.mkdir()
+    payload = make_file(home, "long.bin", 20_000_003)
+    torrent = tarn_create(payload, tmp_path / "t", kind, "--piece-length", "4M")
+    with TarnSeed(torrent, home) as one, TarnSeed(torrent, home) as two:
+        peers = ["--peer", one.address, "--peer", two.address]
+        tarn_fetch(torrent, tmp_path / "got", "--memory", memory, *peers)
+    assert contents(tmp_path / "got") == contents(home)
