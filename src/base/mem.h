@@ -27,9 +27,11 @@ void tarn_free(void *p);
 extern bool (*tarn_mem_may)(size_t bytes);
 
 /* An array that grows by doubling: makes room for one more of n used. items is a pointer variable,
- * cap a size_t: its capacity in items. False when there is no memory. */
+ * cap a size_t: its capacity in items. False when there is no memory. (Where there is capacity
+ * there are items: asked again for clang's analyzer, which cannot know.) */
 #define TARN_GROW(items, n, cap) \
-    ((n) < (cap) || tarn_grow((void **)&(items), TARN_ITEM_SIZE(items), &(cap)))
+    (((n) < (cap) && (items) != NULL) || \
+     tarn_grow((void **)&(items), TARN_ITEM_SIZE(items), &(cap)))
 /* NOLINTNEXTLINE(bugprone-sizeof-expression): items that are pointers are meant, not a slip */
 #define TARN_ITEM_SIZE(items) (sizeof *(items))
 bool tarn_grow(void **items, size_t size, size_t *cap) TARN_MUST;
