@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -554,6 +555,7 @@ static void copy_payload(struct bt_conn *c, struct tarn_cur *in)
 {
     size_t n = tarn_min_size(c->wire.payload_left, tarn_cur_left(in));
     struct tarn_bytes run = tarn_cur_take(in, n);
+    assert(run.p != NULL && run.len == n); /* bt_wire_next never leaves a bad cursor */
     if (c->takes_block)
         memcpy(c->block_at + c->block_got, run.p, run.len);
     took_payload(c, (uint32_t)n);

@@ -32,24 +32,30 @@ static struct bt_candidate *worst(const struct bt_torrent *t)
     return found;
 }
 
-void bt_dial_add(struct bt_torrent *t, const struct sys_addr *addr, bool is_given)
+/* The candidate of this address, new or known; NULL when there is no place for it. */
+static struct bt_candidate *add(struct bt_torrent *t, const struct sys_addr *addr, bool is_given)
 {
-    struct bt_candidate *known = find(t, addr);
-    if (known != NULL) {
-        known->is_given = known->is_given || is_given;
-        return;
+    struct bt_candidate *k = find(t, addr);
+    if (k != NULL) {
+        k->is_given = k->is_given || is_given;
+        return k;
     }
     if (addr->port == 0)
-        return;
-    struct bt_candidate *k;
+        return NULL;
     if (t->n_candidates >= CANDIDATES_MAX)
         k = worst(t);
     else if (TARN_GROW(t->candidates, t->n_candidates, t->cap_candidates))
         k = &t->candidates[t->n_candidates++];
     else
-        return; /* one address less: trackers tell more */
+        return NULL; /* one address less: trackers tell more */
     if (k != NULL)
         *k = (struct bt_candidate){ .addr = *addr, .no = BT_NO_PEER, .is_given = is_given };
+    return k;
+}
+
+void bt_dial_add(struct bt_torrent *t, const struct sys_addr *addr, bool is_given)
+{
+    (void)add(t, addr, is_given);
 }
 
 static void on_resolved(struct loop_resolve *r)
@@ -153,12 +159,11 @@ void bt_dial_closed(struct bt_conn *c, int64_t now_us)
 void bt_dial_ban(struct bt_conn *c)
 {
     struct bt_torrent *t = c->torrent;
-    struct bt_candidate *k =
-        c->candidate != UINT32_MAX ? &t->candidates[c->candidate] : find(t, &c->stream.peer);
-    if (k == NULL) {
-        bt_dial_add(t, &c->stream.peer, false);
-        k = find(t, &c->stream.peer);
+    if (c->candidate != UINT32_MAX) {
+        t->candidates[c->candidate].is_banned = true;
+        return;
     }
+    struct bt_candidate *k = add(t, &c->stream.peer, false);
     if (k != NULL)
         k->is_banned = true;
 }

@@ -35,7 +35,8 @@ static void on_metadata_request(struct bt_conn *c, uint32_t block)
 {
     const struct bt_metainfo *m = c->torrent->meta;
     bool may = m != NULL && !m->is_private;
-    uint32_t size = may ? (uint32_t)m->info.len : 0;
+    struct tarn_bytes info = may ? m->info : tarn_bytes_of(NULL, 0);
+    uint32_t size = (uint32_t)info.len;
     uint8_t id = c->ext.ids[BT_EXT_METADATA];
     struct bt_meta_msg msg = { .kind = BT_META_REJECT, .block = block, .total = size };
     if (id == 0)
@@ -43,7 +44,7 @@ static void on_metadata_request(struct bt_conn *c, uint32_t block)
     switch (bt_metadata_answer(size, block, &c->meta_answered)) {
     case BT_META_SEND:
         msg.kind = BT_META_DATA;
-        msg.data = bt_metadata_block(m->info, block);
+        msg.data = bt_metadata_block(info, block);
         bt_put_meta(bt_conn_out(c), id, &msg);
         break;
     case BT_META_REFUSE:

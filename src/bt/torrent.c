@@ -35,8 +35,8 @@ static bool init_content(struct bt_torrent *t, struct tarn_err *err)
         return tarn_fail_mem(err, "preparing a torrent");
     for (uint32_t i = 0; i < m->n_files; i++) {
         const struct bt_file *f = &m->files[i];
-        bool wanted = !f->is_pad && !f->is_symlink &&
-                      (t->add.wants == NULL || t->add.wants(t->add.arg, f));
+        bool wanted =
+            !f->is_pad && !f->is_symlink && (t->add.wants == NULL || t->add.wants(t->add.arg, f));
         t->wanted[i] = wanted;
         t->total += wanted ? f->len : 0;
     }

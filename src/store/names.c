@@ -83,7 +83,7 @@ static bool part_name(const char *path, uint32_t file, unsigned k, struct store_
     if (at + keep + strlen(end) >= sizeof dst->s)
         return false;
     memcpy(dst->s, path, at + keep);
-    strcpy(dst->s + at + keep, end);
+    memcpy(dst->s + at + keep, end, strlen(end) + 1);
     return true;
 }
 
@@ -110,9 +110,9 @@ static bool choose(struct store_names *n, struct taken *t, const struct store_la
         n->k = tarn_calloc(l->n_files, 1);
     if (n->k == NULL || (!t->has_files && !note_files(t, l)))
         return tarn_fail_mem(err, "naming unfinished files");
-    for (uint8_t k = 1; k <= K_MAX; k++)
+    for (unsigned k = 1; k <= K_MAX; k++)
         if (part_name(own, file, k, &path) && is_free(t, &path, k)) {
-            n->k[file] = k;
+            n->k[file] = (uint8_t)k;
             return true;
         }
     struct tarn_quote q;

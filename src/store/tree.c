@@ -81,10 +81,9 @@ static bool judge_root(struct store_tree *t, struct tarn_err *err)
     if (!l->is_single_file && st.kind == SYS_FOLDER &&
         (is_held || strcmp(last_element(t->root), l->name) == 0))
         return true;
-    char asked[sizeof q.s];
-    strcpy(asked, tarn_quote_str(&q, t->root));
-    return tarn_fail(err, TARN_E_NOT_FOUND, "'%s' neither is nor holds '%s'", asked,
-                     tarn_quote_str(&q, l->name));
+    struct tarn_quote asked;
+    return tarn_fail(err, TARN_E_NOT_FOUND, "'%s' neither is nor holds '%s'",
+                     tarn_quote_str(&asked, t->root), tarn_quote_str(&q, l->name));
 }
 
 static struct store_tree *new_tree(const struct store_layout *l, const char *path,
@@ -341,9 +340,10 @@ static bool read_part(struct store_tree *t, const struct store_part *part, uint8
     sys_file_unref(f);
     if (!ok)
         return tarn_fail_in(err, "reading '%s'", tarn_quote_str(&q, path));
+    uint64_t end = part->off + got;
     if (got < part->len)
         return tarn_fail(err, TARN_E_INTEGRITY, "'%s' ends at byte %llu and should have %llu",
-                         tarn_quote_str(&q, path), (unsigned long long)(part->off + got),
+                         tarn_quote_str(&q, path), (unsigned long long)end,
                          (unsigned long long)t->layout->files[part->file].len);
     return true;
 }

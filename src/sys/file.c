@@ -196,12 +196,13 @@ bool sys_read_at(int fd, void *buf, size_t len, uint64_t off, size_t *got, struc
     size_t done = 0;
     while (done < len) {
         struct iovec iov = { (uint8_t *)buf + done, len - done };
-        ssize_t n = sys_ops->preadv(fd, &iov, 1, (int64_t)(off + done));
+        uint64_t at = off + done;
+        ssize_t n = sys_ops->preadv(fd, &iov, 1, (int64_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return tarn_fail_sys(err, "cannot read %zu bytes at %llu of a file", len - done,
-                                 (unsigned long long)(off + done));
+                                 (unsigned long long)at);
         if (n == 0)
             break;
         done += (size_t)n;

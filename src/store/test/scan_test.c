@@ -56,7 +56,7 @@ static void on_piece(void *arg, const struct store_scanned *s)
     if (s->found != STORE_READ)
         return;
     t->wrong += t->want_v1 != (s->sha1 != NULL);
-    if (t->want_v1) {
+    if (t->want_v1 && s->sha1 != NULL) {
         uint8_t hash[20];
         crypt_hash(CRYPT_SHA1,
                    tarn_bytes_of(t->r->bytes + (uint64_t)s->piece * l->piece_len,

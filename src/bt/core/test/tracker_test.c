@@ -255,6 +255,7 @@ static void test_events(void **state)
     struct bt_tracker one[] = { { "http://a/", 0 } };
     assert_true(bt_trackers_init(&t, one, 1, false, 5, NULL));
     struct bt_due d = due(&t, 10);
+    assert_int_equal(d.event, BT_ANNOUNCE_STARTED);
     bt_trackers_failed(&t, 0, false, 10 * SECOND);
     assert_true(bt_trackers_all_failed(&t));
     none(&t, 20);

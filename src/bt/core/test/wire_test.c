@@ -46,6 +46,7 @@ static struct log read_all(struct bt_wire w, struct tarn_bytes all, size_t max_s
                 size_t left = tarn_cur_left(&c);
                 uint32_t take = left < w.payload_left ? (uint32_t)left : w.payload_left;
                 struct tarn_bytes b = tarn_cur_take(&c, take);
+                assert_true(l.n > 0); /* the message that the payload belongs to */
                 for (size_t i = 0; i < b.len; i++)
                     l.v[l.n - 1].payload_sum += b.p[i];
                 bt_wire_payload(&w, take);
