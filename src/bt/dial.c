@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+#include <assert.h>
+
 enum {
     CANDIDATES_MAX = 3000, /* libtorrent's peer list size */
     DIALS_A_TICK = 30,     /* peer digest, section 10: 30 connections a second */
@@ -23,6 +25,7 @@ static struct bt_candidate *find(const struct bt_torrent *t, const struct sys_ad
 static struct bt_candidate *worst(const struct bt_torrent *t)
 {
     struct bt_candidate *found = NULL;
+    assert(t->candidates != NULL); /* it is full */
     for (size_t i = 0; i < t->n_candidates; i++) {
         struct bt_candidate *k = &t->candidates[i];
         bool may_go = k->no == BT_NO_PEER && !k->is_banned && !k->is_given && !k->is_self;
