@@ -149,6 +149,11 @@ class Tarn:
                     return event
         raise AssertionError(f"{what}: never; ended: {self.ended}\n{self.story()}")
 
+    def ended_or(self, seconds):
+        """Wait for its end, but no longer than this."""
+        with self.news:
+            self.news.wait_for(lambda: self.ended, seconds)
+
     def wait(self, seconds=None):
         """Its exit code; a run that hangs is killed and fails the test."""
         try:

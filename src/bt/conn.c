@@ -670,11 +670,17 @@ static struct bt_conn *conn_new(struct bt_session *s)
     return c;
 }
 
+/* Whoever says nothing makes room for a new one: many silent callers must not keep others out. */
+static void drop_oldest_greeting(struct bt_session *s)
+{
+    if (s->n_greeting >= GREETING_MAX)
+        bt_conn_close(TARN_OUTER(s->greeting.next, struct bt_conn, node), "%s", "");
+}
+
 void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
 {
-    struct bt_conn *c = NULL;
-    if (s->n_greeting < GREETING_MAX && !bt_session_is_full(s))
-        c = conn_new(s);
+    drop_oldest_greeting(s);
+    struct bt_conn *c = bt_session_is_full(s) ? NULL : conn_new(s);
     if (c == NULL) {
         sys_close(&fd);
         return;

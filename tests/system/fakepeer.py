@@ -198,12 +198,14 @@ def random_id():
 
 
 def call(address, content, reserved=FAST_AND_EXTENDED, info_hash=None):
-    """Connect to a peer, shake hands; the wire."""
+    """Connect to a peer, shake hands, have nothing; the wire."""
     host, _, port = address.rpartition(":")
     wire = Wire(socket.create_connection((host.strip("[]"), int(port)), PATIENCE))
     try:
         wire.hello(info_hash or content.hash, random_id(), reserved)
         wire.read_hello()
+        if reserved != PLAIN:
+            wire.put(HAVE_NONE)  # with the fast extension something must be said about pieces
     except BaseException:
         wire.close()
         raise

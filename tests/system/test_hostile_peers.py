@@ -18,7 +18,6 @@ from fakepeer import (
     HAVE,
     HAVE_ALL,
     INTERESTED,
-    METADATA_ID,
     PIECE,
     PLAIN,
     PROTOCOL,
@@ -602,8 +601,3 @@ def test_wrong_hashes(sample, tmp_path, kind, liar_class):
             run = fetch_from(magnet_of(s.torrent), tmp_path / "got", liar, good)
         assert not good.waited_in_vain, f"the liar was not asked\n{run.story()}"
     s.assert_same(tmp_path / "got")
-
-
-def test_metadata_id_is_ours():
-    """A guard for the tests above: the number we announce is not one that tarn gives itself."""
-    assert METADATA_ID != 2
