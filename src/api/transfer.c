@@ -244,7 +244,7 @@ static void on_tick(struct loop_timer *timer)
 
 /* Setting up. */
 
-static bool make_session(struct transfer *x, struct tarn_err *err)
+static bool try_session(struct transfer *x, struct tarn_err *err)
 {
     struct api_listen listen;
     bool ok = api_listen_choose(&listen, x->t, err);
@@ -269,6 +269,16 @@ static bool make_session(struct transfer *x, struct tarn_err *err)
     }
     api_listen_release(&listen);
     return x->session != NULL;
+}
+
+/* One of the usual ports that was free a moment ago may be somebody else's now: look again. */
+static bool make_session(struct transfer *x, struct tarn_err *err)
+{
+    bool is_usual = x->t->n_listen == 0;
+    for (uint16_t port = API_PORT_FIRST; is_usual && port < API_PORT_LAST; port++)
+        if (try_session(x, NULL))
+            return true;
+    return try_session(x, err);
 }
 
 static bool add(struct transfer *x, struct tarn_err *err)
