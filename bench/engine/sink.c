@@ -13,12 +13,17 @@
 
 enum { REQUEST_SIZE = 17, LATENCIES_MAX = 1 << 22 };
 
+struct asked {
+    struct bt_request r;
+    bool refused; /* by a reject, or by a choke of a peer that sends no rejects */
+};
+
 struct sink {
     const struct options *o;
     const struct bt_metainfo *m;
     struct line line;
     struct check check;
-    struct bt_request *asked; /* a ring: outstanding, oldest first */
+    struct asked *asked; /* a ring: outstanding, oldest first */
     uint32_t head, n_asked;
     struct tarn_out out;
     struct bt_request next, current; /* to ask for; arriving */
@@ -31,7 +36,7 @@ struct sink {
     double asked_at;
 };
 
-static struct bt_request *asked_at(struct sink *s, uint32_t i)
+static struct asked *asked_at(struct sink *s, uint32_t i)
 {
     return &s->asked[(s->head + i) % DEPTH_MAX];
 }
@@ -73,7 +78,7 @@ static void ask_more(struct sink *s)
         return;
     tarn_out_clear(&s->out);
     while (s->n_asked < s->depth && s->to_ask > 0) {
-        *asked_at(s, s->n_asked++) = s->next;
+        *asked_at(s, s->n_asked++) = (struct asked){ .r = s->next };
         bt_put_request(&s->out, BT_EV_REQUEST, &s->next);
         s->to_ask -= s->to_ask < s->next.len ? s->to_ask : s->next.len;
         move_on(s);
@@ -82,22 +87,32 @@ static void ask_more(struct sink *s)
     line_send(s->line.fd, tarn_out_bytes(&s->out));
 }
 
-/* Everything outstanding once more: after a choke it was forgotten, after a reject it was not done.
- */
-static void ask_again(struct sink *s, const struct bt_request *only)
+/* What was refused once more. */
+static void ask_again(struct sink *s)
 {
     tarn_out_clear(&s->out);
-    for (uint32_t i = 0; i < s->n_asked; i++)
-        if (only == NULL || bt_request_eq(only, asked_at(s, i)))
-            bt_put_request(&s->out, BT_EV_REQUEST, asked_at(s, i));
+    for (uint32_t i = 0; i < s->n_asked; i++) {
+        struct asked *a = asked_at(s, i);
+        if (a->refused)
+            bt_put_request(&s->out, BT_EV_REQUEST, &a->r);
+        a->refused = false;
+    }
     line_send(s->line.fd, tarn_out_bytes(&s->out));
+}
+
+/* One request, or NULL for all. */
+static void refuse(struct sink *s, const struct bt_request *r)
+{
+    for (uint32_t i = 0; i < s->n_asked; i++)
+        if (r == NULL || bt_request_eq(r, &asked_at(s, i)->r))
+            asked_at(s, i)->refused = true;
 }
 
 /* Most answer in order, so the oldest is looked at first. */
 static void take_off(struct sink *s, const struct bt_request *r)
 {
     uint32_t i = 0;
-    while (i < s->n_asked && !bt_request_eq(r, asked_at(s, i)))
+    while (i < s->n_asked && !bt_request_eq(r, &asked_at(s, i)->r))
         i++;
     if (i == s->n_asked)
         die("a block came that was not asked for: piece %u, %u bytes at %u", r->piece, r->len,
@@ -129,14 +144,17 @@ static void on_event(struct sink *s, const struct bt_event *ev)
     switch (ev->kind) {
     case BT_EV_CHOKE:
         s->is_unchoked = false;
+        if ((s->line.wire.can & BT_CAN_FAST) == 0)
+            refuse(s, NULL);
         break;
     case BT_EV_UNCHOKE:
         s->is_unchoked = true;
-        ask_again(s, NULL);
+        ask_again(s);
         break;
     case BT_EV_REJECT:
+        refuse(s, &ev->request);
         if (s->is_unchoked)
-            ask_again(s, &ev->request);
+            ask_again(s);
         break;
     case BT_EV_BLOCK:
         s->current = ev->request;
