@@ -127,6 +127,7 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->set = *set;
     s->loop = set->loop;
     s->max_peers = set->max_peers == 0 ? PEERS_DEFAULT : set->max_peers;
+    s->choker.slots = set->slots;
     tarn_list_init(&s->torrents);
     tarn_list_init(&s->greeting);
     tarn_list_init(&s->dead);

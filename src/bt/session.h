@@ -28,6 +28,7 @@ struct bt_session_settings {
     uint64_t memory;             /* payload buffers of each torrent; 0: STORE_BUDGET_DEFAULT */
     uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
     uint32_t max_peers;          /* connections; 0: 500 */
+    uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
     const char *agent;           /* what we call ourselves to peers: "tarn 0.1.0" */
     /* Somebody was refused, a tracker answered: for logs. May be NULL; comes from anywhere, and
      * must call nothing here. */
