@@ -56,6 +56,7 @@ static bool open_session(struct transfer *x, struct tarn_err *err)
             .listen = t->listen,
             .n_listen = t->n_listen,
             .memory = t->memory,
+            .metadata = t->metadata,
             .rate_down = t->rate_down,
             .rate_up = t->rate_up,
             .max_peers = t->max_peers,
