@@ -22,7 +22,6 @@ bool sys_from_sockaddr(struct sys_addr *to, const struct sys_sockaddr *from);
 
 /* Each system's own: */
 
-uint64_t sys_fd_limit(void);                  /* descriptors that this process may have open */
 uint32_t sys_scope_of(const char *interface); /* 0: no such interface */
 
 /* Options that every socket of ours has; what the system refuses we do without. */
