@@ -72,6 +72,7 @@ static bool check(struct bt_work *w)
         .layout = &t->layout,
         .want_v1 = t->hashes.has_v1,
         .want_v2 = t->hashes.has_v2,
+        .no_threads = !loop_has_threads(t->session->loop),
         .on_piece = on_scanned,
         .on_progress = on_scan_progress,
         .arg = w,
