@@ -65,6 +65,8 @@ struct tarn_transfer {
     bool sequential;
     uint64_t memory;             /* bytes of payload buffers; 0: 64 MiB */
     uint64_t rate_down, rate_up; /* bytes a second; 0: no limit */
+    uint32_t max_peers;          /* connections; 0: 500 */
+    uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
     const char *save_torrent;    /* fetch of a magnet link: write the .torrent there too, or NULL */
     /* About five times a second. False: stop. May be NULL. */
     bool (*on_status)(void *arg, const struct tarn_transfer_status *s);
@@ -79,6 +81,11 @@ TARN_API bool tarn_fetch(const struct tarn_transfer *t, struct tarn_err *err);
 
 /* Seed until stopped: true then. TARN_E_INTEGRITY when the data does not match the torrent. */
 TARN_API bool tarn_seed(const struct tarn_transfer *t, struct tarn_err *err);
+
+/* For programs, before a transfer with many peers: raise the system's limit on open files and sockets
+ * of this process to `want`, as far as it may be. libtarn does not do this of its own accord. Returns
+ * the limit as it is now. */
+TARN_API uint64_t tarn_raise_open_files(uint64_t want);
 
 /* Stop all transfers of this process: asynchronous-signal-safe. */
 TARN_API void tarn_transfer_stop(void);

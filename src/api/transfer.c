@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "bt/session.h"
+#include "sys/descriptors.h"
 #include "sys/file.h"
 
 #include <fnmatch.h>
@@ -256,6 +257,8 @@ static bool try_session(struct transfer *x, struct tarn_err *err)
         .memory = x->t->memory,
         .rate_down = x->t->rate_down,
         .rate_up = x->t->rate_up,
+        .max_peers = x->t->max_peers,
+        .slots = x->t->slots,
         .agent = "tarn " TARN_VERSION,
         .on_note = on_note,
         .arg = x,
@@ -380,6 +383,11 @@ static bool transfer(const struct tarn_transfer *t, bool is_seed, struct tarn_er
 bool tarn_fetch(const struct tarn_transfer *t, struct tarn_err *err)
 {
     return transfer(t, false, err);
+}
+
+uint64_t tarn_raise_open_files(uint64_t want)
+{
+    return sys_fd_limit_raise(want);
 }
 
 bool tarn_seed(const struct tarn_transfer *t, struct tarn_err *err)

@@ -80,6 +80,11 @@ const struct cli_option cli_options[CLI_OPTS] = {
                    .repeats = true,
                    .help = "connect to this peer",
                    .more = "It is called again when the connection ends." },
+    [CLI_PEERS] = { .name = "peers",
+                    .arg = "N",
+                    .help = "keep at most N connections (500)",
+                    .more = "Each takes a descriptor: the system's limit for this process (ulimit "
+                            "-n) is raised as far as it may be." },
     [CLI_PIECE_LENGTH] = { .name = "piece-length",
                            .arg = "SIZE",
                            .help = "bytes of a piece (by the size of the data)",
@@ -111,6 +116,9 @@ const struct cli_option cli_options[CLI_OPTS] = {
                              .more = "Names that are not UTF-8, or that other clients would change "
                                      "when they read them. Without this option they are an "
                                      "error." },
+    [CLI_SLOTS] = { .name = "slots",
+                    .arg = "N",
+                    .help = "send to at most N peers at once (by their rates)" },
     [CLI_SOURCE] = { .name = "source",
                      .arg = "TEXT",
                      .help = "write a source (another one, another torrent)" },
@@ -139,13 +147,14 @@ static const uint8_t verify_options[] = {
     CLI_LEAVES_IN, CLI_EXTRA, CLI_JOBS, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
 };
 static const uint8_t fetch_options[] = {
-    CLI_OUTPUT_FOLDER, CLI_ONLY,     CLI_PEER,     CLI_SEED_FOR,   CLI_STAY,      CLI_SEQUENTIAL,
-    CLI_SAVE_TORRENT,  CLI_PATIENCE, CLI_LISTEN,   CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
-    CLI_MEMORY,        CLI_JSON,     CLI_PROGRESS, CLI_HELP,       CLI_END,
+    CLI_OUTPUT_FOLDER, CLI_ONLY,         CLI_PEER,     CLI_SEED_FOR, CLI_STAY,
+    CLI_SEQUENTIAL,    CLI_SAVE_TORRENT, CLI_PATIENCE, CLI_LISTEN,   CLI_NO_TRACKER,
+    CLI_RATE_DOWN,     CLI_RATE_UP,      CLI_PEERS,    CLI_SLOTS,    CLI_MEMORY,
+    CLI_JSON,          CLI_PROGRESS,     CLI_HELP,     CLI_END,
 };
 static const uint8_t seed_options[] = {
-    CLI_LISTEN, CLI_PEER, CLI_TRUST,    CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
-    CLI_MEMORY, CLI_JSON, CLI_PROGRESS, CLI_HELP,       CLI_END,
+    CLI_LISTEN, CLI_PEER,   CLI_TRUST, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP, CLI_PEERS,
+    CLI_SLOTS,  CLI_MEMORY, CLI_JSON,  CLI_PROGRESS,   CLI_HELP,      CLI_END,
 };
 static const uint8_t version_options[] = { CLI_JSON, CLI_HELP, CLI_END };
 

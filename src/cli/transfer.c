@@ -10,6 +10,11 @@
 #include <strings.h>
 #include <time.h>
 
+enum {
+    PEERS_MAX = 1000000,
+    FILES_AND_MORE = 512, /* descriptors besides those of peers */
+};
+
 struct transferring {
     const struct cli_args *args;
     bool as_json, is_seed;
@@ -117,13 +122,17 @@ static bool read_numbers(struct transferring *x, struct tarn_err *err)
 {
     const struct cli_args *args = x->args;
     struct tarn_transfer *t = &x->t;
-    uint64_t seed_seconds = 0, patience = 0;
+    uint64_t seed_seconds = 0, patience = 0, peers = 0, slots = 0;
     if (!cli_size(args, CLI_MEMORY, UINT64_MAX, &t->memory, err) ||
         !cli_size(args, CLI_RATE_DOWN, UINT64_MAX, &t->rate_down, err) ||
         !cli_size(args, CLI_RATE_UP, UINT64_MAX, &t->rate_up, err) ||
+        !cli_number(args, CLI_PEERS, PEERS_MAX, &peers, err) ||
+        !cli_number(args, CLI_SLOTS, PEERS_MAX, &slots, err) ||
         !cli_seconds(args, CLI_SEED_FOR, UINT32_MAX, &seed_seconds, err) ||
         !cli_seconds(args, CLI_PATIENCE, UINT32_MAX, &patience, err))
         return false;
+    t->max_peers = (uint32_t)peers;
+    t->slots = (uint32_t)slots;
     t->seed_seconds = (uint32_t)seed_seconds;
     t->patience_seconds = (uint32_t)patience;
     return true;
@@ -185,6 +194,7 @@ static bool transfer(struct transferring *x, struct tarn_err *err)
     if (x->torrent == NULL)
         return false;
     x->t.torrent = x->torrent;
+    (void)tarn_raise_open_files(x->t.max_peers + FILES_AND_MORE); /* what is refused is said then */
     bool ok = x->is_seed ? tarn_seed(&x->t, err) : tarn_fetch(&x->t, err);
     cli_progress_clear(&x->progress);
     tell_end(x, ok);

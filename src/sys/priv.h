@@ -15,8 +15,6 @@ bool sys_fail_net(struct tarn_err *err, const char *fmt, ...) TARN_PRINTF(2, 3);
 
 /* Each system's own: */
 
-uint64_t sys_fd_limit(void); /* descriptors that this process may have open */
-
 /* The permissions of a file, to be kept when it is replaced; false when there is none. */
 bool sys_mode_of(const char *path, unsigned *mode);
 void sys_set_mode(int fd, unsigned mode);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/out.h"
+#include "sys/descriptors.h"
 #include "sys/posix/priv.h"
 #include "sys/priv.h"
 
@@ -31,6 +32,20 @@ uint64_t sys_fd_limit(void)
 {
     struct rlimit r;
     return getrlimit(RLIMIT_NOFILE, &r) == 0 ? (uint64_t)r.rlim_cur : 0;
+}
+
+uint64_t sys_fd_limit_raise(uint64_t want)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return 0;
+    if (want > r.rlim_cur) {
+        rlim_t before = r.rlim_cur;
+        r.rlim_cur = want < r.rlim_max ? (rlim_t)want : r.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+            r.rlim_cur = before;
+    }
+    return (uint64_t)r.rlim_cur;
 }
 
 bool sys_mode_of(const char *path, unsigned *mode)
