@@ -33,6 +33,8 @@ struct tarn_transfer_status {
     uint64_t downloaded, uploaded; /* payload bytes of this session */
     uint64_t wasted;               /* of downloaded: duplicates and data that failed its hash */
     uint64_t rate_down, rate_up;   /* bytes a second, over the last few seconds */
+    uint64_t uplink;               /* upload limit by the line's queue, bytes a second; 0: none */
+    uint32_t uplink_delay_us;      /* that queue as last seen, in time */
     uint32_t pieces_failed;        /* pieces that failed their hash */
     uint32_t peers;                /* connected now */
     uint32_t seeds;                /* of them complete */
@@ -65,9 +67,14 @@ struct tarn_transfer {
     bool sequential;
     uint64_t memory;             /* bytes of payload buffers; 0: 64 MiB */
     uint64_t rate_down, rate_up; /* bytes a second; 0: no limit */
-    uint32_t max_peers;          /* connections; 0: 500 */
-    uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
-    const char *save_torrent;    /* fetch of a magnet link: write the .torrent there too, or NULL */
+    /* Else upload slows down when the home line's queue grows, so that others in the house are not
+     * kept waiting. It is seen in the round trips of connections (on Linux alone), and costs
+     * nothing where no queue grows. */
+    bool uplink_off;
+    uint32_t max_requests;    /* blocks asked of one peer at a time; 0: by its rate, to 2048 */
+    uint32_t max_peers;       /* connections; 0: 500 */
+    uint32_t slots;           /* peers that are sent to at once; 0: by their rates */
+    const char *save_torrent; /* fetch of a magnet link: write the .torrent there too, or NULL */
     /* About five times a second. False: stop. May be NULL. */
     bool (*on_status)(void *arg, const struct tarn_transfer_status *s);
     void (*on_event)(void *arg, enum tarn_event e, const char *text); /* may be NULL */
@@ -82,9 +89,9 @@ TARN_API bool tarn_fetch(const struct tarn_transfer *t, struct tarn_err *err);
 /* Seed until stopped: true then. TARN_E_INTEGRITY when the data does not match the torrent. */
 TARN_API bool tarn_seed(const struct tarn_transfer *t, struct tarn_err *err);
 
-/* For programs, before a transfer with many peers: raise the system's limit on open files and sockets
- * of this process to `want`, as far as it may be. libtarn does not do this of its own accord. Returns
- * the limit as it is now. */
+/* For programs, before a transfer with many peers: raise the system's limit on open files and
+ * sockets of this process to `want`, as far as it may be. libtarn does not do this of its own
+ * accord. Returns the limit as it is now. */
 TARN_API uint64_t tarn_raise_open_files(uint64_t want);
 
 /* Stop all transfers of this process: asynchronous-signal-safe. */

@@ -27,6 +27,8 @@ struct bt_session_settings {
     size_t n_listen;
     uint64_t memory;             /* payload buffers of each torrent; 0: STORE_BUDGET_DEFAULT */
     uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
+    bool uplink_off;             /* no upload limit by the line's queue (bt/core/uplink.h) */
+    uint32_t max_requests;       /* blocks asked of one peer at a time; 0: by its rate */
     uint32_t max_peers;          /* connections; 0: 500 */
     uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
     const char *agent;           /* what we call ourselves to peers: "tarn 0.1.0" */
@@ -56,6 +58,10 @@ struct bt_stats {
     uint64_t done, total; /* verified bytes of what is wanted; while checking: bytes checked */
     uint64_t downloaded, uploaded, wasted;
     uint64_t rate_down, rate_up;
+    /* of the session: the upload limit by the line's queue, bytes a second (0: none now), and how
+     * long that queue was when last seen */
+    uint64_t uplink_bps;
+    uint32_t uplink_delay_us;
     uint32_t pieces_failed;
     uint32_t peers, seeds;
     const char *tracker_error; /* or NULL; valid until the next turn */

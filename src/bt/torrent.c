@@ -466,6 +466,8 @@ void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out)
         .wasted = t->wasted,
         .rate_down = t->n_conns > 0 ? (uint64_t)t->down.bps : 0,
         .rate_up = t->n_conns > 0 ? (uint64_t)t->up.bps : 0,
+        .uplink_bps = t->session->homeline.uplink.limit_bps,
+        .uplink_delay_us = t->session->homeline.uplink.delay_us,
         .pieces_failed = t->pieces_failed,
         .peers = t->n_conns,
         .seeds = t->n_seeds,
