@@ -59,6 +59,8 @@ static bool open_session(struct transfer *x, struct tarn_err *err)
             .metadata = t->metadata,
             .rate_down = t->rate_down,
             .rate_up = t->rate_up,
+            .uplink_off = t->uplink_off,
+            .max_requests = t->max_requests,
             .max_peers = t->max_peers,
             .slots = t->slots,
             .no_trackers = t->no_trackers,

@@ -97,6 +97,7 @@ static void leave(struct bt_conn *c)
     tarn_list_remove(&c->node);
     tarn_list_remove(&c->rival);
     tarn_list_remove(&c->up_line);
+    tarn_list_remove(&c->homeline_node);
     tarn_list_remove(&c->down_line);
     c->is_dead = true;
 }
@@ -198,6 +199,7 @@ static void opened(struct bt_conn *c, bool is_v2)
     uint8_t both = c->ours.can & c->theirs.can;
     bt_wire_init(&c->wire, both, is_v2, 0);
     bt_requests_init(&c->requests, (both & BT_CAN_FAST) != 0);
+    bt_requests_set_most(&c->requests, c->session->set.max_requests);
     if (has_pieces(c) && !bt_conn_init_pieces(c)) {
         bt_conn_close(c, "%s", "no memory for its pieces");
         return;

@@ -9,6 +9,7 @@
  *   learn     metadata and piece layers from it
  *   upload    what it asked of us
  *   choke     whom we let ask
+ *   homeline  how much may leave before the line's queue grows
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
  *   stats     counters; memory for metadata
@@ -27,6 +28,7 @@
 #include "bt/core/picker.h"
 #include "bt/core/requests.h"
 #include "bt/core/tracker.h"
+#include "bt/core/uplink.h"
 #include "bt/layout.h"
 #include "bt/limit.h"
 #include "bt/session.h"
@@ -50,6 +52,16 @@ struct bt_totals {
     uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
 };
 
+/* The upload limit that follows the line's queue. It is for peers beyond the house alone. */
+struct bt_homeline {
+    struct bt_uplink uplink;
+    struct bt_limit limit;
+    struct loop_timer round;
+    struct tarn_list uploading; /* connections that are sampled: bt_conn.homeline_node */
+    struct tarn_list held;      /* may not send while uplink.is_held: bt_conn.up_line */
+    bool is_on, is_timed;
+};
+
 struct bt_session {
     struct bt_session_settings set;
     struct loop *loop;
@@ -66,6 +78,7 @@ struct bt_session {
     struct loop_idle bury, choke_soon;
     struct loop_timer tick;
     struct bt_limit up, down;
+    struct bt_homeline homeline;
     struct bt_choker choker;
     struct tarn_list rivals; /* connections that are interested in us, or unchoked */
     int64_t choked_at_us;    /* last full round */
@@ -225,6 +238,8 @@ struct bt_conn {
     bool is_rate_paused, is_clogged, waits_room;
 
     struct bt_uploads uploads;
+    struct tarn_list homeline_node; /* in session's homeline.uploading */
+    struct bt_uplink_peer uplink;
     uint64_t got, sent; /* payload, all in all */
     uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
@@ -336,6 +351,14 @@ void bt_upload_drop_all(struct bt_conn *c, bool with_rejects);
 void bt_upload_go_on(struct tarn_list *up_line);
 /* It has said which pieces it has: a beginner may have some while choked. */
 void bt_upload_allow(struct bt_conn *c);
+
+/* homeline */
+void bt_homeline_init(struct bt_homeline *h, struct loop *loop, bool is_on);
+void bt_homeline_release(struct bt_homeline *h);
+/* How much may be queued for a connection, of `most`. */
+size_t bt_homeline_ahead(const struct bt_conn *c, size_t most);
+bool bt_homeline_may(struct bt_conn *c); /* as bt_limit_may */
+void bt_homeline_take(struct bt_conn *c, uint64_t bytes);
 
 /* choke */
 void bt_choke_tick(struct bt_session *s, int64_t now_us);

@@ -147,6 +147,7 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->choke_soon.on_idle = bt_choke_run_soon;
     bt_limit_init(&s->up, s->loop, set->rate_up, bt_upload_go_on);
     bt_limit_init(&s->down, s->loop, set->rate_down, bt_conn_go_on);
+    bt_homeline_init(&s->homeline, s->loop, !set->uplink_off);
     s->dials_left = DIALS_A_TICK;
     s->tick.on_time = on_tick;
 
@@ -187,6 +188,7 @@ void bt_session_free(struct bt_session *s)
     loop_timer_stop(s->loop, &s->tick);
     bt_limit_release(&s->up);
     bt_limit_release(&s->down);
+    bt_homeline_release(&s->homeline);
     loop_timer_stop(s->loop, &s->goodbye);
     tarn_map_release(&s->by_hash);
     tarn_map_release(&s->by_peer);

@@ -28,6 +28,8 @@ struct bt_session_settings {
     uint64_t memory;             /* payload buffers of each torrent; 0: STORE_BUDGET_DEFAULT */
     uint64_t metadata;           /* what is kept about torrents and peers; 0: 256 MiB */
     uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
+    bool uplink_off;             /* no upload limit by the line's queue (bt/core/uplink.h) */
+    uint32_t max_requests;       /* blocks asked of one peer at a time; 0: by its rate */
     uint32_t max_peers;          /* connections; 0: 500 */
     uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
     const char *agent;           /* what we call ourselves to peers: "tarn 0.1.0" */
@@ -60,6 +62,10 @@ struct bt_stats {
     uint64_t wasted;  /* of downloaded: what was here already, or nobody had asked for */
     uint64_t corrupt; /* of downloaded: of pieces that failed their hash */
     uint64_t rate_down, rate_up;
+    /* of the session: the upload limit by the line's queue, bytes a second (0: none now), and how
+     * long that queue was when last seen */
+    uint64_t uplink_bps;
+    uint32_t uplink_delay_us;
     uint32_t pieces_passed, pieces_failed;
     uint32_t peers, seeds;
     uint32_t known;            /* addresses to connect to */

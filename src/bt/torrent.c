@@ -586,6 +586,8 @@ void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out)
         .rate_up = t->n_conns > 0 ? (uint64_t)t->up.bps : 0,
         .pieces_passed = (uint32_t)t->totals.pieces_passed,
         .pieces_failed = (uint32_t)t->totals.pieces_failed,
+        .uplink_bps = t->session->homeline.uplink.limit_bps,
+        .uplink_delay_us = t->session->homeline.uplink.delay_us,
         .peers = t->n_conns,
         .seeds = t->n_seeds,
         .known = (uint32_t)t->n_candidates,

@@ -29,6 +29,7 @@ enum sys_fake_call {
     SYS_FAKE_RECVV,
     SYS_FAKE_SENDV,
     SYS_FAKE_SENDFILE,
+    SYS_FAKE_TCP_INFO,
     SYS_FAKE_RANDOM,
     SYS_FAKE_CALLS,
 };
@@ -50,7 +51,8 @@ struct sys_fake {
     uint64_t disk_limit;
     atomic_ullong disk_used;
     int resident; /* what `resident` answers: -2 as the real one, else -1, 0, 1 */
-    _Atomic int64_t clock_offset_us; /* added to now_us */
+    const struct sys_tcp_info *tcp_info; /* what it answers; NULL: as the real one */
+    _Atomic int64_t clock_offset_us;     /* added to now_us */
     const struct sys_ops *under;
 };
 

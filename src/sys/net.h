@@ -83,6 +83,17 @@ struct sys_span {
 enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_t max,
                            struct sys_buf scratch, size_t *sent, struct tarn_err *err);
 
+/* What the system knows of a TCP connection's way out. */
+struct sys_tcp_info {
+    uint32_t rtt_us;     /* smoothed round trip; 0: not measured yet */
+    uint32_t min_rtt_us; /* the shortest of the last minutes (Linux: five); 0: not known */
+    uint64_t acked;      /* bytes that arrived at the other side since the beginning */
+    uint32_t unsent;     /* bytes in the socket that have not left yet */
+    uint32_t in_flight;  /* segments that left and have not arrived yet, as far as we know */
+};
+/* False where the system does not tell, or not all of it; *out is as it was. */
+bool sys_tcp_info(int fd, struct sys_tcp_info *out) TARN_MUST;
+
 /* Keep at most this much unsent in the kernel, so that a later message is not stuck behind
  * megabytes. Nothing happens where the system cannot. */
 void sys_set_unsent_low(int fd, uint32_t bytes);

@@ -24,6 +24,7 @@ struct iovec;
 struct sockaddr;
 struct sys_poller_ops;
 struct sys_stat;
+struct sys_tcp_info;
 
 struct sys_ops {
     /* files */
@@ -67,6 +68,7 @@ struct sys_ops {
      */
     bool has_sendfile;
     ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
+    int (*tcp_info)(int fd, struct sys_tcp_info *out); /* ENOSYS where the system does not tell */
 
     /* time and chance */
     int64_t (*now_us)(void);  /* monotonic */

@@ -53,6 +53,7 @@ const struct sys_ops sys_ops_native = {
     .sendv = posix_sendv,
     .has_sendfile = false,
     .sendfile = posix_sendfile,
+    .tcp_info = posix_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
     .random = bsd_random,

@@ -190,6 +190,13 @@ ssize_t posix_sendfile(int sock, int fd, int64_t off, size_t len)
     return -1;
 }
 
+int posix_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    (void)fd, (void)out;
+    errno = ENOSYS;
+    return -1;
+}
+
 int64_t posix_now_us(void)
 {
     struct timespec t;
@@ -256,6 +263,7 @@ const struct sys_ops sys_ops_plain = {
     .sendv = posix_sendv,
     .has_sendfile = false,
     .sendfile = posix_sendfile,
+    .tcp_info = posix_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
     .random = posix_random,
