@@ -68,7 +68,8 @@ void cli_help_verb(struct tarn_out *o, const struct cli_verb *verb)
                  *verb->operands == '\0' ? "" : " ", verb->operands);
     tarn_out_fmt(o, "%c%s.\n\n", verb->help[0] - ('a' - 'A'), verb->help + 1);
     for (const uint8_t *id = verb->options; *id != CLI_END; id++)
-        put_option(o, &cli_options[*id]);
+        if (!cli_options[*id].is_rare)
+            put_option(o, &cli_options[*id]);
     if (verb->examples != NULL) {
         const char *command = strchr(verb->examples, '\t') + 1;
         tarn_out_fmt(o, "\nExample: %.*s\n", (int)strcspn(command, "\n"), command);

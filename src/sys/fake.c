@@ -2,6 +2,7 @@
 #include "sys/fake.h"
 
 #include "base/num.h"
+#include "sys/net.h"
 
 #include <errno.h>
 #include <string.h>
@@ -153,9 +154,9 @@ static int fake_resident(int fd, int64_t off, size_t len)
     return fake->resident;
 }
 
-static void *fake_map(int fd, size_t len, bool is_writable)
+static void *fake_map(int fd, size_t len)
 {
-    return fails(SYS_FAKE_MAP) ? NULL : fake->under->map(fd, len, is_writable);
+    return fails(SYS_FAKE_MAP) ? NULL : fake->under->map(fd, len);
 }
 
 static ssize_t fake_copy_into(void *to, const struct iovec *from, int n, size_t len)
@@ -215,6 +216,16 @@ static ssize_t fake_sendfile(int sock, int fd, int64_t off, size_t len)
     return done;
 }
 
+static int fake_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    if (fails(SYS_FAKE_TCP_INFO))
+        return -1;
+    if (fake->tcp_info == NULL)
+        return fake->under->tcp_info(fd, out);
+    *out = *fake->tcp_info;
+    return 0;
+}
+
 static int64_t fake_now_us(void)
 {
     return fake->under->now_us() + atomic_load(&fake->clock_offset_us);
@@ -257,6 +268,7 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.recvv = fake_recvv;
     table.sendv = fake_sendv;
     table.sendfile = fake_sendfile;
+    table.tcp_info = fake_tcp_info;
     table.now_us = fake_now_us;
     table.thread_ns = fake_thread_ns;
     table.random = fake_random;

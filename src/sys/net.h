@@ -26,6 +26,9 @@ struct sys_addr_text {
 const char *sys_addr_text(struct sys_addr_text *dst, const struct sys_addr *addr);
 bool sys_addr_eq(const struct sys_addr *a, const struct sys_addr *b);
 bool sys_addr_is_loopback(const struct sys_addr *a);
+/* Of this machine, this site or this link, or one that no public host has? IPv4 inside IPv6
+ * (mapped, NAT64, 6to4) counts as that IPv4. */
+bool sys_addr_is_local(const struct sys_addr *a);
 struct sys_addr sys_addr_any(bool is_v6, uint16_t port);
 
 /* Look a host name up; blocks, so it is a job for the pool. At most max addresses. */
@@ -99,6 +102,17 @@ struct sys_sender {
  * block it; others must, or the program calls sys_ignore_sigpipe (sys/signals.h). */
 enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_t max,
                            struct sys_sender *by, size_t *sent, struct tarn_err *err);
+
+/* What the system knows of a TCP connection's way out. */
+struct sys_tcp_info {
+    uint32_t rtt_us;     /* smoothed round trip; 0: not measured yet */
+    uint32_t min_rtt_us; /* the shortest of the last minutes (Linux: five); 0: not known */
+    uint64_t acked;      /* bytes that arrived at the other side since the beginning */
+    uint32_t unsent;     /* bytes in the socket that have not left yet */
+    uint32_t in_flight;  /* segments that left and have not arrived yet, as far as we know */
+};
+/* False where the system does not tell, or not all of it; *out is as it was. */
+bool sys_tcp_info(int fd, struct sys_tcp_info *out) TARN_MUST;
 
 /* Keep at most this much unsent in the kernel, so that a later message is not stuck behind
  * megabytes. Nothing happens where the system cannot. */

@@ -39,7 +39,7 @@ static void test_screens(void **state)
         char *text = text_of(&o);
         check_screen(text);
         for (const uint8_t *id = cli_verbs[i].options; *id != CLI_END; id++)
-            assert_non_null(strstr(text, cli_options[*id].name));
+            assert_true((strstr(text, cli_options[*id].name) == NULL) == cli_options[*id].is_rare);
         tarn_free(text);
     }
     tarn_free(all);

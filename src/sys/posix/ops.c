@@ -87,9 +87,11 @@ int posix_resident(int fd, int64_t off, size_t len)
 
 /* Faults read the page that was asked for and not a window of readahead: what is cold has been read
  * before, by the page. */
-void *posix_map(int fd, size_t len, bool is_writable)
+void *posix_map(int fd, size_t len)
 {
-    void *p = mmap(NULL, len, is_writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED)
         return NULL;
     (void)posix_madvise(p, len, POSIX_MADV_RANDOM); /* advice */
@@ -214,6 +216,13 @@ ssize_t posix_sendfile(int sock, int fd, int64_t off, size_t len)
     return -1;
 }
 
+int posix_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    (void)fd, (void)out;
+    errno = ENOSYS;
+    return -1;
+}
+
 int64_t posix_now_us(void)
 {
     struct timespec t;
@@ -261,6 +270,12 @@ const struct sys_ops sys_ops_plain = {
     .close = posix_close,
     .preadv = posix_preadv,
     .pwritev = posix_pwritev,
+    .stat_at = posix_stat_at,
+    .stat_fd = posix_stat_fd,
+    .set_blocking = posix_set_blocking,
+    .set_mode = posix_set_mode,
+    .free_space = posix_free_space,
+    .will_need = posix_will_need,
     .reserve = posix_reserve,
     .truncate = posix_truncate,
     .sync_data = posix_sync_data,
@@ -277,10 +292,14 @@ const struct sys_ops sys_ops_plain = {
     .listen = posix_listen,
     .accept = posix_accept,
     .connect = posix_connect,
+    .local_addr = posix_local_addr,
+    .set_option = posix_set_option,
+    .socket_error = posix_socket_error,
     .recvv = posix_recvv,
     .sendv = posix_sendv,
     .has_sendfile = false,
     .sendfile = posix_sendfile,
+    .tcp_info = posix_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
     .thread_ns = posix_thread_ns,
