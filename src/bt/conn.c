@@ -68,6 +68,7 @@ static void detach(struct bt_conn *c)
         bt_piece_abandon(c);
     if (t->has_picker) {
         bt_picker_release_peer(&t->picker, c->no);
+        bt_pieces_after_pick(t);
         if (c->is_counted)
             bt_picker_leaves(&t->picker, c->has_early_all ? NULL : &c->has);
     }
@@ -318,7 +319,9 @@ void bt_conn_fill(struct bt_conn *c)
     for (uint32_t room; (room = bt_requests_room(&c->requests)) > 0;) {
         struct bt_request picked[PICK_MAX];
         size_t most = tarn_min_size(room, PICK_MAX);
+        bt_pieces_before_pick(t);
         size_t n = pick(c, most, picked);
+        bt_pieces_after_pick(t);
         for (size_t i = 0; i < n; i++) {
             if (bt_requests_add(&c->requests, &picked[i], now))
                 bt_put_request(bt_conn_out(c), BT_EV_REQUEST, &picked[i]);
@@ -326,8 +329,10 @@ void bt_conn_fill(struct bt_conn *c)
                 bt_picker_release_block(&t->picker, &picked[i], c->no);
         }
         c->spoke_us = n > 0 ? now : c->spoke_us;
-        if (n < most)
+        if (n < most) {
+            bt_pieces_await(t);
             return;
+        }
     }
 }
 
@@ -337,6 +342,7 @@ void bt_conn_give_back(struct bt_conn *c, int64_t now_us)
     while (bt_requests_next_lost(&c->requests, now_us, &r))
         if (c->torrent->has_picker)
             bt_picker_release_block(&c->torrent->picker, &r, c->no);
+    bt_pieces_after_pick(c->torrent);
 }
 
 /* --- messages --- */

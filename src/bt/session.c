@@ -59,6 +59,7 @@ static void on_tick(struct loop_timer *timer)
         (void)listens; /* else it is tried again next tick */
     }
     bt_conns_tick(&s->greeting, now);
+    store_budget_tick(&s->budget, now);
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
         bt_torrent_tick(TARN_OUTER(n, struct bt_torrent, node), now);
     if (now - s->choked_at_us >= BT_CHOKE_ROUND_US) {
@@ -127,6 +128,7 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->set = *set;
     s->loop = set->loop;
     s->max_peers = set->max_peers == 0 ? PEERS_DEFAULT : set->max_peers;
+    store_budget_init(&s->budget, s->loop, set->memory);
     tarn_list_init(&s->torrents);
     tarn_list_init(&s->greeting);
     tarn_list_init(&s->dead);
@@ -172,6 +174,7 @@ void bt_session_free(struct bt_session *s)
     loop_timer_stop(s->loop, &s->up.timer);
     loop_timer_stop(s->loop, &s->down.timer);
     loop_timer_stop(s->loop, &s->goodbye);
+    store_budget_release(&s->budget);
     tarn_map_release(&s->by_hash);
     tarn_free(s->ports);
     tarn_free(s);

@@ -25,7 +25,7 @@ struct bt_session_settings {
     struct fetcher *fetcher; /* borrowed; NULL: no HTTP trackers */
     const struct sys_addr *listen;
     size_t n_listen;
-    uint64_t memory;             /* payload buffers of each torrent; 0: STORE_BUDGET_DEFAULT */
+    uint64_t memory;             /* arriving payload of all torrents; 0: STORE_BUDGET_DEFAULT */
     uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
     uint32_t max_peers;          /* connections; 0: 500 */
     const char *agent;           /* what we call ourselves to peers: "tarn 0.1.0" */
