@@ -113,6 +113,7 @@ struct bt_torrent {
     struct tarn_bits have;
     struct bt_picker picker;
     bool has_picker;     /* until complete */
+    bool is_new;         /* all files were made by us just now: nothing to check */
     uint8_t *wanted;     /* of each file: 1 or 0 */
     uint32_t *file_left; /* of each wanted file: pieces that are missing */
     uint32_t *to_finish; /* files that are complete and not yet finished */

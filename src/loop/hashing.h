@@ -17,7 +17,7 @@ enum {
     LOOP_HASH_BATCH = CRYPT_LANES_MAX,
     /* Ours: a block of 16 KiB takes some 8 us alone; waiting for company longer than it takes to
      * receive a few of them costs more than it gains. */
-    LOOP_HASH_WAIT_US = 1000,
+    LOOP_HASH_WAIT_US = 10000,
 };
 
 struct loop_hash {
