@@ -316,7 +316,7 @@ void bt_conn_fill(struct bt_conn *c)
         c->n_needed == 0)
         return;
     int64_t now = loop_now_us(c->session->loop);
-    for (uint32_t room; (room = bt_requests_room(&c->requests)) > 0;) {
+    for (size_t room = bt_requests_room(&c->requests); room > 0;) {
         struct bt_request picked[PICK_MAX];
         size_t most = tarn_min_size(room, PICK_MAX);
         bt_pieces_before_pick(t);
@@ -333,6 +333,7 @@ void bt_conn_fill(struct bt_conn *c)
             bt_pieces_await(t);
             return;
         }
+        room -= n;
     }
 }
 

@@ -5,6 +5,8 @@
  * a download cost). Neighbours go out in one write. */
 #include "store/places_priv.h"
 
+#include <assert.h>
+
 static uint64_t start_of(const struct place_piece *q)
 {
     return (uint64_t)q->index * q->places->set.layout->piece_len;
@@ -16,10 +18,13 @@ static void write_some(struct place_piece **pieces, size_t n)
     const struct store_places_settings *set = &pieces[0]->places->set;
     struct tarn_bytes runs[PLACES_BATCH];
     struct tarn_err err;
-    for (size_t i = 0; i < n; i++)
+    assert(n > 0 && n <= PLACES_BATCH);
+    size_t i = 0;
+    do
         runs[i] = tarn_bytes_of(pieces[i]->buf, pieces[i]->len);
+    while (++i < n);
     bool ok = store_tree_write(set->tree, start_of(pieces[0]), runs, n, &err);
-    for (size_t i = 0; i < n; i++) {
+    for (i = 0; i < n; i++) {
         pieces[i]->has_failed = !ok;
         if (!ok)
             pieces[i]->err = err;

@@ -49,7 +49,8 @@ void bt_requests_release(struct bt_requests *q); /* accepts a zeroed one */
 /* The peer said how many it queues (its handshake's reqq; 0: not said). */
 void bt_requests_set_reqq(struct bt_requests *q, uint16_t reqq);
 
-/* How many more to ask for now. Does not look at choking: pieces allowed fast may be asked for. */
+/* How many more to ask for now: 0, or an eighth of the depth and more. Does not look at choking:
+ * pieces allowed fast may be asked for. */
 uint32_t bt_requests_room(const struct bt_requests *q);
 
 /* A request goes out. False: no memory, and nothing was noted. */
