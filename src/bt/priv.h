@@ -79,6 +79,7 @@ struct bt_session {
     struct loop_timer tick;
     struct bt_limit up, down;
     struct bt_homeline homeline;
+    struct store_budget budget; /* memory for what arrives, of all torrents */
     struct bt_choker choker;
     struct tarn_list rivals; /* connections that are interested in us, or unchoked */
     int64_t choked_at_us;    /* last full round */
@@ -142,6 +143,7 @@ struct bt_torrent {
     struct tarn_bits finished; /* files that are, or will be, under their final names */
     uint32_t *file_left;       /* of each wanted file: pieces that are missing */
     uint32_t *to_finish;       /* files that are complete and not yet finished */
+    bool is_new;               /* all files were made by us just now: nothing to check */
     size_t n_to_finish, cap_to_finish;
     bool is_complete_told;
 
@@ -297,7 +299,13 @@ extern const struct store_places_ops bt_places_ops;
 bool bt_piece_place(struct bt_conn *c, const struct bt_request *r);
 void bt_piece_block(struct bt_conn *c, const struct bt_request *r); /* it is here */
 void bt_piece_abandon(struct bt_conn *c);                           /* it will not come */
-void bt_piece_had(struct bt_torrent *t, uint32_t piece);            /* verified and on disk */
+/* How many pieces may be begun, for the picker; and what has been begun, for the budget: before and
+ * after each pick. The latter also whenever pieces have ended. */
+void bt_pieces_before_pick(struct bt_torrent *t);
+void bt_pieces_after_pick(struct bt_torrent *t);
+/* A pick gave less than was asked for: if that was for want of room, be told when there is some. */
+void bt_pieces_await(struct bt_torrent *t);
+void bt_piece_had(struct bt_torrent *t, uint32_t piece); /* verified and on disk */
 
 /* conn */
 void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from);

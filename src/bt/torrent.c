@@ -358,22 +358,21 @@ static bool start_picker(struct bt_torrent *t, struct tarn_err *err)
     t->has_picker = true;
     bt_picker_set_files(&t->picker, t->wanted);
     bt_picker_set_sequential(&t->picker, t->add.sequential, 0);
-    uint64_t budget = t->session->set.memory == 0 ? STORE_BUDGET_DEFAULT : t->session->set.memory;
-    /* Blocks are only asked for when their piece fits the budget, so that none arrives for which
-     * there is no place. */
-    t->picker.max_partials = (size_t)tarn_max_u64(2, budget / t->layout.piece_len);
     struct store_places_settings set = {
         .loop = t->session->loop,
         .tree = t->tree,
         .layout = &t->layout,
-        .budget = budget,
+        .budget = &t->session->budget,
         .want_v1 = t->hashes.has_v1,
         .want_v2 = t->hashes.has_v2,
         .ops = &bt_places_ops,
         .arg = t,
     };
     t->places = store_places_new(&set, err);
-    return t->places != NULL;
+    if (t->places == NULL)
+        return false;
+    t->picker.hold_max = store_places_hold_max(t->places);
+    return true;
 }
 
 static void run(struct bt_torrent *t)

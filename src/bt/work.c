@@ -13,11 +13,12 @@ struct bt_work {
     uint32_t *files;         /* BT_WORK_FINISH: taken from the torrent */
     size_t n_files;
     atomic_bool is_canceled;
+    bool is_new; /* BT_WORK_PREPARE: none of the files was there before */
     bool ok;
     struct tarn_err err;
 };
 
-/* Whether anything was there before is told by the hashes: every wanted file is looked at. */
+/* Is there anything to look at, beside what has just been made? */
 static bool prepare(struct bt_work *w)
 {
     struct bt_torrent *t = w->torrent;
@@ -30,13 +31,16 @@ static bool prepare(struct bt_work *w)
         tree = w->tree = store_tree_create(&t->layout, t->add.path, &w->err);
     if (tree == NULL)
         return false;
+    w->is_new = true;
     for (uint32_t i = 0; i < t->layout.n_files; i++) {
-        bool had;
+        bool had = true; /* files that are not wanted may be there */
+        if (t->layout.files[i].len == 0 || t->layout.files[i].is_pad)
+            continue;
         if (atomic_load(&w->is_canceled))
             return tarn_fail(&w->err, TARN_E_CANCELED, "stopped while making room");
-        if (t->wanted[i] != 0 && t->layout.files[i].len > 0 &&
-            !store_tree_prepare(tree, i, &had, &w->err))
+        if (t->wanted[i] != 0 && !store_tree_prepare(tree, i, &had, &w->err))
             return false;
+        w->is_new = w->is_new && !had;
     }
     return true;
 }
@@ -67,6 +71,8 @@ static bool check(struct bt_work *w)
         memset(w->found, 1, t->layout.n_pieces);
         return true;
     }
+    if (t->is_new) /* hashing zeros would cost a third of the whole download */
+        return true;
     struct store_scan scan = {
         .tree = t->tree,
         .layout = &t->layout,
@@ -119,6 +125,7 @@ static void on_done(struct loop_job *j)
     t->work = NULL;
     if (w->kind == BT_WORK_PREPARE && w->ok && w->tree != NULL) {
         t->tree = w->tree;
+        t->is_new = w->is_new;
         w->tree = NULL;
     }
     bt_torrent_work_done(t, w->kind, w->found, w->ok ? NULL : &w->err);
