@@ -79,10 +79,7 @@ static bool check(struct bt_work *w)
 
 static bool finish(struct bt_work *w)
 {
-    for (size_t i = 0; i < w->n_files; i++)
-        if (!store_tree_finish(w->torrent->tree, w->files[i], &w->err))
-            return false;
-    return true;
+    return store_tree_finish(w->torrent->tree, w->files, w->n_files, &w->err);
 }
 
 static void on_run(struct loop_job *j)

@@ -71,6 +71,15 @@ bool sys_reserve(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 bool sys_truncate(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 
 bool sys_sync(int fd, struct tarn_err *err) TARN_MUST;
+/* Names that were made, changed or removed in it; fine where a file system knows no such thing. */
+bool sys_sync_folder(int fd, struct tarn_err *err) TARN_MUST;
+/* Advice: sys_sync of this file comes soon. Begun for many files first, their syncs wait less. */
+void sys_sync_soon(int fd);
+
+/* Hold this file for this process until it is closed: nobody else's call succeeds meanwhile
+ * (TARN_E_POLICY). Fine where a file system has no locks. */
+bool sys_lock_file(int fd, struct tarn_err *err) TARN_MUST;
+
 /* Whoever may read it may run it too. */
 bool sys_make_executable(int fd, struct tarn_err *err) TARN_MUST;
 bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
@@ -85,6 +94,10 @@ bool sys_rename(int from_dir, const char *from, int to_dir, const char *to, stru
 bool sys_remove(int dir, const char *path, struct tarn_err *err) TARN_MUST;
 /* The folder and those above it; fine when it is there. */
 bool sys_make_folders(const char *path, struct tarn_err *err) TARN_MUST;
+/* The same, and nobody else may look into the last one if it is made here. */
+bool sys_make_private_folder(const char *path, struct tarn_err *err) TARN_MUST;
+/* The absolute path without symlinks of what is there; tarn_free. NULL on failure. */
+char *sys_real_path(const char *path, struct tarn_err *err) TARN_MUST;
 bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err)
     TARN_MUST;
 

@@ -179,7 +179,7 @@ static void bring_piece(struct owner *o, uint32_t piece)
 static void finish_all(struct owner *o)
 {
     for (uint32_t i = 0; i < o->r->layout.n_files; i++)
-        assert_true(store_tree_finish(o->tree, i, NULL));
+        assert_true(finish(o->tree, i, NULL));
 }
 
 static const struct room_file two[] = { { .len = 100000 }, { .len = 200000 } };

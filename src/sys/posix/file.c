@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +230,39 @@ bool sys_free_space(int fd, uint64_t *bytes, struct tarn_err *err)
     return true;
 }
 
+bool sys_lock_file(int fd, struct tarn_err *err)
+{
+#ifdef F_OFD_SETLK
+    const int set = F_OFD_SETLK; /* of the open file: two of one process keep each other out too */
+#else
+    const int set = F_SETLK;
+#endif
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int rc;
+    do
+        rc = fcntl(fd, set, &all);
+    while (rc != 0 && errno == EINTR);
+    if (rc == 0 || errno == ENOLCK || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)
+        return true;
+    return errno == EAGAIN || errno == EACCES
+               ? tarn_fail(err, TARN_E_POLICY, "another process holds it")
+               : tarn_fail_sys(err, "cannot lock a file");
+}
+
+char *sys_real_path(const char *path, struct tarn_err *err)
+{
+    char *real = realpath(path, NULL);
+    if (real == NULL) {
+        fail_path(err, "cannot find", path);
+        return NULL;
+    }
+    char *copy = tarn_strndup(real, strlen(real));
+    free(real); /* the C library's, not ours */
+    if (copy == NULL)
+        tarn_fail_mem(err, "finding a path");
+    return copy;
+}
+
 void sys_will_need(int fd, uint64_t off, size_t len)
 {
 #if defined(POSIX_FADV_WILLNEED)
@@ -239,6 +273,15 @@ void sys_will_need(int fd, uint64_t off, size_t len)
     (void)fcntl(fd, F_RDADVISE, &advice);
 #else
     (void)fd, (void)off, (void)len;
+#endif
+}
+
+void sys_sync_soon(int fd)
+{
+#if defined(SYNC_FILE_RANGE_WRITE)
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
+#else
+    (void)fd;
 #endif
 }
 
