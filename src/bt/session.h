@@ -13,6 +13,7 @@
 
 #include "bt/core/magnet.h"
 #include "bt/core/metainfo.h"
+#include "bt/resume.h"
 #include "fetch/fetch.h"
 #include "loop/loop.h"
 #include "sys/net.h"
@@ -29,7 +30,9 @@ struct bt_session_settings {
     uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
     uint32_t max_peers;          /* connections; 0: 500 */
     uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
-    const char *agent;           /* what we call ourselves to peers: "tarn 0.1.0" */
+    const struct bt_resume_ops *resume; /* where state is kept; NULL: none is. Borrowed */
+    void *resume_arg;
+    const char *agent; /* what we call ourselves to peers: "tarn 0.1.0" */
     /* Somebody was refused, a tracker answered: for logs. May be NULL; comes from anywhere, and
      * must call nothing here. */
     void (*on_note)(void *arg, struct bt_torrent *t, const char *text);
@@ -55,6 +58,7 @@ struct bt_stats {
     enum bt_state state;
     uint64_t done, total; /* verified bytes of what is wanted; while checking: bytes checked */
     uint64_t downloaded, uploaded, wasted;
+    uint64_t ever_downloaded, ever_uploaded; /* by all runs, as far as state was kept */
     uint64_t rate_down, rate_up;
     uint32_t pieces_failed;
     uint32_t peers, seeds;
@@ -86,7 +90,15 @@ struct bt_add {
 /* Add and start. NULL when its hash is there already or there is no memory. */
 struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add,
                                   struct tarn_err *err) TARN_MUST;
+/* What was saved of it stays as it is after bt_torrent_save; else the next start checks what came
+ * since. */
 void bt_session_remove(struct bt_session *s, struct bt_torrent *t);
+/* Save its state now, if there is anything new to say; it is done when bt_torrent_is_saving is
+ * false. Saved anyway: every 30 s while it changes, at completion and by bt_session_goodbye. */
+void bt_torrent_save(struct bt_torrent *t);
+bool bt_torrent_is_saving(const struct bt_torrent *t);
+/* It goes for good: its saved state goes with it when it is removed. */
+void bt_torrent_forget(struct bt_torrent *t);
 
 void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out);
 /* The metainfo in use, or NULL while it is not known. */
@@ -94,7 +106,7 @@ const struct bt_metainfo *bt_torrent_meta(const struct bt_torrent *t);
 /* Peers and trackers all failed and nothing is under way: nobody to ask for now. */
 bool bt_torrent_is_alone(const struct bt_torrent *t);
 
-/* Tell trackers that we stop, and call done when all have answered or after 5 s. */
+/* Tell trackers that we stop, save all state, and call done when all have answered or after 5 s. */
 void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg);
 
 #endif

@@ -55,8 +55,10 @@ static void run_writer(struct loop_job *job)
     struct place_writer *w = TARN_OUTER(job, struct place_writer, job);
     const struct store_places_settings *set = &w->piece->places->set;
     uint64_t at = (uint64_t)w->piece->index * set->layout->piece_len;
+    places_before_write(w->piece);
     w->ok = store_tree_write_early(set->tree, at + (uint64_t)w->first * STORE_BLOCK, w->runs, w->n,
                                    &w->err);
+    places_after_write(w->piece);
 }
 
 static void go_on(struct place_piece *q);

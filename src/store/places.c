@@ -213,13 +213,29 @@ static void start_hashing(struct place_piece *q)
 
 /* Writing. */
 
+void places_before_write(const struct place_piece *q)
+{
+    const struct store_places_settings *set = &q->places->set;
+    if (set->ops->before_write != NULL)
+        set->ops->before_write(set->arg, q->index);
+}
+
+void places_after_write(const struct place_piece *q)
+{
+    const struct store_places_settings *set = &q->places->set;
+    if (set->ops->after_write != NULL)
+        set->ops->after_write(set->arg, q->index);
+}
+
 static void run_write(struct loop_job *job)
 {
     struct place_piece *q = TARN_OUTER(job, struct place_piece, job);
     const struct store_places_settings *set = &q->places->set;
     struct tarn_bytes run = tarn_bytes_of(q->buf, q->len);
+    places_before_write(q);
     q->has_failed =
         !store_tree_write(set->tree, (uint64_t)q->index * set->layout->piece_len, &run, 1, &q->err);
+    places_after_write(q);
 }
 
 void places_tell_written(struct place_piece *q, const struct tarn_err *err)

@@ -1,6 +1,7 @@
 /* bt/core/resume: the record, and the table of the header as a function. */
 #include "bt/core/resume.h"
 
+#include "base/cur.h"
 #include "base/mem.h"
 #include "crypt/sha.h"
 

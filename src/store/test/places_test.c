@@ -88,7 +88,9 @@ static void on_room(void *arg)
 
 static void begin(struct owner *o, struct room *r, unsigned kind, uint64_t budget)
 {
-    static const struct store_places_ops ops = { on_hashed, on_written, on_room };
+    static const struct store_places_ops ops = { .on_hashed = on_hashed,
+                                                 .on_written = on_written,
+                                                 .on_room = on_room };
     static const struct loop_settings settings = { .threads = 2 };
     *o = (struct owner){ .r = r,
                          .budget = budget,
