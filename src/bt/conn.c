@@ -42,6 +42,8 @@ static bool has_pieces(const struct bt_conn *c)
 static bool attach(struct bt_conn *c, struct bt_torrent *t)
 {
     size_t no = 0;
+    if (t->n_conns == t->n_numbers)
+        no = t->n_numbers; /* none is free: thousands of peers are not looked through in vain */
     while (no < t->n_numbers && (t->conns[no] != NULL ||
                                  (t->has_picker && bt_picker_mentions(&t->picker, (bt_peer_no)no))))
         no++;
@@ -57,6 +59,8 @@ static bool attach(struct bt_conn *c, struct bt_torrent *t)
     c->torrent = t;
     t->n_conns++;
     c->session->n_conns++;
+    tarn_list_push_back(&t->active, &c->node);
+    bt_session_rouse(c->session, t);
     return true;
 }
 
@@ -76,6 +80,9 @@ static void detach(struct bt_conn *c)
     if (t->has_layers_job)
         bt_layers_gone(&t->layers, c->no);
     bt_dial_closed(c, loop_now_us(c->session->loop));
+    bt_known_remove(c);
+    t->n_seeds -= c->is_seed;
+    c->is_seed = false;
     t->conns[c->no] = NULL;
     t->n_conns--;
     c->session->n_conns--;
@@ -88,6 +95,9 @@ static void leave(struct bt_conn *c)
     else
         c->session->n_greeting--;
     tarn_list_remove(&c->node);
+    tarn_list_remove(&c->rival);
+    tarn_list_remove(&c->up_line);
+    tarn_list_remove(&c->down_line);
     c->is_dead = true;
 }
 
@@ -192,18 +202,16 @@ static void opened(struct bt_conn *c, bool is_v2)
 
 static bool is_double(struct bt_conn *c)
 {
-    struct bt_torrent *t = c->torrent;
-    for (size_t i = 0; i < t->n_numbers; i++) {
-        struct bt_conn *other = t->conns[i];
-        if (other == NULL || other == c || !other->is_open ||
-            memcmp(other->theirs.peer_id, c->theirs.peer_id, BT_PEER_ID_LEN) != 0)
-            continue;
-        bool ours_stays = bt_peer_id_keeps_ours(t->peer_id, c->theirs.peer_id);
-        if (c->is_outgoing == other->is_outgoing || c->is_outgoing != ours_stays)
-            return true;
-        bt_conn_close(other, "%s", "");
-    }
-    return false;
+    struct bt_conn *other;
+    if (bt_known_add(c, &other))
+        return false;
+    if (other == NULL)
+        return true; /* no memory to know it */
+    bool ours_stays = bt_peer_id_keeps_ours(c->torrent->peer_id, c->theirs.peer_id);
+    if (c->is_outgoing == other->is_outgoing || c->is_outgoing != ours_stays)
+        return true;
+    bt_conn_close(other, "%s", "");
+    return !bt_known_add(c, &other);
 }
 
 /* The info-hash has come: an incoming connection finds its torrent. */
@@ -213,8 +221,10 @@ static bool greet(struct bt_conn *c)
         return true;
     struct bt_session *s = c->session;
     struct bt_torrent *t = bt_session_find(s, c->theirs.hash);
-    if (t == NULL || t->state == BT_STOPPED || bt_session_is_full(s) ||
-        bt_dial_is_banned(t, &c->stream.peer)) {
+    bool has_room =
+        !bt_session_is_full(s) && (t == NULL || t->max_peers == 0 || t->n_conns < t->max_peers);
+    if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
+        bt_is_banned(s, &c->stream.peer)) {
         bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
         return false;
     }
@@ -326,6 +336,8 @@ void bt_conn_fill(struct bt_conn *c)
                 bt_picker_release_block(&t->picker, &picked[i], c->no);
         }
         c->spoke_us = n > 0 ? now : c->spoke_us;
+        if (n > 0)
+            bt_conn_rouse(c);
         if (n < most)
             return;
     }
@@ -464,11 +476,10 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
         bt_requests_unchoked(&c->requests, now);
         break;
     case BT_EV_INTERESTED:
-        c->is_interested = true;
-        bt_choke_soon(c->session);
+        bt_choke_interest(c, true);
         break;
     case BT_EV_UNINTERESTED:
-        c->is_interested = false;
+        bt_choke_interest(c, false);
         break;
     case BT_EV_HAVE:
         bt_theirs_have(c, ev->index);
@@ -527,6 +538,7 @@ static void took_payload(struct bt_conn *c, uint32_t n)
     c->block_got += n;
     c->payload_us = loop_now_us(c->session->loop);
     c->got_round += n;
+    c->got += n;
     t->downloaded += n;
     if (c->wire.payload_left > 0)
         return;
@@ -592,12 +604,23 @@ static void read_messages(struct bt_conn *c, struct tarn_cur *in)
     }
 }
 
+void bt_conn_go_on(struct tarn_list *down_line)
+{
+    struct bt_conn *c = TARN_OUTER(down_line, struct bt_conn, down_line);
+    c->is_rate_paused = false;
+    bt_conn_read_on(c);
+}
+
 /* What came counts against the limit; when it is used up, nobody is read until it fills again. */
 static void count_received(struct bt_conn *c, size_t n)
 {
-    struct bt_session *s = c->session;
-    bt_rate_take(&s->down.rate, n);
-    if (c->torrent != NULL && !bt_limit_may(&s->down)) {
+    struct bt_limit *own = c->torrent == NULL ? NULL : c->torrent->limit_down;
+    struct bt_limit *all = &c->session->down;
+    bt_limit_take(all, n);
+    if (own != NULL)
+        bt_limit_take(own, n);
+    if ((own != NULL && !bt_limit_may(own, &c->down_line)) ||
+        (c->torrent != NULL && !bt_limit_may(all, &c->down_line))) {
         c->is_rate_paused = true;
         loop_stream_pause(&c->stream);
     }
@@ -608,6 +631,8 @@ static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
     size_t n = placed + tarn_cur_left(in);
     c->heard_us = loop_now_us(c->session->loop);
+    if (c->torrent != NULL && !c->is_dead)
+        bt_conn_rouse(c);
     if (placed > 0 && !c->is_dead)
         took_payload(c, (uint32_t)placed);
     if (!c->is_dead && (c->is_open || shake_hands(c, in)))
@@ -687,6 +712,7 @@ void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
     }
     tarn_list_push_back(&s->greeting, &c->node);
     s->n_greeting++;
+    bt_session_tick_soon(s);
     struct tarn_err err;
     if (!loop_stream_accept(&c->stream, s->loop, &stream_ops, fd, from, &err))
         bt_conn_free(c);
@@ -714,6 +740,22 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
         return false;
     }
     return true;
+}
+
+/* Nothing is awaited of it, so nothing has to be looked at each second. */
+static bool is_quiet(const struct bt_conn *c)
+{
+    const struct bt_torrent *t = c->torrent;
+    bool learns = t->meta == NULL || t->has_layers_job;
+    bool gives = t->has_picker && c->n_needed > 0 && (!c->requests.is_choked || c->n_allowed > 0);
+    bool waits = c->is_rate_paused || c->is_clogged || c->waits_room;
+    return !learns && !gives && !waits && !c->in_block && c->requests.n == 0 && c->uploads.n == 0;
+}
+
+void bt_conn_rouse(struct bt_conn *c)
+{
+    if (!tarn_list_is_in(&c->node))
+        tarn_list_push_back(&c->torrent->active, &c->node);
 }
 
 void bt_conn_tick(struct bt_conn *c, int64_t now_us)
@@ -746,6 +788,8 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
     bt_conn_fill(c);
     bt_conn_ask_metadata(c);
     bt_conn_ask_layers(c);
+    if (!c->is_dead && is_quiet(c))
+        tarn_list_remove(&c->node);
 }
 
 void bt_conns_tick(struct tarn_list *greeting, int64_t now_us)

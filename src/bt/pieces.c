@@ -119,7 +119,7 @@ static void judge(struct bt_torrent *t, uint32_t piece)
         if (c == NULL)
             continue;
         if (n == 1) {
-            bt_dial_ban(c);
+            bt_ban(c->session, &c->stream.peer);
             bt_conn_close(c, "it sent piece %u with data that fails its hash: banned", piece);
         } else {
             c->on_parole = true;

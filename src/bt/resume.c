@@ -35,6 +35,17 @@ struct save {
     struct tarn_err err;
 };
 
+/* What the last run left, and what preparing found. */
+struct past {
+    struct bt_record old;
+    uint8_t *old_bytes;
+    struct tarn_bits named; /* by its notes */
+    uint8_t *known;         /* of each file: it looks as it was left */
+    uint8_t *fresh;         /* of each file: there is nothing of it */
+    bool had_notes;
+    struct tarn_err trouble; /* told when it can be */
+};
+
 struct bt_keep {
     struct bt_torrent *torrent;
     struct store_tree *tree; /* borrowed */
@@ -43,14 +54,7 @@ struct bt_keep {
     char *place;
     struct sys_boot boot;
 
-    /* from the last run; only until the plan is made */
-    struct bt_record old;
-    uint8_t *old_bytes;
-    struct tarn_bits named; /* by its notes */
-    uint8_t *known;         /* of each file: it looks as it was left */
-    uint8_t *fresh;         /* of each file: there is nothing of it */
-    bool had_notes;
-    struct tarn_err trouble; /* told when it can be */
+    struct past *past; /* until the torrent runs */
 
     struct sys_lock lock;
     struct bt_seen *seen;   /* of each file, when its pieces were last known to be what they are */
@@ -62,12 +66,12 @@ struct bt_keep {
     bool lost_notes;        /* one could not be written */
 
     /* the loop's */
-    bool is_begun, is_saving, save_again, again_is_last, last_failed, told_lost, forgets;
+    bool is_begun, save_again, again_is_last, last_failed, told_lost, forgets;
     bool torrent_kept, layers_kept;
     int64_t saved_us;
     uint64_t saved_downloaded, saved_uploaded;
     uint64_t base_downloaded, base_uploaded; /* of earlier runs */
-    struct save save;
+    struct save *save;                       /* owned; under way, or NULL */
 };
 
 /* Looking at files. */
@@ -132,15 +136,15 @@ static bool open_slot(struct bt_keep *k, struct tarn_err *err)
 static bool read_record(struct bt_keep *k, struct tarn_err *err)
 {
     size_t len;
-    if (!k->ops->load(k->slot, &k->old_bytes, &len, err))
+    if (!k->ops->load(k->slot, &k->past->old_bytes, &len, err))
         return false;
     if (len == 0)
         return true;
-    if (!bt_record_read(&k->old, tarn_bytes_of(k->old_bytes, len), err))
+    if (!bt_record_read(&k->past->old, tarn_bytes_of(k->past->old_bytes, len), err))
         return false;
-    if (bt_record_fits(&k->old, k->torrent->meta, tarn_bytes_str(k->place), err))
+    if (bt_record_fits(&k->past->old, k->torrent->meta, tarn_bytes_str(k->place), err))
         return true;
-    bt_record_release(&k->old);
+    bt_record_release(&k->past->old);
     return false;
 }
 
@@ -148,21 +152,22 @@ static bool read_record(struct bt_keep *k, struct tarn_err *err)
  * on: a new one, beyond them all. */
 static bool read_notes(struct bt_keep *k, const struct bt_seen *now, struct tarn_err *err)
 {
-    struct bt_journal j = {
-        .now = now, .n_files = k->torrent->layout.n_files, .known = k->known, .named = &k->named
-    };
+    struct bt_journal j = { .now = now,
+                            .n_files = k->torrent->layout.n_files,
+                            .known = k->past->known,
+                            .named = &k->past->named };
     for (uint32_t i = 0; i < j.n_files; i++)
-        k->known[i] = bt_seen_same(&k->old.files[i], &now[i]);
-    k->generation = k->old.generation;
+        k->past->known[i] = bt_seen_same(&k->past->old.files[i], &now[i]);
+    k->generation = k->past->old.generation;
     for (uint64_t i = 0; i <= BT_RESUME_GENERATIONS; i++) {
-        uint64_t generation = k->old.generation + i;
+        uint64_t generation = k->past->old.generation + i;
         uint8_t *notes;
         size_t len;
         if (!k->ops->load_notes(k->slot, generation, &notes, &len, err))
             return false;
         if (len > 0) {
             (void)bt_journal_read(&j, tarn_bytes_of(notes, len), generation);
-            k->had_notes = true;
+            k->past->had_notes = true;
             k->generation = generation;
         }
         tarn_free(notes);
@@ -178,23 +183,23 @@ static void recall(struct bt_keep *k)
     uint32_t n = k->torrent->layout.n_files;
     k->generation = (uint64_t)sys_wall_ms(); /* without a record: beyond any that was lost */
     if (!read_record(k, &err)) {
-        k->trouble = err;
+        k->past->trouble = err;
         return;
     }
-    if (k->old.files == NULL)
+    if (k->past->old.files == NULL)
         return;
     for (uint32_t i = 0; i < n; i++) {
         struct tarn_err why;
         if (!has_bytes(k, i) || look(k, i, &k->seen[i], &why))
             continue;
-        k->fresh[i] = why.code == TARN_E_NOT_FOUND;
+        k->past->fresh[i] = why.code == TARN_E_NOT_FOUND;
     }
-    k->base_downloaded = k->old.downloaded;
-    k->base_uploaded = k->old.uploaded;
+    k->base_downloaded = k->past->old.downloaded;
+    k->base_uploaded = k->past->old.uploaded;
     if (read_notes(k, k->seen, &err))
         return;
-    k->trouble = err;
-    memset(k->known, 0, n);
+    k->past->trouble = err;
+    memset(k->past->known, 0, n);
 }
 
 static bool init(struct bt_keep *k, struct tarn_err *err)
@@ -202,11 +207,14 @@ static bool init(struct bt_keep *k, struct tarn_err *err)
     uint32_t n_files = k->torrent->layout.n_files, n_pieces = k->torrent->layout.n_pieces;
     sys_lock_init(&k->lock);
     tarn_out_init(&k->note, BT_NOTE_MAX);
-    k->known = tarn_calloc(n_files, 1);
-    k->fresh = tarn_calloc(n_files, 1);
+    k->past = tarn_calloc(1, sizeof *k->past);
+    if (k->past == NULL)
+        return tarn_fail_mem(err, "reading saved state");
+    k->past->known = tarn_calloc(n_files, 1);
+    k->past->fresh = tarn_calloc(n_files, 1);
     k->seen = tarn_calloc(n_files, sizeof *k->seen);
-    if (k->known == NULL || k->fresh == NULL || k->seen == NULL ||
-        !tarn_bits_init(&k->named, n_pieces) || !tarn_bits_init(&k->noted, n_pieces))
+    if (k->past->known == NULL || k->past->fresh == NULL || k->seen == NULL ||
+        !tarn_bits_init(&k->past->named, n_pieces) || !tarn_bits_init(&k->noted, n_pieces))
         return tarn_fail_mem(err, "reading saved state");
     return true;
 }
@@ -242,29 +250,49 @@ struct bt_keep *bt_keep_open(struct bt_torrent *t, struct store_tree *tree, stru
         bt_keep_free(k);
         return NULL;
     }
-    k->trouble = why;
+    k->past->trouble = why;
     return k;
+}
+
+static void forget_past(struct bt_keep *k)
+{
+    struct past *p = k->past;
+    if (p == NULL)
+        return;
+    bt_record_release(&p->old);
+    tarn_bits_release(&p->named);
+    tarn_free(p->old_bytes);
+    tarn_free(p->known);
+    tarn_free(p->fresh);
+    tarn_free(p);
+    k->past = NULL;
+}
+
+static void free_save(struct bt_keep *k)
+{
+    if (k->save == NULL)
+        return;
+    tarn_bits_release(&k->save->have);
+    tarn_out_release(&k->save->torrent);
+    tarn_free(k->save);
+    k->save = NULL;
 }
 
 void bt_keep_free(struct bt_keep *k)
 {
     if (k == NULL)
         return;
-    loop_pool_cancel(k->torrent->session->loop, &k->save.job);
+    if (k->save != NULL)
+        loop_pool_cancel(k->torrent->session->loop, &k->save->job);
     if (k->slot != NULL && k->forgets)
         k->ops->forget(k->slot);
     if (k->slot != NULL)
         k->ops->close(k->slot);
-    bt_record_release(&k->old);
-    tarn_free(k->old_bytes);
-    tarn_bits_release(&k->named);
+    forget_past(k);
     tarn_bits_release(&k->noted);
-    tarn_bits_release(&k->save.have);
-    tarn_out_release(&k->save.torrent);
+    free_save(k);
     tarn_out_release(&k->note);
     sys_lock_release(&k->lock);
-    tarn_free(k->known);
-    tarn_free(k->fresh);
     tarn_free(k->seen);
     tarn_free(k->place);
     tarn_free(k);
@@ -275,7 +303,7 @@ void bt_keep_free(struct bt_keep *k)
 bool bt_keep_takes(struct bt_keep *k, uint32_t file)
 {
     const struct bt_seen *s = &k->seen[file];
-    if (k->known[file] == 0 || s->size != k->torrent->layout.files[file].len)
+    if (k->past->known[file] == 0 || s->size != k->torrent->layout.files[file].len)
         return false;
     store_tree_take(k->tree, file, s->where == BT_AT_PART ? STORE_WHERE_PART : STORE_WHERE_FINAL);
     return true;
@@ -283,7 +311,7 @@ bool bt_keep_takes(struct bt_keep *k, uint32_t file)
 
 void bt_keep_prepared(struct bt_keep *k, uint32_t file, bool had)
 {
-    k->fresh[file] = !had;
+    k->past->fresh[file] = !had;
 }
 
 /* Look at what preparing has left, and at files that nobody prepared. */
@@ -295,9 +323,9 @@ static void look_again(struct bt_keep *k)
         if (!has_bytes(k, i))
             continue;
         if (!look(k, i, &now, &why))
-            k->fresh[i] = why.code == TARN_E_NOT_FOUND;
+            k->past->fresh[i] = why.code == TARN_E_NOT_FOUND;
         if (!bt_seen_same(&now, &k->seen[i]))
-            k->known[i] = 0; /* prepared anew, or changed in this moment */
+            k->past->known[i] = 0; /* prepared anew, or changed in this moment */
         k->seen[i] = now;
     }
 }
@@ -306,10 +334,10 @@ static enum bt_belief judge(const struct bt_keep *k, uint32_t piece, bool same_b
 {
     struct bt_evidence e = {
         .files_known = true,
-        .in_record = k->old.have.p != NULL && tarn_bits_has(&k->old.have, piece),
-        .in_journal = tarn_bits_has(&k->named, piece),
+        .in_record = k->past->old.have.p != NULL && tarn_bits_has(&k->past->old.have, piece),
+        .in_journal = tarn_bits_has(&k->past->named, piece),
         .same_boot = same_boot,
-        .clean_stop = k->old.is_clean && !k->had_notes,
+        .clean_stop = k->past->old.is_clean && !k->past->had_notes,
     };
     struct store_walk w;
     struct store_part part;
@@ -319,9 +347,9 @@ static enum bt_belief judge(const struct bt_keep *k, uint32_t piece, bool same_b
         if (part.file == STORE_NO_FILE)
             continue;
         n++;
-        if (k->fresh[part.file] != 0)
+        if (k->past->fresh[part.file] != 0)
             return BT_MISSING;
-        e.files_known = e.files_known && k->known[part.file] != 0;
+        e.files_known = e.files_known && k->past->known[part.file] != 0;
     }
     return n == 0 ? BT_CHECK : bt_believe(&e); /* padding alone costs nothing to check */
 }
@@ -329,7 +357,7 @@ static enum bt_belief judge(const struct bt_keep *k, uint32_t piece, bool same_b
 bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, struct tarn_err *err)
 {
     uint32_t n = k->torrent->layout.n_pieces;
-    bool same_boot = k->boot.s[0] != '\0' && tarn_bytes_eq_str(k->old.boot, k->boot.s);
+    bool same_boot = k->boot.s[0] != '\0' && tarn_bytes_eq_str(k->past->old.boot, k->boot.s);
     if (!tarn_bits_init(check, n))
         return tarn_fail_mem(err, "reading saved state");
     look_again(k);
@@ -339,11 +367,7 @@ bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, st
         if (b == BT_CHECK)
             tarn_bits_set(check, i);
     }
-    k->is_changed = check->count > 0 || k->had_notes || k->old.have.p == NULL;
-    bt_record_release(&k->old);
-    tarn_free(k->old_bytes);
-    k->old_bytes = NULL;
-    tarn_bits_release(&k->named);
+    k->is_changed = check->count > 0 || k->past->had_notes || k->past->old.have.p == NULL;
     return true;
 }
 
@@ -527,15 +551,12 @@ static void run_save(struct loop_job *job)
                                      &s->err);
 }
 
-static void on_saved(struct loop_job *job)
+/* False: the disk refused to say that it has the data. It is not asked again: what it says then
+ * means nothing. */
+static bool take_result(struct bt_keep *k, const struct save *s)
 {
-    struct save *s = TARN_OUTER(job, struct save, job);
-    struct bt_keep *k = s->keep;
     struct bt_torrent *t = k->torrent;
-    k->is_saving = false;
     k->last_failed = !s->ok;
-    tarn_bits_release(&s->have);
-    tarn_out_release(&s->torrent);
     if (s->ok) {
         if (s->has_torrent) {
             k->torrent_kept = true;
@@ -543,19 +564,27 @@ static void on_saved(struct loop_job *job)
         }
         k->saved_downloaded = s->downloaded;
         k->saved_uploaded = s->uploaded;
-    } else {
-        sys_lock_take(&k->lock);
-        k->is_changed = true;
-        sys_lock_give(&k->lock);
-        bt_note(t->session, t, "its state could not be saved: %s", s->err.msg);
+        return true;
     }
-    if (!s->synced) {
+    sys_lock_take(&k->lock);
+    k->is_changed = true;
+    sys_lock_give(&k->lock);
+    bt_note(t->session, t, "its state could not be saved: %s", s->err.msg);
+    if (!s->synced)
         bt_torrent_fail(t, &s->err);
-        k->save_again = false; /* a disk that refuses once is not asked to say that it did not */
-    }
-    if (k->save_again)
+    return s->synced;
+}
+
+static void on_saved(struct loop_job *job)
+{
+    struct save *s = TARN_OUTER(job, struct save, job);
+    struct bt_keep *k = s->keep;
+    struct bt_torrent *t = k->torrent;
+    bool goes_on = take_result(k, s);
+    free_save(k);
+    if (k->save_again && goes_on)
         bt_keep_save(t, k->again_is_last);
-    if (!k->is_saving)
+    if (k->save == NULL)
         bt_session_announce_ended(t->session);
 }
 
@@ -590,8 +619,7 @@ void bt_keep_save(struct bt_torrent *t, bool is_last)
     struct bt_keep *k = t->keep;
     if (k == NULL || k->slot == NULL || !k->is_begun)
         return;
-    struct save *s = &k->save;
-    if (k->is_saving) {
+    if (k->save != NULL) {
         k->save_again = true;
         k->again_is_last = is_last;
         return;
@@ -602,8 +630,11 @@ void bt_keep_save(struct bt_torrent *t, bool is_last)
     bool counts = downloaded != k->saved_downloaded || uploaded != k->saved_uploaded;
     if (!wishes_of(k).is_changed && !(is_last && counts))
         return;
-    if (!tarn_bits_init(&s->have, t->have.n))
+    struct save *s = tarn_calloc(1, sizeof *s);
+    if (s == NULL || !tarn_bits_init(&s->have, t->have.n)) {
+        tarn_free(s);
         return; /* the next tick tries again */
+    }
     memcpy(s->have.p, t->have.p, tarn_bits_size(t->have.n));
     s->have.count = t->have.count;
     s->job = (struct loop_job){ .run = run_save, .done = on_saved };
@@ -612,26 +643,24 @@ void bt_keep_save(struct bt_torrent *t, bool is_last)
     s->downloaded = downloaded;
     s->uploaded = uploaded;
     take_torrent(t, s);
-    k->is_saving = true;
+    k->save = s;
     k->saved_us = loop_now_us(t->session->loop);
     loop_pool_submit(t->session->loop, &s->job);
 }
 
 bool bt_keep_is_busy(const struct bt_torrent *t)
 {
-    return t->keep != NULL && t->keep->is_saving;
+    return t->keep != NULL && t->keep->save != NULL;
 }
 
 void bt_keep_begin(struct bt_torrent *t)
 {
     struct bt_keep *k = t->keep;
-    if (k->trouble.code != TARN_OK)
+    if (k->past->trouble.code != TARN_OK)
         bt_note(t->session, t, "%s: %s",
                 k->slot == NULL ? "no state is kept of it" : "everything is checked",
-                k->trouble.msg);
-    tarn_free(k->known);
-    tarn_free(k->fresh);
-    k->known = k->fresh = NULL;
+                k->past->trouble.msg);
+    forget_past(k);
     k->is_begun = true;
     k->saved_downloaded = k->base_downloaded;
     k->saved_uploaded = k->base_uploaded;
@@ -642,7 +671,7 @@ void bt_keep_begin(struct bt_torrent *t)
 void bt_keep_tick(struct bt_torrent *t, int64_t now_us)
 {
     struct bt_keep *k = t->keep;
-    if (k == NULL || k->slot == NULL || !k->is_begun || k->is_saving)
+    if (k == NULL || k->slot == NULL || !k->is_begun || k->save != NULL)
         return;
     struct wishes w = wishes_of(k);
     if (w.lost_notes && !k->told_lost) {
@@ -654,6 +683,14 @@ void bt_keep_tick(struct bt_torrent *t, int64_t now_us)
                   k->base_downloaded + t->downloaded - k->saved_downloaded >= SAVE_BYTES;
     if (w.is_changed && is_due)
         bt_keep_save(t, false);
+}
+
+int64_t bt_keep_wake(const struct bt_torrent *t)
+{
+    struct bt_keep *k = t->keep;
+    if (k == NULL || k->slot == NULL || !k->is_begun || k->save != NULL || !wishes_of(k).is_changed)
+        return INT64_MAX;
+    return k->saved_us + SAVE_EVERY_US;
 }
 
 uint64_t bt_keep_ever(const struct bt_torrent *t, bool is_down)

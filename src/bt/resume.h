@@ -22,8 +22,8 @@ struct bt_resume_ops {
     bool (*load)(void *slot, uint8_t **record, size_t *len, struct tarn_err *err);
     bool (*load_notes)(void *slot, uint64_t generation, uint8_t **notes, size_t *len,
                        struct tarn_err *err);
-    /* Append. It outlives this process from the moment that the call returns, and the machine
-     * perhaps. */
+    /* Append; also while a record is being saved. It outlives this process from the moment that the
+     * call returns, and the machine perhaps. */
     bool (*note)(void *slot, uint64_t generation, struct tarn_bytes note, struct tarn_err *err);
     /* Replace the record: it is on the disk when the call returns. Then older notes go. */
     bool (*save)(void *slot, uint64_t generation, struct tarn_bytes record, struct tarn_err *err);
@@ -40,7 +40,7 @@ struct bt_resume_ops {
  *
  *     NAME.resume        the record, replaced as a whole
  *     NAME.N.journal     notes of generation N
- *     NAME.lock          held by the process that has the slot
+ *     locks              a byte of it is held by the process that has a slot
  *     HASH.torrent       what a magnet link led to */
 struct bt_resume_files;
 struct bt_resume_files *bt_resume_files_new(const char *folder, struct tarn_err *err) TARN_MUST;

@@ -2,9 +2,12 @@
  * descriptor, so that the folder may be moved while we run. */
 #include "bt/resume.h"
 
+#include "base/cur.h"
 #include "base/mem.h"
 #include "bt/core/journal.h"
+#include "crypt/sha.h"
 #include "sys/file.h"
+#include "sys/thread.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,14 +16,16 @@ enum { NAME_MAX_LEN = 100 };
 
 struct bt_resume_files {
     int dir;
+    int locks; /* one byte for each slot: no descriptor each */
 };
 
 struct slot {
-    int dir; /* borrowed */
+    struct bt_resume_files *files; /* borrowed */
     char name[NAME_MAX_LEN + 1];
-    int lock;
-    int journal;         /* open for notes of `generation`; -1: none */
-    uint64_t generation; /* of journal */
+    uint64_t lock;        /* its byte */
+    struct sys_lock busy; /* of what follows: notes come while a record is saved */
+    int journal;          /* open for notes of `generation`; -1: none */
+    uint64_t generation;
     uint64_t journal_end;
 };
 
@@ -48,10 +53,12 @@ struct bt_resume_files *bt_resume_files_new(const char *folder, struct tarn_err 
         tarn_fail_mem(err, "opening the state folder");
         return NULL;
     }
-    f->dir = -1;
+    f->dir = f->locks = -1;
     if (sys_make_private_folder(folder, err))
         f->dir = sys_open(folder, SYS_OPEN_FOLDER, err);
-    if (f->dir < 0) {
+    if (f->dir >= 0)
+        f->locks = sys_open_beneath(f->dir, "locks", SYS_OPEN_CREATE, err);
+    if (f->locks < 0) {
         bt_resume_files_free(f);
         return NULL;
     }
@@ -62,6 +69,7 @@ void bt_resume_files_free(struct bt_resume_files *f)
 {
     if (f == NULL)
         return;
+    sys_close(&f->locks);
     sys_close(&f->dir);
     tarn_free(f);
 }
@@ -115,27 +123,35 @@ static void close_slot(void *slot)
 {
     struct slot *s = slot;
     sys_close(&s->journal);
-    sys_close(&s->lock);
+    sys_unlock_at(s->files->locks, s->lock);
+    sys_lock_release(&s->busy);
     tarn_free(s);
+}
+
+/* Two names that share a byte would only keep each other out. */
+static uint64_t lock_of(const char *name)
+{
+    uint8_t digest[CRYPT_SHA256_LEN];
+    crypt_hash(CRYPT_SHA256, tarn_bytes_str(name), digest);
+    return ((uint64_t)tarn_be32(digest) << 32 | tarn_be32(digest + 4)) >> 2;
 }
 
 static void *open_slot(void *arg, const char *name, struct tarn_err *err)
 {
     struct bt_resume_files *f = arg;
-    struct file_name lock;
+    if (!sys_lock_at(f->locks, lock_of(name), err))
+        return NULL;
     struct slot *s = tarn_calloc(1, sizeof *s);
     if (s == NULL) {
+        sys_unlock_at(f->locks, lock_of(name));
         tarn_fail_mem(err, "opening saved state");
         return NULL;
     }
-    s->dir = f->dir;
+    s->files = f;
+    s->lock = lock_of(name);
     s->journal = -1;
+    sys_lock_init(&s->busy);
     snprintf(s->name, sizeof s->name, "%s", name);
-    s->lock = sys_open_beneath(f->dir, file_of(&lock, name, "lock"), SYS_OPEN_CREATE, err);
-    if (s->lock < 0 || !sys_lock_file(s->lock, err)) {
-        close_slot(s);
-        return NULL;
-    }
     return s;
 }
 
@@ -143,7 +159,8 @@ static bool load(void *slot, uint8_t **record, size_t *len, struct tarn_err *err
 {
     const struct slot *s = slot;
     struct file_name name;
-    return read_file(s->dir, file_of(&name, s->name, "resume"), BT_RECORD_MAX, record, len, err);
+    return read_file(s->files->dir, file_of(&name, s->name, "resume"), BT_RECORD_MAX, record, len,
+                     err);
 }
 
 static bool load_notes(void *slot, uint64_t generation, uint8_t **notes, size_t *len,
@@ -151,8 +168,8 @@ static bool load_notes(void *slot, uint64_t generation, uint8_t **notes, size_t 
 {
     const struct slot *s = slot;
     struct file_name name;
-    return read_file(s->dir, journal_of(&name, s->name, generation), BT_JOURNAL_MAX, notes, len,
-                     err);
+    return read_file(s->files->dir, journal_of(&name, s->name, generation), BT_JOURNAL_MAX, notes,
+                     len, err);
 }
 
 static bool open_journal(struct slot *s, uint64_t generation, struct tarn_err *err)
@@ -160,8 +177,8 @@ static bool open_journal(struct slot *s, uint64_t generation, struct tarn_err *e
     struct file_name name;
     struct sys_stat st;
     sys_close(&s->journal);
-    s->journal =
-        sys_open_beneath(s->dir, journal_of(&name, s->name, generation), SYS_OPEN_CREATE, err);
+    s->journal = sys_open_beneath(s->files->dir, journal_of(&name, s->name, generation),
+                                  SYS_OPEN_CREATE, err);
     if (s->journal < 0 || !sys_stat_fd(s->journal, &st, err)) {
         sys_close(&s->journal);
         return false;
@@ -171,9 +188,9 @@ static bool open_journal(struct slot *s, uint64_t generation, struct tarn_err *e
     return true;
 }
 
-static bool note(void *slot, uint64_t generation, struct tarn_bytes data, struct tarn_err *err)
+static bool append(struct slot *s, uint64_t generation, struct tarn_bytes data,
+                   struct tarn_err *err)
 {
-    struct slot *s = slot;
     if ((s->journal < 0 || s->generation != generation) && !open_journal(s, generation, err))
         return false;
     if (!sys_write_at(s->journal, data, s->journal_end, err))
@@ -182,21 +199,32 @@ static bool note(void *slot, uint64_t generation, struct tarn_bytes data, struct
     return true;
 }
 
+static bool note(void *slot, uint64_t generation, struct tarn_bytes data, struct tarn_err *err)
+{
+    struct slot *s = slot;
+    sys_lock_take(&s->busy);
+    bool ok = append(s, generation, data, err);
+    sys_lock_give(&s->busy);
+    return ok;
+}
+
 /* A journal may be missing where nothing was written, so a few generations are looked through. */
 static void drop_older(struct slot *s, uint64_t generation)
 {
     struct file_name name;
-    if (s->journal >= 0 && s->generation < generation)
+    sys_lock_take(&s->busy);
+    if (s->generation < generation)
         sys_close(&s->journal);
+    sys_lock_give(&s->busy);
     for (uint64_t i = 1; i <= BT_RESUME_GENERATIONS && i <= generation; i++)
-        (void)!sys_remove(s->dir, journal_of(&name, s->name, generation - i), NULL);
+        (void)!sys_remove(s->files->dir, journal_of(&name, s->name, generation - i), NULL);
 }
 
 static bool save(void *slot, uint64_t generation, struct tarn_bytes record, struct tarn_err *err)
 {
     struct slot *s = slot;
     struct file_name name;
-    if (!replace_file(s->dir, file_of(&name, s->name, "resume"), record, err))
+    if (!replace_file(s->files->dir, file_of(&name, s->name, "resume"), record, err))
         return false;
     drop_older(s, generation);
     return true;
@@ -215,7 +243,7 @@ static void forget(void *slot)
         bt_record_release(&r);
     }
     tarn_free(data);
-    (void)!sys_remove(s->dir, file_of(&name, s->name, "resume"), NULL);
+    (void)!sys_remove(s->files->dir, file_of(&name, s->name, "resume"), NULL);
     drop_older(s, last + 1);
 }
 

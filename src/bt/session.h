@@ -78,6 +78,7 @@ struct bt_add {
     bool seed_only;   /* open for reading; missing data is TARN_E_INTEGRITY */
     bool trust;       /* seed_only: take the data as good without reading it */
     bool sequential;
+    bool paused; /* until bt_torrent_resume */
     bool no_trackers;
     /* Which files are wanted (index into meta->files); NULL: all. Called once metadata is known. */
     bool (*wants)(void *arg, const struct bt_file *f);
@@ -99,6 +100,24 @@ void bt_torrent_save(struct bt_torrent *t);
 bool bt_torrent_is_saving(const struct bt_torrent *t);
 /* It goes for good: its saved state goes with it when it is removed. */
 void bt_torrent_forget(struct bt_torrent *t);
+
+/* A paused torrent has no connections and asks no tracker; what is here stays, and is checked when
+ * it was to be. Both are harmless when it is so already. */
+void bt_torrent_pause(struct bt_torrent *t);
+void bt_torrent_resume(struct bt_torrent *t);
+
+/* Limits of one torrent, beside the session's: the lesser counts. */
+struct bt_torrent_limits {
+    uint64_t rate_down, rate_up; /* bytes a second; 0: none */
+    uint32_t max_peers;          /* 0: none; those above it stay until they leave */
+};
+bool bt_torrent_set_limits(struct bt_torrent *t, const struct bt_torrent_limits *l,
+                           struct tarn_err *err) TARN_MUST;
+/* The session's own, from now on. */
+void bt_session_set_rates(struct bt_session *s, uint64_t rate_down, uint64_t rate_up);
+
+/* An address to connect to, learnt elsewhere. */
+void bt_torrent_add_peer(struct bt_torrent *t, const struct sys_addr *addr);
 
 void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out);
 /* The metainfo in use, or NULL while it is not known. */

@@ -2,6 +2,19 @@
  * is known (a magnet link), what it tells is kept, bounded, and read later. */
 #include "bt/priv.h"
 
+/* Keep the torrent's count of seeds. */
+static void note_seed(struct bt_conn *c)
+{
+    bool is_seed = !c->is_dead && bt_conn_has_all(c);
+    if (is_seed == c->is_seed)
+        return;
+    c->is_seed = is_seed;
+    if (is_seed)
+        c->torrent->n_seeds++;
+    else
+        c->torrent->n_seeds--;
+}
+
 static void join(struct bt_conn *c)
 {
     struct bt_torrent *t = c->torrent;
@@ -21,6 +34,7 @@ static bool are_both_seeds(const struct bt_conn *c)
 
 static void after_pieces(struct bt_conn *c)
 {
+    note_seed(c);
     join(c);
     if (are_both_seeds(c))
         bt_conn_close(c, "%s", "");
@@ -31,8 +45,10 @@ static void after_pieces(struct bt_conn *c)
 void bt_theirs_have_all(struct bt_conn *c)
 {
     c->has_early_all = true;
-    if (c->has.p == NULL)
+    if (c->has.p == NULL) {
+        note_seed(c);
         return;
+    }
     tarn_bits_set_all(&c->has);
     after_pieces(c);
 }
@@ -62,6 +78,7 @@ void bt_theirs_have(struct bt_conn *c, uint32_t piece)
     }
     if (!tarn_bits_set(&c->has, piece))
         return;
+    note_seed(c);
     if (t->has_picker) {
         bt_picker_peer_got(&t->picker, piece);
         c->is_counted = true;
@@ -115,6 +132,7 @@ void bt_theirs_lost(struct bt_conn *c, uint32_t piece)
     }
     c->has_early_all = false;
     tarn_bits_unset(&c->has, piece);
+    note_seed(c);
     bt_requests_drop_piece(&c->requests, piece);
     bt_conn_give_back(c, loop_now_us(c->session->loop));
     bt_conn_update_interest(c);
@@ -138,6 +156,7 @@ void bt_conn_learn_pieces(struct bt_conn *c)
             bt_conn_close(c, "%s", "it has pieces that the torrent does not have");
     }
     tarn_out_release(&c->early);
+    note_seed(c);
 }
 
 void bt_conn_go(struct bt_conn *c)

@@ -440,7 +440,7 @@ struct fetcher *fetcher_new(struct loop *l, const char *user_agent, struct tarn_
         return NULL;
     }
     fr->loop = l;
-    fr->is_local = fetch_is_local;
+    fr->is_local = sys_addr_is_local;
     fr->settle.on_idle = on_settle;
     fr->timer.on_time = on_curl_time;
     tarn_list_init(&fr->waiting);

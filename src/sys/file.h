@@ -76,10 +76,10 @@ bool sys_sync_folder(int fd, struct tarn_err *err) TARN_MUST;
 /* Advice: sys_sync of this file comes soon. Begun for many files first, their syncs wait less. */
 void sys_sync_soon(int fd);
 
-/* Hold this file for this process until it is closed: nobody else's call succeeds meanwhile
- * (TARN_E_POLICY). Fine where a file system has no locks. */
-bool sys_lock_file(int fd, struct tarn_err *err) TARN_MUST;
-
+/* Hold the byte at off for this open file until it is given back or closed: through another one
+ * nobody can (TARN_E_POLICY). Nothing need be there. Fine where a file system has no locks. */
+bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err) TARN_MUST;
+void sys_unlock_at(int fd, uint64_t off);
 /* Whoever may read it may run it too. */
 bool sys_make_executable(int fd, struct tarn_err *err) TARN_MUST;
 bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)

@@ -26,6 +26,9 @@ struct sys_addr_text {
 const char *sys_addr_text(struct sys_addr_text *dst, const struct sys_addr *addr);
 bool sys_addr_eq(const struct sys_addr *a, const struct sys_addr *b);
 bool sys_addr_is_loopback(const struct sys_addr *a);
+/* Of this machine, this site or this link, or one that no public host has? IPv4 inside IPv6
+ * (mapped, NAT64, 6to4) counts as that IPv4. */
+bool sys_addr_is_local(const struct sys_addr *a);
 struct sys_addr sys_addr_any(bool is_v6, uint16_t port);
 
 /* Look a host name up; blocks, so it is a job for the pool. At most max addresses. */

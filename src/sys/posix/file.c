@@ -230,23 +230,35 @@ bool sys_free_space(int fd, uint64_t *bytes, struct tarn_err *err)
     return true;
 }
 
-bool sys_lock_file(int fd, struct tarn_err *err)
+/* Of the open file where the system can, so that two of one process keep each other out too. */
+static int set_lock(int fd, short type, uint64_t off)
 {
 #ifdef F_OFD_SETLK
-    const int set = F_OFD_SETLK; /* of the open file: two of one process keep each other out too */
+    const int set = F_OFD_SETLK;
 #else
     const int set = F_SETLK;
 #endif
-    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct flock byte = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1 };
     int rc;
     do
-        rc = fcntl(fd, set, &all);
+        rc = fcntl(fd, set, &byte);
     while (rc != 0 && errno == EINTR);
-    if (rc == 0 || errno == ENOLCK || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)
+    return rc;
+}
+
+bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err)
+{
+    if (set_lock(fd, F_WRLCK, off) == 0 || errno == ENOLCK || errno == EOPNOTSUPP ||
+        errno == EINVAL || errno == ENOSYS)
         return true;
     return errno == EAGAIN || errno == EACCES
                ? tarn_fail(err, TARN_E_POLICY, "another process holds it")
                : tarn_fail_sys(err, "cannot lock a file");
+}
+
+void sys_unlock_at(int fd, uint64_t off)
+{
+    (void)!set_lock(fd, F_UNLCK, off); /* closing does it too */
 }
 
 char *sys_real_path(const char *path, struct tarn_err *err)
