@@ -9,7 +9,8 @@
  *
  * Everything a peer sends is checked against the torrent's hashes before it is written under a
  * final name; unfinished files are called <name>.part. What is there already is checked and kept,
- * so a fetch that was stopped goes on where it was. Nothing is written outside `dir`. */
+ * so a fetch that was stopped goes on where it was; with a `state` folder, files that have not
+ * changed since are not even read. Nothing is written outside `path` and `state`. */
 #ifndef TARN_TRANSFER_H
 #define TARN_TRANSFER_H
 
@@ -45,6 +46,7 @@ enum tarn_event {
     TARN_EVENT_TRACKER,   /* text: what a tracker said or why it failed */
     TARN_EVENT_PEER,      /* text: a peer that was refused or banned, and why */
     TARN_EVENT_COMPLETE,  /* everything wanted is there and verified */
+    TARN_EVENT_STATE,     /* text: why saved state is not used or not kept */
 };
 
 struct tarn_transfer {
@@ -67,6 +69,10 @@ struct tarn_transfer {
     uint64_t rate_down, rate_up; /* bytes a second; 0: no limit */
     uint32_t max_peers;          /* connections; 0: 500 */
     uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
+    /* Folder where is kept what is verified and what a magnet link led to, so that the next call need
+     * not check or ask again; made when missing. NULL: nothing is kept, and everything is checked.
+     * One that cannot be used is an event, not a failure. */
+    const char *state;
     const char *save_torrent;    /* fetch of a magnet link: write the .torrent there too, or NULL */
     /* About five times a second. False: stop. May be NULL. */
     bool (*on_status)(void *arg, const struct tarn_transfer_status *s);

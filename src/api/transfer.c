@@ -32,6 +32,7 @@ struct transfer {
     bool is_seed;
     struct loop *loop;
     struct fetcher *fetcher;
+    struct bt_resume_files *state; /* NULL: none is kept */
     struct bt_session *session;
     struct bt_torrent *torrent;
     struct bt_metainfo meta; /* our own: the session fills layers in */
@@ -155,13 +156,15 @@ static void on_failed(void *arg, const struct tarn_err *err)
     fail(arg, err);
 }
 
-/* What trackers say begins so. */
+/* What trackers say, and what is about saved state, begins so. */
 static void on_note(void *arg, struct bt_torrent *t, const char *text)
 {
-    static const char tracker[] = "tracker: ";
+    static const char tracker[] = "tracker: ", state[] = "state: ";
     (void)t;
     if (strncmp(text, tracker, sizeof tracker - 1) == 0)
         tell(arg, TARN_EVENT_TRACKER, text + sizeof tracker - 1);
+    else if (strncmp(text, state, sizeof state - 1) == 0)
+        tell(arg, TARN_EVENT_STATE, text + sizeof state - 1);
     else
         tell(arg, TARN_EVENT_PEER, text);
 }
@@ -260,6 +263,8 @@ static bool try_session(struct transfer *x, struct tarn_err *err)
         .max_peers = x->t->max_peers,
         .slots = x->t->slots,
         .agent = "tarn " TARN_VERSION,
+        .resume = x->state == NULL ? NULL : &bt_resume_files_ops,
+        .resume_arg = x->state,
         .on_note = on_note,
         .arg = x,
     };
@@ -323,6 +328,16 @@ static void make_fetcher(struct transfer *x)
         tell(x, TARN_EVENT_TRACKER, err.msg);
 }
 
+static void make_state(struct transfer *x)
+{
+    struct tarn_err err;
+    if (x->t->state == NULL)
+        return;
+    x->state = bt_resume_files_new(x->t->state, &err);
+    if (x->state == NULL)
+        tell(x, TARN_EVENT_STATE, err.msg);
+}
+
 static bool conclude(struct transfer *x, struct tarn_err *err)
 {
     struct bt_stats s;
@@ -353,6 +368,7 @@ static bool run(struct transfer *x, struct tarn_err *err)
     if (x->loop == NULL)
         return false;
     make_fetcher(x);
+    make_state(x);
     if (!make_session(x, err) || !add(x, err))
         return false;
     if (!loop_timer_set(x->loop, &x->tick, loop_now_us(x->loop)))
@@ -374,6 +390,7 @@ static bool transfer(const struct tarn_transfer *t, bool is_seed, struct tarn_er
         bt_session_remove(x.session, x.torrent);
     }
     bt_session_free(x.session);
+    bt_resume_files_free(x.state);
     fetcher_free(x.fetcher);
     loop_free(x.loop);
     bt_metainfo_release(&x.meta);

@@ -569,7 +569,7 @@ static bool take_result(struct bt_keep *k, const struct save *s)
     sys_lock_take(&k->lock);
     k->is_changed = true;
     sys_lock_give(&k->lock);
-    bt_note(t->session, t, "its state could not be saved: %s", s->err.msg);
+    bt_note(t->session, t, "state: it could not be saved: %s", s->err.msg);
     if (!s->synced)
         bt_torrent_fail(t, &s->err);
     return s->synced;
@@ -657,8 +657,8 @@ void bt_keep_begin(struct bt_torrent *t)
 {
     struct bt_keep *k = t->keep;
     if (k->past->trouble.code != TARN_OK)
-        bt_note(t->session, t, "%s: %s",
-                k->slot == NULL ? "no state is kept of it" : "everything is checked",
+        bt_note(t->session, t, "state: %s: %s",
+                k->slot == NULL ? "none is kept of it" : "everything is checked",
                 k->past->trouble.msg);
     forget_past(k);
     k->is_begun = true;
@@ -677,7 +677,7 @@ void bt_keep_tick(struct bt_torrent *t, int64_t now_us)
     if (w.lost_notes && !k->told_lost) {
         k->told_lost = true;
         bt_note(t->session, t, "%s",
-                "the state folder cannot be written: after a crash more is checked again");
+                "state: its folder cannot be written: after a crash more is checked again");
     }
     bool is_due = w.is_due || now_us - k->saved_us >= SAVE_EVERY_US ||
                   k->base_downloaded + t->downloaded - k->saved_downloaded >= SAVE_BYTES;

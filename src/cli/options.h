@@ -23,6 +23,7 @@ enum cli_opt {
     CLI_LEAVES_OUT,
     CLI_LISTEN,
     CLI_MEMORY,
+    CLI_NO_STATE,
     CLI_NO_TRACKER,
     CLI_ONLY,
     CLI_OUTPUT_FILE,
@@ -41,6 +42,7 @@ enum cli_opt {
     CLI_SKIP_BAD_NAMES,
     CLI_SLOTS,
     CLI_SOURCE,
+    CLI_STATE,
     CLI_STAY,
     CLI_TRACKER,
     CLI_TRUST,
@@ -57,6 +59,7 @@ struct cli_option {
     const char *arg;  /* what it takes, for people; NULL: nothing */
     bool is_arg_free; /* the argument may be left out (then it is given only as --name=arg) */
     bool repeats;
+    bool is_rare; /* left to the manual: --help fits a screen */
     enum cli_offer offer;
     const char *words; /* the only values it takes, with spaces between; or NULL */
     const char *help;  /* a few words */
