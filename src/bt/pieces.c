@@ -270,4 +270,17 @@ static void on_room(void *arg)
     }
 }
 
-const struct store_places_ops bt_places_ops = { on_hashed, on_written, on_room };
+static void before_write(void *arg, uint32_t piece)
+{
+    const struct bt_torrent *t = arg;
+    bt_keep_before_write(t->keep, piece);
+}
+
+static void after_write(void *arg, uint32_t piece)
+{
+    const struct bt_torrent *t = arg;
+    bt_keep_after_write(t->keep, piece);
+}
+
+const struct store_places_ops bt_places_ops = { on_hashed, on_written, on_room, before_write,
+                                                after_write };

@@ -294,12 +294,17 @@ static void on_goodbye_late(struct loop_timer *timer)
     goodbye_over(TARN_OUTER(timer, struct bt_session, goodbye));
 }
 
+static bool is_leaving(const struct bt_torrent *t)
+{
+    return bt_announce_is_busy(t) || bt_keep_is_busy(t);
+}
+
 void bt_session_announce_ended(struct bt_session *s)
 {
     if (s->on_goodbye == NULL)
         return;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        if (bt_announce_is_busy(TARN_OUTER(n, struct bt_torrent, node)))
+        if (is_leaving(TARN_OUTER(n, struct bt_torrent, node)))
             return;
     goodbye_over(s);
 }
@@ -310,12 +315,14 @@ void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg
     s->on_goodbye = done;
     s->goodbye_arg = arg;
     s->goodbye.on_time = on_goodbye_late;
-    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
+    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next) {
         bt_announce_stop(TARN_OUTER(n, struct bt_torrent, node));
+        bt_keep_save(TARN_OUTER(n, struct bt_torrent, node), true);
+    }
     /* At the soonest in the next turn, so that done is never called from inside this call. */
     bool any = false;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        any = any || bt_announce_is_busy(TARN_OUTER(n, struct bt_torrent, node));
+        any = any || is_leaving(TARN_OUTER(n, struct bt_torrent, node));
     if (!loop_timer_set(s->loop, &s->goodbye, loop_now_us(s->loop) + (any ? PATIENCE_US : 0)))
         goodbye_over(s);
 }
