@@ -42,6 +42,9 @@ const struct sys_ops sys_ops_native = {
     .unlink_at = posix_unlink_at,
     .mkdir_at = posix_mkdir_at,
     .resident = posix_resident,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .copy_into = posix_copy_into,
     .socket = posix_socket,
     .bind = posix_bind,
     .listen = posix_listen,
@@ -57,6 +60,7 @@ const struct sys_ops sys_ops_native = {
     .tcp_info = posix_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
+    .thread_ns = posix_thread_ns,
     .random = bsd_random,
     .poller = &posix_poller,
 };

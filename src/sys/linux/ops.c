@@ -82,6 +82,9 @@ const struct sys_ops sys_ops_native = {
     .unlink_at = posix_unlink_at,
     .mkdir_at = posix_mkdir_at,
     .resident = linux_resident,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .copy_into = linux_copy_into,
     .socket = linux_socket,
     .bind = posix_bind,
     .listen = posix_listen,
@@ -97,6 +100,7 @@ const struct sys_ops sys_ops_native = {
     .tcp_info = linux_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
+    .thread_ns = posix_thread_ns,
     .random = linux_random,
     .poller = &linux_poller,
 };

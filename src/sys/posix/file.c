@@ -14,7 +14,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -278,59 +277,4 @@ void sys_read_in_order(int fd)
 #else
     (void)fd;
 #endif
-}
-
-/* Bytes between the start of the page and the one at off. */
-static size_t in_page(uint64_t off)
-{
-    return (size_t)(off % (uint64_t)sysconf(_SC_PAGESIZE));
-}
-
-/* Bring the pages in now, so that a file cut short or a failing disk is an error here. */
-static bool populate(void *base, size_t len)
-{
-#ifdef MADV_POPULATE_READ
-    int rc;
-    do
-        rc = madvise(base, len, MADV_POPULATE_READ);
-    while (rc != 0 && errno == EINTR);
-    if (rc == 0 || errno != EINVAL) /* EINVAL: Linux before 5.14 */
-        return rc == 0;
-#endif
-    (void)posix_madvise(base, len, POSIX_MADV_WILLNEED); /* advice */
-    return true;
-}
-
-bool sys_map(int fd, uint64_t off, size_t len, const uint8_t **addr, struct tarn_err *err)
-{
-    struct sys_stat st;
-    if (!sys_stat_fd(fd, &st, err))
-        return false;
-    if (len == 0)
-        return tarn_fail(err, TARN_E_USAGE, "cannot map 0 bytes of a file");
-    if (off > st.size || len > st.size - off)
-        return tarn_fail(err, TARN_E_INTEGRITY,
-                         "cannot map %zu bytes at %llu of a file: it has only %llu", len,
-                         (unsigned long long)off, (unsigned long long)st.size);
-    size_t before = in_page(off);
-    void *base = mmap(NULL, len + before, PROT_READ, MAP_SHARED, fd, (off_t)(off - before));
-    if (base == MAP_FAILED)
-        return tarn_fail_sys(err, "cannot map %zu bytes at %llu of a file", len,
-                             (unsigned long long)off);
-    if (!populate(base, len + before)) {
-        tarn_fail_sys(err, "cannot bring %zu bytes at %llu of a file into memory", len,
-                      (unsigned long long)off);
-        munmap(base, len + before);
-        return false;
-    }
-    *addr = (const uint8_t *)base + before;
-    return true;
-}
-
-void sys_unmap(const uint8_t *addr, size_t len)
-{
-    if (addr == NULL)
-        return;
-    size_t before = in_page((uintptr_t)addr);
-    munmap((void *)(uintptr_t)(addr - before), len + before);
 }

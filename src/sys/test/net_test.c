@@ -85,7 +85,8 @@ static void a_peer_that_resets(void **state)
     assert_int_equal(err.code, TARN_E_NETWORK);
     assert_string_equal(err.msg, "cannot receive: Connection reset by peer");
     struct sys_span span = { .p = &c, .len = 1 };
-    assert_int_equal(sys_send_spans(w.a, &span, 1, 1, buf, &n, &err), SYS_IO_FAIL); /* no SIGPIPE */
+    struct sys_sender by = { .scratch = buf };
+    assert_int_equal(sys_send_spans(w.a, &span, 1, 1, &by, &n, &err), SYS_IO_FAIL); /* no SIGPIPE */
     assert_int_equal(n, 0);
     assert_int_equal(err.code, TARN_E_NETWORK);
     assert_string_equal(err.msg, "cannot send: Broken pipe");
