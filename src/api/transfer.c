@@ -64,6 +64,7 @@ static bool open_session(struct transfer *x, struct tarn_err *err)
             .max_peers = t->max_peers,
             .slots = t->slots,
             .no_trackers = t->no_trackers,
+            .state = t->state,
             .on_event = on_event,
             .arg = x,
         },

@@ -72,6 +72,7 @@ static void detach(struct bt_conn *c)
         bt_piece_abandon(c);
     if (t->has_picker) {
         bt_picker_release_peer(&t->picker, c->no);
+        bt_pieces_after_pick(t);
         if (c->is_counted)
             bt_picker_leaves(&t->picker, c->has_early_all ? NULL : &c->has);
     }
@@ -337,10 +338,12 @@ void bt_conn_fill(struct bt_conn *c)
         c->n_needed == 0)
         return;
     int64_t now = loop_now_us(c->session->loop);
-    for (uint32_t room; (room = bt_requests_room(&c->requests)) > 0;) {
+    for (size_t room = bt_requests_room(&c->requests); room > 0;) {
         struct bt_request picked[PICK_MAX];
         size_t most = tarn_min_size(room, PICK_MAX);
+        bt_pieces_before_pick(t);
         size_t n = pick(c, most, picked);
+        bt_pieces_after_pick(t);
         for (size_t i = 0; i < n; i++) {
             if (bt_requests_add(&c->requests, &picked[i], now))
                 bt_put_request(bt_conn_out(c), BT_EV_REQUEST, &picked[i]);
@@ -350,8 +353,11 @@ void bt_conn_fill(struct bt_conn *c)
         c->spoke_us = n > 0 ? now : c->spoke_us;
         if (n > 0)
             bt_conn_rouse(c);
-        if (n < most)
+        if (n < most) {
+            bt_pieces_await(t);
             return;
+        }
+        room -= n;
     }
 }
 
@@ -361,6 +367,7 @@ void bt_conn_give_back(struct bt_conn *c, int64_t now_us)
     while (bt_requests_next_lost(&c->requests, now_us, &r))
         if (c->torrent->has_picker)
             bt_picker_release_block(&c->torrent->picker, &r, c->no);
+    bt_pieces_after_pick(c->torrent);
 }
 
 /* --- messages --- */

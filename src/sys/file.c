@@ -366,6 +366,17 @@ void sys_will_need(int fd, uint64_t off, size_t len)
         sys_ops->will_need(fd, (int64_t)off, len);
 }
 
+bool sys_sync_folder(int fd, struct tarn_err *err)
+{
+    int rc;
+    do
+        rc = sys_ops->sync_folder(fd);
+    while (rc != 0 && errno == EINTR);
+    /* Some network file systems know no such thing. */
+    return rc == 0 || errno == EINVAL ||
+           tarn_fail_sys(err, "cannot bring a folder's names to the disk");
+}
+
 bool sys_stat_same(const struct sys_stat *a, const struct sys_stat *b)
 {
     return a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns &&
@@ -402,32 +413,50 @@ bool sys_remove(int dir, const char *path, struct tarn_err *err)
     return tarn_fail_sys(err, "cannot remove '%s'", q.s);
 }
 
-bool sys_make_folders(const char *path, struct tarn_err *err)
+/* One folder; fine when it is there. */
+static bool make_folder(const char *path, unsigned mode, struct tarn_err *err)
 {
+    if (sys_ops->mkdir_at(SYS_CWD, path, mode) == 0)
+        return true;
+    /* Some systems say EROFS or EACCES of a folder that is there. */
+    int number = errno;
+    struct sys_stat st;
     struct tarn_quote q;
+    if (sys_stat(SYS_CWD, path, true, &st, NULL) && st.kind == SYS_FOLDER)
+        return true;
+    tarn_quote_str(&q, path);
+    errno = number == EEXIST ? ENOTDIR : number;
+    return tarn_fail_sys(err, "cannot make the folder '%s'", q.s);
+}
+
+static bool make_folders(const char *path, unsigned last_mode, struct tarn_err *err)
+{
     size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
     char *part = tarn_strndup(path, len);
     if (part == NULL)
         return tarn_fail_mem(err, "making folders");
     bool ok = true;
     for (size_t i = 1; ok && i <= len; i++) {
-        if ((path[i] != '/' && path[i] != '\0') || path[i - 1] == '/')
+        if ((i < len && path[i] != '/') || path[i - 1] == '/')
             continue;
         part[i] = '\0';
-        if (sys_ops->mkdir_at(SYS_CWD, part, 0777) != 0) {
-            /* Some systems say EROFS or EACCES of a folder that is there. */
-            int number = errno;
-            struct sys_stat st;
-            ok = sys_stat(SYS_CWD, part, true, &st, NULL) && st.kind == SYS_FOLDER;
-            tarn_quote_str(&q, part);
-            errno = number == EEXIST ? ENOTDIR : number;
-            if (!ok)
-                tarn_fail_sys(err, "cannot make the folder '%s'", q.s);
-        }
-        part[i] = path[i];
+        ok = make_folder(part, i == len ? last_mode : 0777, err);
+        part[i] = i == len ? '\0' : path[i];
     }
     tarn_free(part);
     return ok;
+}
+
+bool sys_make_folders(const char *path, struct tarn_err *err)
+{
+    return make_folders(path, 0777, err);
+}
+
+bool sys_make_private_folder(const char *path, struct tarn_err *err)
+{
+    return make_folders(path, 0700, err);
 }
 
 enum sys_residency sys_resident(int fd, uint64_t off, size_t len)

@@ -72,6 +72,15 @@ bool sys_reserve(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 bool sys_truncate(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 
 bool sys_sync(int fd, struct tarn_err *err) TARN_MUST;
+/* Names that were made, changed or removed in it; fine where a file system knows no such thing. */
+bool sys_sync_folder(int fd, struct tarn_err *err) TARN_MUST;
+/* Advice: sys_sync of this file comes soon. Begun for many files first, their syncs wait less. */
+void sys_sync_soon(int fd);
+
+/* Hold the byte at off for this open file until it is given back or closed: through another one
+ * nobody can (TARN_E_POLICY). Nothing need be there. Fine where a file system has no locks. */
+bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err) TARN_MUST;
+void sys_unlock_at(int fd, uint64_t off);
 /* Whoever may read it may run it too. */
 bool sys_make_executable(int fd, struct tarn_err *err) TARN_MUST;
 bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
@@ -86,6 +95,10 @@ bool sys_rename(int from_dir, const char *from, int to_dir, const char *to, stru
 bool sys_remove(int dir, const char *path, struct tarn_err *err) TARN_MUST;
 /* The folder and those above it; fine when it is there. */
 bool sys_make_folders(const char *path, struct tarn_err *err) TARN_MUST;
+/* The same, and nobody else may look into the last one if it is made here. */
+bool sys_make_private_folder(const char *path, struct tarn_err *err) TARN_MUST;
+/* The absolute path without symlinks of what is there; tarn_free. NULL on failure. */
+char *sys_real_path(const char *path, struct tarn_err *err) TARN_MUST;
 bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err)
     TARN_MUST;
 

@@ -53,7 +53,8 @@ void bt_requests_set_reqq(struct bt_requests *q, uint16_t reqq);
 /* Never ask for more than so many at a time; 0: BT_DEPTH_MAX. */
 void bt_requests_set_most(struct bt_requests *q, uint32_t most);
 
-/* How many more to ask for now. Does not look at choking: pieces allowed fast may be asked for. */
+/* How many more to ask for now: 0, or an eighth of the depth and more. Does not look at choking:
+ * pieces allowed fast may be asked for. */
 uint32_t bt_requests_room(const struct bt_requests *q);
 
 /* A request goes out. False: no memory, and nothing was noted. */

@@ -1,6 +1,7 @@
 /* sys/bsd: the native table of FreeBSD, NetBSD, OpenBSD and macOS: the plain one, and what differs.
  * Not compiled by anybody yet. To do then: kqueue for the poller; sendfile, whose arguments differ
  * on FreeBSD and macOS, with the header in its own struct, for there is no MSG_MORE. */
+#include "sys/clock.h"
 #include "sys/posix/priv.h"
 
 #include <stdlib.h>
@@ -63,3 +64,9 @@ const struct sys_ops sys_ops_native = {
     .random = bsd_random,
     .poller = &posix_poller,
 };
+
+const char *sys_boot_id(struct sys_boot *dst)
+{
+    dst->s[0] = '\0'; /* kern.boottime moves when the clock is set */
+    return dst->s;
+}

@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,51 @@ int posix_free_space(int fd, uint64_t *bytes)
     return 0;
 }
 
+/* Of the open file where the system can, so that two of one process keep each other out too. */
+static int set_lock(int fd, short type, uint64_t off)
+{
+#ifdef F_OFD_SETLK
+    const int set = F_OFD_SETLK;
+#else
+    const int set = F_SETLK;
+#endif
+    struct flock byte = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1 };
+    int rc;
+    do
+        rc = fcntl(fd, set, &byte);
+    while (rc != 0 && errno == EINTR);
+    return rc;
+}
+
+bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err)
+{
+    if (set_lock(fd, F_WRLCK, off) == 0 || errno == ENOLCK || errno == EOPNOTSUPP ||
+        errno == EINVAL || errno == ENOSYS)
+        return true;
+    return errno == EAGAIN || errno == EACCES
+               ? tarn_fail(err, TARN_E_POLICY, "another process holds it")
+               : tarn_fail_sys(err, "cannot lock a file");
+}
+
+void sys_unlock_at(int fd, uint64_t off)
+{
+    (void)!set_lock(fd, F_UNLCK, off); /* closing does it too */
+}
+
+char *sys_real_path(const char *path, struct tarn_err *err)
+{
+    char *real = realpath(path, NULL);
+    if (real == NULL) {
+        fail_path(err, "cannot find", path);
+        return NULL;
+    }
+    char *copy = tarn_strndup(real, strlen(real));
+    free(real); /* the C library's, not ours */
+    if (copy == NULL)
+        tarn_fail_mem(err, "finding a path");
+    return copy;
+}
+
 void posix_will_need(int fd, int64_t off, size_t len)
 {
 #if defined(POSIX_FADV_WILLNEED)
@@ -210,6 +256,15 @@ void posix_will_need(int fd, int64_t off, size_t len)
     (void)fcntl(fd, F_RDADVISE, &advice);
 #else
     (void)fd, (void)off, (void)len;
+#endif
+}
+
+void sys_sync_soon(int fd)
+{
+#if defined(SYNC_FILE_RANGE_WRITE)
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
+#else
+    (void)fd;
 #endif
 }
 
