@@ -26,6 +26,7 @@ SETTINGS = {
     "allow_multiple_connections_per_ip": True,
     "connections_limit": 20000,
     "max_peerlist_size": 20000,
+    "listen_queue_size": 1000,
     "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.error_notification,
 }
 
