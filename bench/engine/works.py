@@ -259,7 +259,7 @@ def line_or_word(bench, work):
 def rate_of(trace, way, skip):
     """Mbit/s of one way of the line while it was in use, without the first part of that time."""
     key = f"{way}_bytes"
-    last = next((i for i, t in enumerate(trace) if t[key] == trace[-1][key]), 0)
+    last = next((i for i, t in enumerate(trace) if t[key] >= 0.99 * trace[-1][key]), 0)
     first = next((i for i, t in enumerate(trace) if t[key] > 100_000), last)
     used = [t for t in trace[first:last + 1]
             if t["at"] >= trace[first]["at"] + skip * (trace[last]["at"] - trace[first]["at"])]
