@@ -200,10 +200,11 @@ class Transmission:
     depth = 500
     SEED = 6
 
-    def _start(self, job, folder, core=None):
-        home = job.work / "transmission"
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir()
+    def start(self, home, folder, core=None, keep=False):
+        """A daemon with its state in `home`; keep: what an earlier one left there."""
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir()
         rpc, port = free_port(), free_port()
         (home / "settings.json").write_text(json.dumps({
             "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "dht-enabled": False,
@@ -216,6 +217,10 @@ class Transmission:
         child = Child(["transmission-daemon", "--foreground", "--config-dir", home], core, FILES)
         child.port, child.rpc, child.session = port, rpc, ""
         child.wait_for(lambda: listens(rpc) and listens(port), "listens")
+        return child
+
+    def _start(self, job, folder, core=None):
+        child = self.start(job.work / "transmission", folder, core)
         self.call(child, "torrent-add", filename=str(job.torrent))
         return child
 

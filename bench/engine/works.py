@@ -41,6 +41,7 @@ class Bench:
         self.results = {}  # work: {program: [{figure: number}]}, an entry a round
         self.words = {}  # work: sentences on what could not be measured
         self.quick = options.quick
+        self.torrents = 100 if self.quick else TORRENTS
 
     def prepare(self):
         self.work.mkdir()
@@ -246,6 +247,71 @@ def idle(bench):
                      1 if n > 1000 else None)
 
 
+def make_many(bench):
+    """Torrents of one small file each."""
+    folder, home = bench.folder / "many", bench.folder / "many-data"
+    if not folder.exists():
+        folder.mkdir()
+        home.mkdir()
+        for number in range(bench.torrents):
+            data = home / f"{number:04}.bin"
+            data.write_bytes(os.urandom(TORRENT_LEN))
+            run_child([bench.tarn, "create", data, "--format", "v1", "-o",
+                       folder / f"{number:04}.torrent"])
+    return folder, home
+
+
+def many_of_tarn(bench, folder, home, how):
+    return json.loads(run_child([bench.build / "bench/engine_many", folder, home, how])[1])
+
+
+def many_of_libtorrent(bench, folder, home, how):
+    return json.loads(run_child([PYTHON, HERE / "lt.py", "many", "default", folder, home, how])[1])
+
+
+class ManyOfTransmission:
+    """It is told of all, checks them, and is started again: then it believes what it saved."""
+
+    def __init__(self, bench, folder, home):
+        self.client, self.n = Transmission(), bench.torrents
+        with self.client.start(bench.work / "transmission-many", home) as child:
+            for torrent in sorted(folder.glob("*.torrent")):
+                self.client.call(child, "torrent-add", filename=str(torrent))
+            self.wait(child, 120)
+        self.home = bench.work / "transmission-many"
+
+    def wait(self, child, seconds):
+        def all_seed():
+            found = self.client.call(child, "torrent-get", fields=["status"])["torrents"]
+            return len(found) == self.n and all(t["status"] == self.client.SEED for t in found)
+
+        child.wait_for(all_seed, "seeds all", seconds)
+
+    def __call__(self, bench, folder, home, how):
+        began = time.monotonic()
+        with self.client.start(self.home, home, keep=True) as child:
+            self.wait(child, 60)
+            return {"wall": time.monotonic() - began, "cpu": child.cpu(),
+                    "rss": child.memory("VmRSS")[0]}
+
+
+def many(bench):
+    """A thousand small torrents, complete: how long until all are seeded."""
+    folder, home = make_many(bench)
+    ways = [("tarn", "trust", many_of_tarn), ("tarn, checking", "check", many_of_tarn)]
+    names = {c.name for c in bench.wanted(others())}
+    if "libtorrent" in names:
+        ways += [("libtorrent", "trust", many_of_libtorrent),
+                 ("libtorrent, checking", "check", many_of_libtorrent)]
+    if "transmission" in names:
+        ways.append(("transmission, restart", "", ManyOfTransmission(bench, folder, home)))
+    for _ in range(bench.options.rounds):
+        for name, how, once in ways:
+            told = once(bench, folder, home, how)
+            bench.note("many torrents", name, seconds=told["wall"], cpu=told["cpu"],
+                       kib_each=told["rss"] / bench.torrents / KIB)
+
+
 # Lines.
 
 
@@ -361,6 +427,7 @@ WORKS = {
     "ping": ping,
     "depth": depth,
     "idle": idle,
+    "many": many,
     "long": long_line,
     "home": home_line,
 }
