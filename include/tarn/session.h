@@ -40,14 +40,17 @@ struct tarn_transfer_status {
     enum tarn_transfer_state state;
     bool is_paused;
     uint64_t done, total; /* verified bytes of what is wanted; while checking: bytes checked */
-    uint64_t downloaded, uploaded; /* payload bytes of this session */
-    uint64_t wasted;               /* of downloaded: duplicates and data that failed its hash */
-    uint64_t rate_down, rate_up;   /* bytes a second, over the last few seconds */
-    uint32_t pieces_failed;        /* pieces that failed their hash */
-    uint32_t peers;                /* connected now */
-    uint32_t seeds;                /* of them complete */
-    uint32_t known;                /* addresses that may be connected to */
-    const char *tracker_error;     /* of the last announce, or NULL */
+    uint64_t downloaded, uploaded;           /* payload bytes of this session */
+    uint64_t ever_downloaded, ever_uploaded; /* of all sessions, as far as state was kept */
+    uint64_t wasted;             /* of downloaded: duplicates and data that failed its hash */
+    uint64_t rate_down, rate_up; /* bytes a second, over the last few seconds */
+    uint64_t uplink;             /* upload limit by the line's queue, bytes a second; 0: none */
+    uint32_t uplink_delay_us;    /* that queue as last seen, in time */
+    uint32_t pieces_failed;      /* pieces that failed their hash */
+    uint32_t peers;              /* connected now */
+    uint32_t seeds;              /* of them complete */
+    uint32_t known;              /* addresses that may be connected to */
+    const char *tracker_error;   /* of the last announce, or NULL */
 };
 
 enum tarn_event {
@@ -56,6 +59,7 @@ enum tarn_event {
     TARN_EVENT_TRACKER,   /* text: what a tracker said or why it failed */
     TARN_EVENT_PEER,      /* text: a peer that was refused or banned, and why */
     TARN_EVENT_COMPLETE,  /* everything wanted is there and verified; text: its name */
+    TARN_EVENT_STATE,     /* text: why saved state is not used or not kept */
     TARN_EVENT_FAILED,    /* the item cannot go on; text: why */
 };
 
@@ -65,10 +69,19 @@ struct tarn_session_settings {
     uint64_t memory;             /* bytes of payload buffers; 0: 64 MiB */
     uint64_t metadata;           /* bytes of what is kept about torrents and peers; 0: 256 MiB */
     uint64_t rate_down, rate_up; /* bytes a second over all items; 0: no limit */
-    uint32_t max_peers;          /* connections over all items; 0: 500 */
-    uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
-    unsigned threads;            /* for disk and hashing; 0: as many as processors */
+    /* Else upload slows down when the home line's queue grows, so that others in the house are not
+     * kept waiting. It is seen in the round trips of connections (on Linux alone), and costs
+     * nothing where no queue grows. */
+    bool uplink_off;
+    uint32_t max_requests; /* blocks asked of one peer at a time; 0: by its rate, to 2048 */
+    uint32_t max_peers;    /* connections over all items; 0: 500 */
+    uint32_t slots;        /* peers that are sent to at once; 0: by their rates */
+    unsigned threads;      /* for disk and hashing; 0: as many as processors */
     bool no_trackers;
+    /* Folder where is kept what is verified and what a magnet link led to, so that the next session
+     * need not check or ask again; made when missing. NULL: nothing is kept, and everything is
+     * checked. One that cannot be used is an event, not a failure. */
+    const char *state;
     /* item NULL: of the session. May be NULL. It may call anything here but tarn_session_step and
      * tarn_session_close. */
     void (*on_event)(void *arg, struct tarn_item *item, enum tarn_event e, const char *text);

@@ -10,7 +10,8 @@
  *
  * Everything a peer sends is checked against the torrent's hashes before it is written under a
  * final name; unfinished files are called <name>.part. What is there already is checked and kept,
- * so a fetch that was stopped goes on where it was. Nothing is written outside `dir`. */
+ * so a fetch that was stopped goes on where it was; with a `state` folder, files that have not
+ * changed since are not even read. Nothing is written outside `path` and `state`. */
 #ifndef TARN_TRANSFER_H
 #define TARN_TRANSFER_H
 
@@ -39,9 +40,18 @@ struct tarn_transfer {
     uint64_t memory;             /* bytes of payload buffers; 0: 64 MiB */
     uint64_t metadata;           /* bytes of what is kept of torrents and peers; 0: 256 MiB */
     uint64_t rate_down, rate_up; /* bytes a second; 0: no limit */
-    uint32_t max_peers;          /* connections; 0: 500 */
-    uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
-    const char *save_torrent;    /* fetch of a magnet link: write the .torrent there too, or NULL */
+    /* Else upload slows down when the home line's queue grows, so that others in the house are not
+     * kept waiting. It is seen in the round trips of connections (on Linux alone), and costs
+     * nothing where no queue grows. */
+    bool uplink_off;
+    uint32_t max_requests; /* blocks asked of one peer at a time; 0: by its rate, to 2048 */
+    uint32_t max_peers;    /* connections; 0: 500 */
+    uint32_t slots;        /* peers that are sent to at once; 0: by their rates */
+    /* Folder where is kept what is verified and what a magnet link led to, so that the next call
+     * need not check or ask again; made when missing. NULL: nothing is kept, and everything is
+     * checked. One that cannot be used is an event, not a failure. */
+    const char *state;
+    const char *save_torrent; /* fetch of a magnet link: write the .torrent there too, or NULL */
     /* About five times a second. False: stop. May be NULL. */
     bool (*on_status)(void *arg, const struct tarn_transfer_status *s);
     void (*on_event)(void *arg, enum tarn_event e, const char *text); /* may be NULL */

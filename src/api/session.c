@@ -4,6 +4,7 @@
 #include "api/priv.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "bt/resume.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 
@@ -11,7 +12,8 @@
 
 struct tarn_session {
     struct loop *loop;
-    struct fetcher *fetcher; /* NULL: no trackers */
+    struct fetcher *fetcher;       /* NULL: no trackers */
+    struct bt_resume_files *state; /* NULL: none is kept */
     struct bt_session *bt;
     void (*on_event)(void *arg, struct tarn_item *item, enum tarn_event e, const char *text);
     void *arg;
@@ -123,13 +125,15 @@ static void on_complete(void *arg)
     tell(i->session, i, TARN_EVENT_COMPLETE, bt_torrent_meta(i->bt)->name);
 }
 
-/* What trackers say begins so. */
+/* What trackers say, and what is about saved state, begins so. */
 static void on_note(void *arg, struct bt_torrent *t, const char *text)
 {
-    static const char tracker[] = "tracker: ";
+    static const char tracker[] = "tracker: ", state[] = "state: ";
     struct tarn_item *i = t == NULL ? NULL : bt_torrent_arg(t);
     if (strncmp(text, tracker, sizeof tracker - 1) == 0)
         tell(arg, i, TARN_EVENT_TRACKER, text + sizeof tracker - 1);
+    else if (strncmp(text, state, sizeof state - 1) == 0)
+        tell(arg, i, TARN_EVENT_STATE, text + sizeof state - 1);
     else
         tell(arg, i, TARN_EVENT_PEER, text);
 }
@@ -150,9 +154,13 @@ static bool try_listen(struct tarn_session *s, const struct tarn_session_setting
         .metadata = set->metadata,
         .rate_down = set->rate_down,
         .rate_up = set->rate_up,
+        .uplink_off = set->uplink_off,
+        .max_requests = set->max_requests,
         .max_peers = set->max_peers,
         .slots = set->slots,
         .agent = "tarn " TARN_VERSION,
+        .resume = s->state == NULL ? NULL : &bt_resume_files_ops,
+        .resume_arg = s->state,
         .on_note = on_note,
         .arg = s,
     };
@@ -187,6 +195,14 @@ static void make_fetcher(struct tarn_session *s)
         tell(s, NULL, TARN_EVENT_TRACKER, err.msg);
 }
 
+static void make_state(struct tarn_session *s, const char *folder)
+{
+    struct tarn_err err;
+    s->state = bt_resume_files_new(folder, &err);
+    if (s->state == NULL)
+        tell(s, NULL, TARN_EVENT_STATE, err.msg);
+}
+
 struct tarn_session *tarn_session_open(const struct tarn_session_settings *set,
                                        struct tarn_err *err)
 {
@@ -201,6 +217,8 @@ struct tarn_session *tarn_session_open(const struct tarn_session_settings *set,
     s->loop = loop_new(&(struct loop_settings){ .threads = set->threads }, err);
     if (s->loop != NULL && !set->no_trackers)
         make_fetcher(s);
+    if (s->loop != NULL && set->state != NULL)
+        make_state(s, set->state);
     if (s->loop == NULL || !listen_somewhere(s, set, err)) {
         tarn_session_close(s);
         return NULL;
@@ -215,6 +233,7 @@ void tarn_session_close(struct tarn_session *s)
     while (!tarn_list_empty(&s->items))
         tarn_item_remove(TARN_OUTER(s->items.next, struct tarn_item, node));
     bt_session_free(s->bt);
+    bt_resume_files_free(s->state);
     fetcher_free(s->fetcher);
     loop_free(s->loop);
     tarn_free(s);
@@ -431,9 +450,13 @@ void tarn_item_status(const struct tarn_item *i, struct tarn_transfer_status *ou
         .total = s.total,
         .downloaded = s.downloaded,
         .uploaded = s.uploaded,
+        .ever_downloaded = s.ever_downloaded,
+        .ever_uploaded = s.ever_uploaded,
         .wasted = s.wasted + s.corrupt,
         .rate_down = s.rate_down,
         .rate_up = s.rate_up,
+        .uplink = s.uplink_bps,
+        .uplink_delay_us = s.uplink_delay_us,
         .pieces_failed = s.pieces_failed,
         .peers = s.peers,
         .seeds = s.seeds,

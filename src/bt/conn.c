@@ -72,6 +72,7 @@ static void detach(struct bt_conn *c)
         bt_piece_abandon(c);
     if (t->has_picker) {
         bt_picker_release_peer(&t->picker, c->no);
+        bt_pieces_after_pick(t);
         if (c->is_counted)
             bt_picker_leaves(&t->picker, c->has_early_all ? NULL : &c->has);
     }
@@ -97,6 +98,7 @@ static void leave(struct bt_conn *c)
     tarn_list_remove(&c->node);
     tarn_list_remove(&c->rival);
     tarn_list_remove(&c->up_line);
+    tarn_list_remove(&c->homeline_node);
     tarn_list_remove(&c->down_line);
     c->is_dead = true;
 }
@@ -198,6 +200,7 @@ static void opened(struct bt_conn *c, bool is_v2)
     uint8_t both = c->ours.can & c->theirs.can;
     bt_wire_init(&c->wire, both, is_v2, 0);
     bt_requests_init(&c->requests, (both & BT_CAN_FAST) != 0);
+    bt_requests_set_most(&c->requests, c->session->set.max_requests);
     if (has_pieces(c) && !bt_conn_init_pieces(c)) {
         bt_conn_close(c, "%s", "no memory for its pieces");
         return;
@@ -335,10 +338,12 @@ void bt_conn_fill(struct bt_conn *c)
         c->n_needed == 0)
         return;
     int64_t now = loop_now_us(c->session->loop);
-    for (uint32_t room; (room = bt_requests_room(&c->requests)) > 0;) {
+    for (size_t room = bt_requests_room(&c->requests); room > 0;) {
         struct bt_request picked[PICK_MAX];
         size_t most = tarn_min_size(room, PICK_MAX);
+        bt_pieces_before_pick(t);
         size_t n = pick(c, most, picked);
+        bt_pieces_after_pick(t);
         for (size_t i = 0; i < n; i++) {
             if (bt_requests_add(&c->requests, &picked[i], now))
                 bt_put_request(bt_conn_out(c), BT_EV_REQUEST, &picked[i]);
@@ -348,8 +353,11 @@ void bt_conn_fill(struct bt_conn *c)
         c->spoke_us = n > 0 ? now : c->spoke_us;
         if (n > 0)
             bt_conn_rouse(c);
-        if (n < most)
+        if (n < most) {
+            bt_pieces_await(t);
             return;
+        }
+        room -= n;
     }
 }
 
@@ -359,6 +367,7 @@ void bt_conn_give_back(struct bt_conn *c, int64_t now_us)
     while (bt_requests_next_lost(&c->requests, now_us, &r))
         if (c->torrent->has_picker)
             bt_picker_release_block(&c->torrent->picker, &r, c->no);
+    bt_pieces_after_pick(c->torrent);
 }
 
 /* --- messages --- */

@@ -9,11 +9,14 @@
  *   learn     metadata and piece layers from it
  *   upload    what it asked of us
  *   choke     whom we let ask
+ *   homeline  how much may leave before the line's queue grows
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
  *   stats     counters; memory for metadata
  *   known     who is connected already, who is banned
  *   announce  trackers
+ *   resume    what is kept for the next start; resume_files: where
+ *   recall    what a magnet link led to before
  *   work      one job at a time for a torrent, off the loop */
 #ifndef BT_PRIV_H
 #define BT_PRIV_H
@@ -27,8 +30,10 @@
 #include "bt/core/picker.h"
 #include "bt/core/requests.h"
 #include "bt/core/tracker.h"
+#include "bt/core/uplink.h"
 #include "bt/layout.h"
 #include "bt/limit.h"
+#include "bt/resume.h"
 #include "bt/session.h"
 #include "loop/pool.h"
 #include "loop/resolve.h"
@@ -50,6 +55,16 @@ struct bt_totals {
     uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
 };
 
+/* The upload limit that follows the line's queue. It is for peers beyond the house alone. */
+struct bt_homeline {
+    struct bt_uplink uplink;
+    struct bt_limit limit;
+    struct loop_timer round;
+    struct tarn_list uploading; /* connections that are sampled: bt_conn.homeline_node */
+    struct tarn_list held;      /* may not send while uplink.is_held: bt_conn.up_line */
+    bool is_on, is_timed;
+};
+
 struct bt_session {
     struct bt_session_settings set;
     struct loop *loop;
@@ -66,6 +81,8 @@ struct bt_session {
     struct loop_idle bury, choke_soon;
     struct loop_timer tick;
     struct bt_limit up, down;
+    struct bt_homeline homeline;
+    struct store_budget budget; /* memory for what arrives, of all torrents */
     struct bt_choker choker;
     struct tarn_list rivals; /* connections that are interested in us, or unchoked */
     int64_t choked_at_us;    /* last full round */
@@ -100,6 +117,8 @@ struct bt_candidate {
 enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH };
 
 struct bt_work;
+struct bt_keep;
+struct bt_recall;
 
 struct bt_torrent {
     struct tarn_list node;
@@ -140,7 +159,9 @@ struct bt_torrent {
     char *failure; /* owned; NULL when there was no memory for it */
     bool *gone;    /* on the stack of who tells: removed meanwhile */
 
-    struct bt_work *work; /* running now, or NULL */
+    struct bt_work *work;     /* running now, or NULL */
+    struct bt_keep *keep;     /* owned; made while preparing */
+    struct bt_recall *recall; /* running now, or NULL */
     _Atomic uint64_t checked;
 
     /* metadata and layers from peers */
@@ -225,6 +246,8 @@ struct bt_conn {
     bool is_rate_paused, is_clogged, waits_room;
 
     struct bt_uploads uploads;
+    struct tarn_list homeline_node; /* in session's homeline.uploading */
+    struct bt_uplink_peer uplink;
     uint64_t got, sent; /* payload, all in all */
     uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
@@ -276,13 +299,49 @@ void bt_progress_release(struct bt_torrent *t);
 bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err *err) TARN_MUST;
 void bt_work_stop(struct bt_torrent *t); /* cancels and waits; nothing is called back */
 
+/* resume. Made while preparing, on the pool; never NULL then, and without a slot when no state is
+ * kept. NULL: no memory, or another process is writing the same files. */
+struct bt_keep *bt_keep_open(struct bt_torrent *t, struct store_tree *tree, struct tarn_err *err)
+    TARN_MUST;
+void bt_keep_free(struct bt_keep *k); /* waits for a save that runs; accepts NULL */
+/* On the pool: */
+bool bt_keep_takes(struct bt_keep *k, uint32_t file);              /* it need not be prepared */
+void bt_keep_prepared(struct bt_keep *k, uint32_t file, bool had); /* it was, and had content */
+/* found: 1 for each piece to be believed; check (to be released): those to be hashed. */
+bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, struct tarn_err *err)
+    TARN_MUST;
+void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked);
+void bt_keep_before_write(struct bt_keep *k, uint32_t piece);
+void bt_keep_after_write(struct bt_keep *k, uint32_t piece);
+void bt_keep_files(struct bt_keep *k, const uint32_t *files, size_t n); /* they were finished */
+/* On the loop: */
+void bt_keep_begin(struct bt_torrent *t); /* everything was checked */
+void bt_keep_tick(struct bt_torrent *t, int64_t now_us);
+int64_t bt_keep_wake(const struct bt_torrent *t);      /* when it wants a tick; INT64_MAX: never */
+void bt_keep_save(struct bt_torrent *t, bool is_last); /* unless nothing has changed */
+bool bt_keep_is_busy(const struct bt_torrent *t);
+uint64_t bt_keep_ever(const struct bt_torrent *t, bool is_down); /* bytes of all runs */
+
+/* recall: asks the saved state what a magnet link is; bt_torrent_recalled follows if it knows. */
+enum { BT_RECALL_NAME = 65 };
+const char *bt_recall_name(const struct bt_torrent *t, char name[BT_RECALL_NAME]);
+void bt_recall_start(struct bt_torrent *t);
+void bt_recall_stop(struct bt_torrent *t);
+void bt_torrent_recalled(struct bt_torrent *t, const struct bt_metainfo *m); /* m is taken */
+
 /* pieces */
 extern const struct store_places_ops bt_places_ops;
 /* A block begins to arrive: where to. False: into nothing. */
 bool bt_piece_place(struct bt_conn *c, const struct bt_request *r);
 void bt_piece_block(struct bt_conn *c, const struct bt_request *r); /* it is here */
 void bt_piece_abandon(struct bt_conn *c);                           /* it will not come */
-void bt_piece_had(struct bt_torrent *t, uint32_t piece);            /* verified and on disk */
+/* How many pieces may be begun, for the picker; and what has been begun, for the budget: before and
+ * after each pick. The latter also whenever pieces have ended. */
+void bt_pieces_before_pick(struct bt_torrent *t);
+void bt_pieces_after_pick(struct bt_torrent *t);
+/* A pick gave less than was asked for: if that was for want of room, be told when there is some. */
+void bt_pieces_await(struct bt_torrent *t);
+void bt_piece_had(struct bt_torrent *t, uint32_t piece); /* verified and on disk */
 
 /* conn */
 void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from);
@@ -336,6 +395,14 @@ void bt_upload_drop_all(struct bt_conn *c, bool with_rejects);
 void bt_upload_go_on(struct tarn_list *up_line);
 /* It has said which pieces it has: a beginner may have some while choked. */
 void bt_upload_allow(struct bt_conn *c);
+
+/* homeline */
+void bt_homeline_init(struct bt_homeline *h, struct loop *loop, bool is_on);
+void bt_homeline_release(struct bt_homeline *h);
+/* How much may be queued for a connection, of `most`. */
+size_t bt_homeline_ahead(const struct bt_conn *c, size_t most);
+bool bt_homeline_may(struct bt_conn *c); /* as bt_limit_may */
+void bt_homeline_take(struct bt_conn *c, uint64_t bytes);
 
 /* choke */
 void bt_choke_tick(struct bt_session *s, int64_t now_us);

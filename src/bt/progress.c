@@ -123,6 +123,7 @@ bool bt_progress_choose(struct bt_torrent *t)
 void bt_piece_had(struct bt_torrent *t, uint32_t piece)
 {
     bt_picker_good(&t->picker, piece);
+    bt_pieces_after_pick(t);
     count_piece(t, piece);
     for (size_t i = 0; i < t->n_numbers; i++) {
         struct bt_conn *c = t->conns[i];

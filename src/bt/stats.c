@@ -35,11 +35,9 @@ void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out)
 {
     struct bt_totals all = s->past;
     uint32_t interested = 0, unchoked = 0;
-    uint64_t used = 0;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next) {
         const struct bt_torrent *t = TARN_OUTER(n, struct bt_torrent, node);
         bt_totals_add(&all, &t->totals);
-        used += t->places != NULL ? store_places_used(t->places) : 0;
     }
     for (struct tarn_list *n = s->rivals.next; n != &s->rivals; n = n->next) {
         const struct bt_conn *c = TARN_OUTER(n, struct bt_conn, rival);
@@ -52,9 +50,9 @@ void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out)
         .greeting = s->n_greeting,
         .interested = interested,
         .unchoked = unchoked,
-        .memory = s->set.memory,
-        .memory_used = used,
-        .memory_peak = used,
+        .memory = s->budget.limit,
+        .memory_used = s->budget.used,
+        .memory_peak = s->budget.most,
         .metadata = s->metadata_max,
         .metadata_used = s->metadata_used,
         .accepted = s->accepted,

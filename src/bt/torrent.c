@@ -87,6 +87,7 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
         return NULL;
     }
     bt_dial_given(t);
+    bt_recall_start(t);
     if (t->meta != NULL)
         after_metadata(t);
     if (t->state == BT_METADATA)
@@ -110,11 +111,13 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
     bt_work_stop(t);
+    bt_recall_stop(t);
     bt_leaves_release(t);
     bt_dial_release(t);
     bt_announce_release(t);
     bt_session_forget(s, t);
     store_places_free(t->places);
+    bt_keep_free(t->keep);
     store_tree_free(t->tree);
     if (t->has_picker)
         bt_picker_release(&t->picker);
@@ -185,6 +188,7 @@ void bt_torrent_pause(struct bt_torrent *t)
         if (t->conns[i] != NULL)
             bt_conn_close(t->conns[i], "%s", "");
     bt_announce_stop(t);
+    bt_keep_save(t, true);
 }
 
 void bt_torrent_resume(struct bt_torrent *t)
@@ -290,14 +294,8 @@ static void join_other_swarm(struct bt_torrent *t)
     t->n_swarms--;
 }
 
-void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
+static void learnt(struct bt_torrent *t)
 {
-    struct tarn_err err;
-    if (!bt_metainfo_parse_info(&t->own, info, &err)) {
-        (void)tarn_fail_in(&err, "the metadata that peers sent have the right hash, but");
-        bt_torrent_fail(t, &err);
-        return;
-    }
     t->meta = &t->own;
     bt_metadata_release(&t->metadata);
     join_other_swarm(t);
@@ -306,6 +304,23 @@ void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
             bt_conn_learn_pieces(t->conns[i]);
     t->tells_metadata = true; /* after_metadata follows */
     loop_idle_set(t->session->loop, &t->tell);
+}
+
+void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
+{
+    struct tarn_err err;
+    if (!bt_metainfo_parse_info(&t->own, info, &err)) {
+        (void)tarn_fail_in(&err, "the metadata that peers sent have the right hash, but");
+        bt_torrent_fail(t, &err);
+        return;
+    }
+    learnt(t);
+}
+
+void bt_torrent_recalled(struct bt_torrent *t, const struct bt_metainfo *m)
+{
+    t->own = *m;
+    learnt(t);
 }
 
 static void on_tell(struct loop_idle *i)
@@ -358,22 +373,21 @@ static bool start_picker(struct bt_torrent *t, struct tarn_err *err)
     t->has_picker = true;
     bt_picker_set_files(&t->picker, t->wanted);
     bt_picker_set_sequential(&t->picker, t->add.sequential, 0);
-    uint64_t budget = t->session->set.memory == 0 ? STORE_BUDGET_DEFAULT : t->session->set.memory;
-    /* Blocks are only asked for when their piece fits the budget, so that none arrives for which
-     * there is no place. */
-    t->picker.max_partials = (size_t)tarn_max_u64(2, budget / t->layout.piece_len);
     struct store_places_settings set = {
         .loop = t->session->loop,
         .tree = t->tree,
         .layout = &t->layout,
-        .budget = budget,
+        .budget = &t->session->budget,
         .want_v1 = t->hashes.has_v1,
         .want_v2 = t->hashes.has_v2,
         .ops = &bt_places_ops,
         .arg = t,
     };
     t->places = store_places_new(&set, err);
-    return t->places != NULL;
+    if (t->places == NULL)
+        return false;
+    t->picker.hold_max = store_places_hold_max(t->places);
+    return true;
 }
 
 static void run(struct bt_torrent *t)
@@ -394,6 +408,7 @@ static void run(struct bt_torrent *t)
         bt_torrent_fail(t, &err);
         return;
     }
+    bt_keep_begin(t);
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_go(t->conns[i]);
@@ -483,6 +498,7 @@ void bt_torrent_settle(struct bt_torrent *t)
     if (all_here && t->work == NULL && t->n_to_finish == 0 &&
         (t->places == NULL || !store_places_busy(t->places))) {
         become_seed(t);
+        bt_keep_save(t, false);
         if (!t->is_complete_told) {
             t->is_complete_told = true;
             t->tells_complete = true;
@@ -541,6 +557,7 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
 {
     if (t->state == BT_STOPPED)
         return;
+    bt_keep_tick(t, now_us);
     bt_meter_update(&t->down, t->totals.downloaded, now_us);
     bt_meter_update(&t->up, t->totals.uploaded, now_us);
     for (struct tarn_list *n = t->active.next, *next; n != &t->active; n = next) {
@@ -561,9 +578,11 @@ int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us)
     bool is_live = t->state == BT_METADATA || t->state == BT_FETCHING || t->state == BT_SEEDING;
     if (t->n_conns > 0 && t->state != BT_STOPPED)
         return now_us;
+    int64_t at = is_live ? bt_keep_wake(t) : INT64_MAX;
     if (!is_live || t->is_paused)
-        return INT64_MAX; /* until bt_session_rouse */
-    int64_t at = bt_dial_wake(t);
+        return at; /* or until bt_session_rouse */
+    int64_t dial = bt_dial_wake(t);
+    at = dial < at ? dial : at;
     for (unsigned i = 0; i < t->n_swarms; i++) {
         int64_t due = bt_trackers_wake(&t->swarms[i].trackers);
         at = due < at ? due : at;
@@ -582,10 +601,14 @@ void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out)
         .uploaded = t->totals.uploaded,
         .wasted = t->totals.wasted,
         .corrupt = t->totals.corrupt,
+        .ever_downloaded = bt_keep_ever(t, true),
+        .ever_uploaded = bt_keep_ever(t, false),
         .rate_down = t->n_conns > 0 ? (uint64_t)t->down.bps : 0,
         .rate_up = t->n_conns > 0 ? (uint64_t)t->up.bps : 0,
         .pieces_passed = (uint32_t)t->totals.pieces_passed,
         .pieces_failed = (uint32_t)t->totals.pieces_failed,
+        .uplink_bps = t->session->homeline.uplink.limit_bps,
+        .uplink_delay_us = t->session->homeline.uplink.delay_us,
         .peers = t->n_conns,
         .seeds = t->n_seeds,
         .known = (uint32_t)t->n_candidates,

@@ -144,12 +144,12 @@ static bool queue_block(struct bt_conn *c, const struct bt_request *r, struct ta
     return inside == r->len || queue_zeros(c, (size_t)(r->len - inside), err);
 }
 
-/* The torrent's own limit and the session's. */
+/* The torrent's own limit, the session's, and what the line carries. */
 static bool may_send(struct bt_conn *c)
 {
     struct bt_limit *own = c->torrent->limit_up;
     return (own == NULL || bt_limit_may(own, &c->up_line)) &&
-           bt_limit_may(&c->session->up, &c->up_line);
+           bt_limit_may(&c->session->up, &c->up_line) && bt_homeline_may(c);
 }
 
 static void take_limits(struct bt_conn *c, uint64_t bytes)
@@ -157,6 +157,7 @@ static void take_limits(struct bt_conn *c, uint64_t bytes)
     if (c->torrent->limit_up != NULL)
         bt_limit_take(c->torrent->limit_up, bytes);
     bt_limit_take(&c->session->up, bytes);
+    bt_homeline_take(c, bytes);
 }
 
 void bt_upload_go_on(struct tarn_list *up_line)
@@ -168,7 +169,8 @@ void bt_upload_serve(struct bt_conn *c)
 {
     struct bt_uploads *u = &c->uploads;
     struct bt_session *s = c->session;
-    while (u->n > 0 && !c->is_dead && c->stream.queued < SEND_QUEUE_MAX && may_send(c)) {
+    size_t most = bt_homeline_ahead(c, SEND_QUEUE_MAX);
+    while (u->n > 0 && !c->is_dead && c->stream.queued < most && may_send(c)) {
         struct bt_request r = u->queue[u->first];
         struct tarn_err err;
         u->first = (u->first + 1) % u->cap;
