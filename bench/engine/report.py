@@ -274,6 +274,12 @@ def draw(results, docs):
     return made
 
 
+def rounds_of(results):
+    found = {len(rounds) for programs in results.values() for rounds in programs.values()}
+    least, most = min(found, default=0), max(found, default=0)
+    return str(least) if least == most else f"{least} to {most}"
+
+
 def write_report(bench, kept, before):
     results = kept["results"]
     docs = bench.options.docs
@@ -289,7 +295,7 @@ def write_report(bench, kept, before):
         f"- tarn says of itself: {sh([bench.tarn, 'version']).splitlines()[1]}.",
         f"- Data: {bench.options.mib / 1024:g} GiB of random bytes as one file in the page cache (a "
         "sixteenth of it for transmission), pieces of 1 MiB, plain TCP. Medians of "
-        f"{bench.options.rounds} rounds; spread is greatest less least over the median of the first "
+        f"{rounds_of(results)} rounds; spread is greatest less least over the median of the first "
         "column.",
         "",
         *targets(Figures(results)),

@@ -45,6 +45,7 @@ class Bench:
 
     def prepare(self):
         self.work.mkdir()
+        os.environ["TARN_HOME"] = str(self.work / "state")  # nothing that an earlier run remembers
         self.data.parent.mkdir()
         make_file(self.data, self.options.mib)
         make_file(self.small, max(1, self.options.mib // 16))
@@ -384,6 +385,8 @@ def long_line(bench):
     for _ in range(bench.options.rounds):
         up("floor, automatic", source_at)
         up("tarn seeds", tarn_at)
+        if "--uplink" in sh([bench.tarn, "seed", "--help"]):
+            up("tarn seeds, --uplink off", lambda job, end: tarn_at(job, end, "--uplink", "off"))
         down()
         up("floor, SO_SNDBUF 64 KiB", lambda job, end: source_at(job, end, "--send-buffer", KIB64))
         up("floor, SO_RCVBUF 64 KiB", source_at, "--recv-buffer", KIB64)
