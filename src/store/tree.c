@@ -440,13 +440,28 @@ static uint64_t take_runs(struct supply *s, uint64_t len, struct tarn_bytes take
     return sum;
 }
 
+/* What was cut off had been verified; writing on would leave a hole in a file of the right size. */
+static bool is_uncut(const struct store_tree *t, uint32_t file, const struct sys_file *f,
+                     struct tarn_err *err)
+{
+    struct sys_stat st;
+    struct tarn_quote q;
+    if (!sys_stat_fd(f->fd, &st, err))
+        return false;
+    return st.size >= f->at_open.size ||
+           tarn_fail(err, TARN_E_POLICY,
+                     "'%s' was cut short by somebody while it was being written: the same command "
+                     "checks what is left of it",
+                     tarn_quote_str(&q, t->layout->files[file].path));
+}
+
 static bool write_part(struct store_tree *t, const struct store_part *part, struct supply *s,
                        struct tarn_err *err)
 {
     struct sys_file *f = open_file(t, part->file, true, err);
     if (f == NULL)
         return false;
-    bool ok = true;
+    bool ok = is_uncut(t, part->file, f, err);
     set_dirty(t, part->file, true);
     for (uint64_t at = 0; at < part->len && ok;) {
         struct tarn_bytes runs[RUNS];
