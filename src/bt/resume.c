@@ -303,7 +303,8 @@ void bt_keep_free(struct bt_keep *k)
 bool bt_keep_takes(struct bt_keep *k, uint32_t file)
 {
     const struct bt_seen *s = &k->seen[file];
-    if (k->past->known[file] == 0 || s->size != k->torrent->layout.files[file].len)
+    if (k->past == NULL || k->past->known[file] == 0 ||
+        s->size != k->torrent->layout.files[file].len)
         return false;
     store_tree_take(k->tree, file, s->where == BT_AT_PART ? STORE_WHERE_PART : STORE_WHERE_FINAL);
     return true;
@@ -311,7 +312,10 @@ bool bt_keep_takes(struct bt_keep *k, uint32_t file)
 
 void bt_keep_prepared(struct bt_keep *k, uint32_t file, bool had)
 {
-    k->past->fresh[file] = !had;
+    if (k->past != NULL)
+        k->past->fresh[file] = !had;
+    else /* the choice of files is new: making room has changed its times */
+        bt_keep_files(k, &file, 1);
 }
 
 /* Look at what preparing has left, and at files that nobody prepared. */
@@ -625,8 +629,8 @@ void bt_keep_save(struct bt_torrent *t, bool is_last)
         return;
     }
     k->save_again = false;
-    uint64_t downloaded = k->base_downloaded + t->downloaded;
-    uint64_t uploaded = k->base_uploaded + t->uploaded;
+    uint64_t downloaded = k->base_downloaded + t->totals.downloaded;
+    uint64_t uploaded = k->base_uploaded + t->totals.uploaded;
     bool counts = downloaded != k->saved_downloaded || uploaded != k->saved_uploaded;
     if (!wishes_of(k).is_changed && !(is_last && counts))
         return;
@@ -680,7 +684,7 @@ void bt_keep_tick(struct bt_torrent *t, int64_t now_us)
                 "state: its folder cannot be written: after a crash more is checked again");
     }
     bool is_due = w.is_due || now_us - k->saved_us >= SAVE_EVERY_US ||
-                  k->base_downloaded + t->downloaded - k->saved_downloaded >= SAVE_BYTES;
+                  k->base_downloaded + t->totals.downloaded - k->saved_downloaded >= SAVE_BYTES;
     if (w.is_changed && is_due)
         bt_keep_save(t, false);
 }
@@ -696,8 +700,8 @@ int64_t bt_keep_wake(const struct bt_torrent *t)
 uint64_t bt_keep_ever(const struct bt_torrent *t, bool is_down)
 {
     const struct bt_keep *k = t->keep;
-    return is_down ? t->downloaded + (k == NULL ? 0 : k->base_downloaded)
-                   : t->uploaded + (k == NULL ? 0 : k->base_uploaded);
+    return is_down ? t->totals.downloaded + (k == NULL ? 0 : k->base_downloaded)
+                   : t->totals.uploaded + (k == NULL ? 0 : k->base_uploaded);
 }
 
 void bt_torrent_save(struct bt_torrent *t)

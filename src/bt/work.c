@@ -31,17 +31,20 @@ static bool open_tree(struct bt_work *w)
 static bool prepare(struct bt_work *w)
 {
     struct bt_torrent *t = w->torrent;
-    if (!open_tree(w))
+    if (t->tree == NULL && !open_tree(w))
         return false;
+    /* They are there already when only the choice of files is new. */
+    struct store_tree *tree = t->tree != NULL ? t->tree : w->tree;
+    struct bt_keep *keep = t->tree != NULL ? t->keep : w->keep;
     for (uint32_t i = 0; !t->add.seed_only && i < t->layout.n_files; i++) {
         bool had;
         if (atomic_load(&w->is_canceled))
             return tarn_fail(&w->err, TARN_E_CANCELED, "stopped while making room");
-        if (t->wanted[i] == 0 || t->layout.files[i].len == 0 || bt_keep_takes(w->keep, i))
+        if (t->wanted[i] == 0 || t->layout.files[i].len == 0 || bt_keep_takes(keep, i))
             continue;
-        if (!store_tree_prepare(w->tree, i, &had, &w->err))
+        if (!store_tree_prepare(tree, i, &had, &w->err))
             return false;
-        bt_keep_prepared(w->keep, i, had);
+        bt_keep_prepared(keep, i, had);
     }
     return true;
 }
@@ -81,6 +84,7 @@ static bool check(struct bt_work *w)
         .layout = &t->layout,
         .want_v1 = t->hashes.has_v1,
         .want_v2 = t->hashes.has_v2,
+        .no_threads = !loop_has_threads(t->session->loop),
         .on_piece = on_scanned,
         .on_progress = on_scan_progress,
         .arg = w,
@@ -130,7 +134,7 @@ static void on_done(struct loop_job *j)
     struct bt_work *w = TARN_OUTER(j, struct bt_work, job);
     struct bt_torrent *t = w->torrent;
     t->work = NULL;
-    if (w->kind == BT_WORK_PREPARE && w->ok) {
+    if (w->kind == BT_WORK_PREPARE && w->ok && w->tree != NULL) {
         t->tree = w->tree;
         t->keep = w->keep;
         w->tree = NULL;

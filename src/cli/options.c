@@ -54,6 +54,13 @@ const struct cli_option cli_options[CLI_OPTS] = {
                      .is_rare = true,
                      .help = "memory for arriving data (64M)",
                      .more = "When it is full, peers are made to wait." },
+    [CLI_METADATA] = { .name = "metadata",
+                       .arg = "SIZE",
+                       .is_rare = true,
+                       .help = "memory for what torrents and peers say (256M)",
+                       .more =
+                           "Metadata, hashes, and who has which piece: when it is full, torrents "
+                           "and peers are refused." },
     [CLI_NO_STATE] = { .name = "no-state",
                        .is_rare = true,
                        .help = "keep no state, and check everything",
@@ -108,6 +115,12 @@ const struct cli_option cli_options[CLI_OPTS] = {
     [CLI_RATE_UP] = { .name = "rate-up",
                       .arg = "SIZE",
                       .help = "send at most SIZE a second (no limit)" },
+    [CLI_REQUESTS] = { .name = "requests",
+                       .arg = "N",
+                       .is_rare = true,
+                       .help = "ask a peer for at most N blocks at once (by its rate)",
+                       .more = "Fewer than its rate and distance call for make it slower: this is "
+                               "for measuring." },
     [CLI_SAVE_TORRENT] = { .name = "save-torrent",
                            .arg = "FILE",
                            .offer = CLI_OFFER_FILE,
@@ -125,6 +138,7 @@ const struct cli_option cli_options[CLI_OPTS] = {
                                      "error." },
     [CLI_SLOTS] = { .name = "slots",
                     .arg = "N",
+                    .is_rare = true,
                     .help = "send to at most N peers at once (by their rates)" },
     [CLI_SOURCE] = { .name = "source",
                      .arg = "TEXT",
@@ -147,6 +161,14 @@ const struct cli_option cli_options[CLI_OPTS] = {
                     .help = "do not check the data first",
                     .more = "Bytes that have changed since are then served as they are, and peers "
                             "refuse them." },
+    [CLI_UPLINK] = { .name = "uplink",
+                     .arg = "WHEN",
+                     .words = "auto off",
+                     .help = "keep the line's queue short by sending less (auto)",
+                     .more = "A home router's queue is where calls and games wait behind an "
+                             "upload. Its growth shows in the round trips of connections, on "
+                             "Linux; peers less than a millisecond away are left alone. With "
+                             "--rate-up the lesser counts." },
     [CLI_WEB_SEED] = { .name = "web-seed",
                        .arg = "URL",
                        .repeats = true,
@@ -165,12 +187,12 @@ static const uint8_t verify_options[] = {
 static const uint8_t fetch_options[] = {
     CLI_OUTPUT_FOLDER, CLI_ONLY,     CLI_PEER,   CLI_SEED_FOR,   CLI_STAY,      CLI_SEQUENTIAL,
     CLI_SAVE_TORRENT,  CLI_PATIENCE, CLI_LISTEN, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
-    CLI_PEERS,         CLI_SLOTS,    CLI_MEMORY, CLI_STATE,      CLI_NO_STATE,  CLI_JSON,
-    CLI_PROGRESS,      CLI_HELP,     CLI_END,
+    CLI_UPLINK,        CLI_PEERS,    CLI_SLOTS,  CLI_REQUESTS,   CLI_MEMORY,    CLI_METADATA,
+    CLI_STATE,         CLI_NO_STATE, CLI_JSON,   CLI_PROGRESS,   CLI_HELP,      CLI_END,
 };
 static const uint8_t seed_options[] = {
-    CLI_LISTEN,   CLI_PEER,  CLI_TRUST,    CLI_NO_TRACKER, CLI_RATE_DOWN,
-    CLI_RATE_UP,  CLI_PEERS, CLI_SLOTS,    CLI_MEMORY,     CLI_STATE,
+    CLI_LISTEN,   CLI_PEER,  CLI_TRUST,    CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
+    CLI_UPLINK,   CLI_PEERS, CLI_SLOTS,    CLI_MEMORY,     CLI_METADATA,  CLI_STATE,
     CLI_NO_STATE, CLI_JSON,  CLI_PROGRESS, CLI_HELP,       CLI_END,
 };
 static const uint8_t version_options[] = { CLI_JSON, CLI_HELP, CLI_END };

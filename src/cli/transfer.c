@@ -53,6 +53,8 @@ static void status_line(struct transferring *x, const struct tarn_transfer_statu
     json_put_u64(&l.json, "wasted", s->wasted);
     json_put_u64(&l.json, "rate_down", s->rate_down);
     json_put_u64(&l.json, "rate_up", s->rate_up);
+    json_put_u64(&l.json, "uplink", s->uplink);
+    json_put_u64(&l.json, "uplink_delay_us", s->uplink_delay_us);
     json_put_u64(&l.json, "pieces_failed", s->pieces_failed);
     json_put_u64(&l.json, "peers", s->peers);
     json_put_u64(&l.json, "seeds", s->seeds);
@@ -125,17 +127,20 @@ static bool read_numbers(struct transferring *x, struct tarn_err *err)
 {
     const struct cli_args *args = x->args;
     struct tarn_transfer *t = &x->t;
-    uint64_t seed_seconds = 0, patience = 0, peers = 0, slots = 0;
+    uint64_t seed_seconds = 0, patience = 0, peers = 0, slots = 0, requests = 0;
     if (!cli_size(args, CLI_MEMORY, UINT64_MAX, &t->memory, err) ||
+        !cli_size(args, CLI_METADATA, UINT64_MAX, &t->metadata, err) ||
         !cli_size(args, CLI_RATE_DOWN, UINT64_MAX, &t->rate_down, err) ||
         !cli_size(args, CLI_RATE_UP, UINT64_MAX, &t->rate_up, err) ||
         !cli_number(args, CLI_PEERS, PEERS_MAX, &peers, err) ||
         !cli_number(args, CLI_SLOTS, PEERS_MAX, &slots, err) ||
+        !cli_number(args, CLI_REQUESTS, UINT32_MAX, &requests, err) ||
         !cli_seconds(args, CLI_SEED_FOR, UINT32_MAX, &seed_seconds, err) ||
         !cli_seconds(args, CLI_PATIENCE, UINT32_MAX, &patience, err))
         return false;
     t->max_peers = (uint32_t)peers;
     t->slots = (uint32_t)slots;
+    t->max_requests = (uint32_t)requests;
     t->seed_seconds = (uint32_t)seed_seconds;
     t->patience_seconds = (uint32_t)patience;
     return true;
@@ -185,6 +190,8 @@ static bool read_settings(struct transferring *x, struct tarn_err *err)
     t->only = x->only;
     t->path = x->is_seed ? args->operands[1] : folder == NULL ? "." : folder;
     t->no_trackers = cli_has(args, CLI_NO_TRACKER);
+    const char *uplink = cli_text(args, CLI_UPLINK);
+    t->uplink_off = uplink != NULL && strcmp(uplink, "off") == 0;
     t->trust = cli_has(args, CLI_TRUST);
     t->stay = cli_has(args, CLI_STAY);
     t->sequential = cli_has(args, CLI_SEQUENTIAL);
