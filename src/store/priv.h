@@ -86,10 +86,11 @@ int store_open_parent(struct store_tree *t, const char *path, const char **name,
 bool store_path_at(struct store_tree *t, uint32_t file, enum store_where where,
                    struct store_path *path, struct tarn_err *err) TARN_MUST;
 
-/* Sync one file when it has been written to since the last sync: through fd, or when that is -1 as
- * it is found. */
-bool store_sync_dirty(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err) TARN_MUST;
-bool store_is_dirty(struct store_tree *t, uint32_t file);
+/* Sync those of n files, at most STORE_SYNC_MAX, that were written to since the last sync: through
+ * fds, or (NULL) as they are found. */
+enum { STORE_SYNC_MAX = 128 };
+bool store_sync_files(struct store_tree *t, const uint32_t *files, const int *fds, size_t n,
+                      struct tarn_err *err) TARN_MUST;
 
 /* prepare.c */
 

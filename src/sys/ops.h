@@ -45,6 +45,8 @@ struct sys_ops {
     int (*reserve)(int fd, int64_t len);
     int (*truncate)(int fd, int64_t len);
     int (*sync_data)(int fd);
+    /* of many files, with fewer waits for the disk; ENOSYS where there is no such call */
+    int (*sync_many)(const int *fds, size_t n);
     /* fsync: ext4's fdatasync of a folder does not wait for new names in it */
     int (*sync_folder)(int fd);
     int (*rename_at)(int from_dir, const char *from, int to_dir, const char *to);

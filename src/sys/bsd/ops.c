@@ -37,6 +37,7 @@ const struct sys_ops sys_ops_native = {
     .reserve = posix_reserve,
     .truncate = posix_truncate,
     .sync_data = bsd_sync,
+    .sync_many = posix_sync_many,
     .sync_folder = bsd_sync,
     .rename_at = posix_rename_at,
     .unlink_at = posix_unlink_at,

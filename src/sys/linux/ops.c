@@ -77,6 +77,7 @@ const struct sys_ops sys_ops_native = {
     .reserve = linux_reserve,
     .truncate = posix_truncate,
     .sync_data = posix_sync_data,
+    .sync_many = linux_sync_many,
     .sync_folder = posix_sync_folder,
     .rename_at = posix_rename_at,
     .unlink_at = posix_unlink_at,

@@ -53,6 +53,13 @@ int posix_truncate(int fd, int64_t len)
     return ftruncate(fd, (off_t)len);
 }
 
+int posix_sync_many(const int *fds, size_t n)
+{
+    (void)fds, (void)n;
+    errno = ENOSYS;
+    return -1;
+}
+
 int posix_sync_data(int fd)
 {
     return fdatasync(fd);
@@ -279,6 +286,7 @@ const struct sys_ops sys_ops_plain = {
     .reserve = posix_reserve,
     .truncate = posix_truncate,
     .sync_data = posix_sync_data,
+    .sync_many = posix_sync_many,
     .sync_folder = posix_sync_folder,
     .rename_at = posix_rename_at,
     .unlink_at = posix_unlink_at,

@@ -27,6 +27,7 @@ void posix_will_need(int fd, int64_t off, size_t len);
 int posix_reserve(int fd, int64_t len);
 int posix_truncate(int fd, int64_t len);
 int posix_sync_data(int fd);
+int posix_sync_many(const int *fds, size_t n);
 int posix_sync_folder(int fd);
 int posix_rename_at(int from_dir, const char *from, int to_dir, const char *to);
 int posix_unlink_at(int dir, const char *path, int flags);
