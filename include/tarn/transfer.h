@@ -1,4 +1,5 @@
-/* tarn/transfer: fetch a torrent's data from peers, and seed it.
+/* tarn/transfer: fetch one torrent's data from peers, or seed it: the short way for programs that
+ * do one thing. More of both, and at once: tarn/session.h.
  *
  * One call is one session in the calling thread: it listens, connects, and returns when the work is
  * done, when the caller's function says stop, or when it cannot go on. Disk and hashing run on
@@ -13,41 +14,11 @@
 #ifndef TARN_TRANSFER_H
 #define TARN_TRANSFER_H
 
-#include <tarn/torrent.h>
+#include <tarn/session.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum tarn_transfer_state {
-    TARN_GETTING_METADATA, /* a magnet link: asking peers what it is */
-    TARN_PREPARING,        /* making room on disk */
-    TARN_CHECKING,         /* hashing what is there */
-    TARN_FETCHING,
-    TARN_SEEDING,
-};
-
-struct tarn_transfer_status {
-    enum tarn_transfer_state state;
-    uint64_t done, total; /* verified bytes of what is wanted; while checking: bytes checked */
-    uint64_t downloaded, uploaded; /* payload bytes of this session */
-    uint64_t wasted;               /* of downloaded: duplicates and data that failed its hash */
-    uint64_t rate_down, rate_up;   /* bytes a second, over the last few seconds */
-    uint64_t uplink;               /* upload limit by the line's queue, bytes a second; 0: none */
-    uint32_t uplink_delay_us;      /* that queue as last seen, in time */
-    uint32_t pieces_failed;        /* pieces that failed their hash */
-    uint32_t peers;                /* connected now */
-    uint32_t seeds;                /* of them complete */
-    const char *tracker_error;     /* of the last announce, or NULL */
-};
-
-enum tarn_event {
-    TARN_EVENT_LISTENING, /* text: the address and port */
-    TARN_EVENT_METADATA,  /* the magnet's torrent is known; text: its name */
-    TARN_EVENT_TRACKER,   /* text: what a tracker said or why it failed */
-    TARN_EVENT_PEER,      /* text: a peer that was refused or banned, and why */
-    TARN_EVENT_COMPLETE,  /* everything wanted is there and verified */
-};
 
 struct tarn_transfer {
     const struct tarn_torrent *torrent; /* what to fetch or seed */
@@ -66,6 +37,7 @@ struct tarn_transfer {
     uint32_t patience_seconds; /* fetch: give up after so long with nobody to ask; 0: 60 */
     bool sequential;
     uint64_t memory;             /* bytes of payload buffers; 0: 64 MiB */
+    uint64_t metadata;           /* bytes of what is kept of torrents and peers; 0: 256 MiB */
     uint64_t rate_down, rate_up; /* bytes a second; 0: no limit */
     /* Else upload slows down when the home line's queue grows, so that others in the house are not
      * kept waiting. It is seen in the round trips of connections (on Linux alone), and costs

@@ -109,6 +109,7 @@ void bt_conn_free(struct bt_conn *c)
     tarn_list_remove(&c->node);
     loop_stream_release(&c->stream);
     bt_upload_drop_all(c, false);
+    bt_uncharge(c->session, c->charged);
     bt_requests_release(&c->requests);
     tarn_bits_release(&c->has);
     tarn_out_release(&c->early);
@@ -175,11 +176,20 @@ static void say_extensions(struct bt_conn *c)
     bt_put_ext_handshake(bt_conn_out(c), &ours);
 }
 
+bool bt_conn_charge(struct bt_conn *c, uint32_t bytes)
+{
+    if (!bt_charge(c->session, bytes, NULL))
+        return false;
+    c->charged += bytes;
+    return true;
+}
+
 /* Pieces that it may ask for are told by the choker; what we know of its pieces begins empty. */
 bool bt_conn_init_pieces(struct bt_conn *c)
 {
-    bt_wire_set_pieces(&c->wire, c->torrent->meta->n_pieces);
-    return tarn_bits_init(&c->has, c->torrent->meta->n_pieces);
+    uint32_t n = c->torrent->meta->n_pieces;
+    bt_wire_set_pieces(&c->wire, n);
+    return bt_conn_charge(c, (uint32_t)tarn_bits_size(n)) && tarn_bits_init(&c->has, n);
 }
 
 static void opened(struct bt_conn *c, bool is_v2)
@@ -431,7 +441,7 @@ static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
         return;
     }
     if (!c->takes_block && !c->waits_room)
-        c->torrent->wasted += r->len;
+        c->torrent->totals.wasted += r->len;
 }
 
 static void on_allowed(struct bt_conn *c, uint32_t piece)
@@ -541,7 +551,7 @@ static void took_payload(struct bt_conn *c, uint32_t n)
     c->payload_us = loop_now_us(c->session->loop);
     c->got_round += n;
     c->got += n;
-    t->downloaded += n;
+    t->totals.downloaded += n;
     if (c->wire.payload_left > 0)
         return;
     bool takes = c->takes_block;
@@ -690,6 +700,10 @@ static struct bt_conn *conn_new(struct bt_session *s)
         return NULL;
     int64_t now = loop_now_us(s->loop);
     c->session = s;
+    if (!bt_conn_charge(c, sizeof *c)) {
+        tarn_free(c);
+        return NULL;
+    }
     c->no = BT_NO_PEER;
     c->candidate = UINT32_MAX;
     c->choke_changed_us = INT64_MIN;
@@ -709,9 +723,11 @@ void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
     drop_oldest_greeting(s);
     struct bt_conn *c = bt_session_is_full(s) ? NULL : conn_new(s);
     if (c == NULL) {
+        s->refused++;
         sys_close(&fd);
         return;
     }
+    s->accepted++;
     tarn_list_push_back(&s->greeting, &c->node);
     s->n_greeting++;
     bt_session_tick_soon(s);
@@ -733,6 +749,7 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
         return false;
     }
     c->session->n_greeting--;
+    c->session->dialled++;
     c->is_outgoing = true;
     c->candidate = candidate;
     k->no = c->no;

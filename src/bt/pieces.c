@@ -129,8 +129,8 @@ static void judge(struct bt_torrent *t, uint32_t piece)
 
 static void bad_piece(struct bt_torrent *t, uint32_t piece)
 {
-    t->pieces_failed++;
-    t->wasted += store_piece_len(&t->layout, piece);
+    t->totals.pieces_failed++;
+    t->totals.corrupt += store_piece_len(&t->layout, piece);
     judge(t, piece);
     store_piece_drop(t->places, piece);
     bt_picker_bad(&t->picker, piece);
@@ -229,6 +229,7 @@ static void on_written(void *arg, uint32_t piece, const struct tarn_err *err)
     size_t n = bt_picker_senders(&t->picker, piece, senders, SENDERS_MAX);
     if (n == 1 && senders[0] < t->n_numbers && t->conns[senders[0]] != NULL)
         t->conns[senders[0]]->on_parole = false; /* a whole good piece of his own clears him */
+    t->totals.pieces_passed++;
     bt_piece_had(t, piece);
     for (size_t i = 0; t->has_picker && i < t->n_numbers; i++)
         if (t->conns[i] != NULL && t->conns[i]->requests.n_open == 0)

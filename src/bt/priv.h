@@ -12,6 +12,7 @@
  *   homeline  how much may leave before the line's queue grows
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
+ *   stats     counters; memory for metadata
  *   known     who is connected already, who is banned
  *   announce  trackers
  *   work      one job at a time for a torrent, off the loop */
@@ -56,6 +57,11 @@ struct bt_homeline {
     bool is_on, is_timed;
 };
 
+/* What is counted of a torrent, and summed up over all. */
+struct bt_totals {
+    uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
+};
+
 struct bt_session {
     struct bt_session_settings set;
     struct loop *loop;
@@ -79,6 +85,9 @@ struct bt_session {
     unsigned dials_left;     /* of this tick */
     bool is_deaf;            /* a port does not accept: out of descriptors */
     uint32_t max_peers, n_conns, n_greeting;
+    uint64_t metadata_max, metadata_used;
+    struct bt_totals past; /* of torrents that have gone */
+    uint64_t accepted, refused, dialled, banned;
     uint64_t chance; /* state of bt_session_chance */
     struct loop_timer goodbye;
     void (*on_goodbye)(void *arg);
@@ -127,10 +136,12 @@ struct bt_torrent {
     struct store_places *places;
     struct tarn_bits have;
     struct bt_picker picker;
-    bool has_picker;     /* until complete */
-    uint8_t *wanted;     /* of each file: 1 or 0 */
-    uint32_t *file_left; /* of each wanted file: pieces that are missing */
-    uint32_t *to_finish; /* files that are complete and not yet finished */
+    bool has_picker;           /* until complete */
+    uint8_t *wanted;           /* of each file: its priority */
+    uint8_t *chosen;           /* owned: priorities that wait to be put in force; or NULL */
+    struct tarn_bits finished; /* files that are, or will be, under their final names */
+    uint32_t *file_left;       /* of each wanted file: pieces that are missing */
+    uint32_t *to_finish;       /* files that are complete and not yet finished */
     size_t n_to_finish, cap_to_finish;
     bool is_complete_told;
 
@@ -169,9 +180,9 @@ struct bt_torrent {
     size_t n_resolving, n_unresolved;
 
     uint64_t done, total; /* bytes of wanted files */
-    uint64_t downloaded, uploaded, wasted;
+    struct bt_totals totals;
     struct bt_meter down, up;
-    uint32_t pieces_failed;
+    uint64_t charged; /* of the session's memory for metadata */
 };
 
 /* A request of a peer that waits to be served. */
@@ -230,6 +241,7 @@ struct bt_conn {
     struct tarn_list homeline_node; /* in session's homeline.uploading */
     struct bt_uplink_peer uplink;
     uint64_t got, sent; /* payload, all in all */
+    uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
     int64_t choke_changed_us, born_us, heard_us, spoke_us;
 };
@@ -262,9 +274,17 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
 /* Move what can move: finish files, tell completion. */
 void bt_torrent_settle(struct bt_torrent *t);
 
+/* Memory for metadata. False with TARN_E_POLICY when there is no more of it. */
+bool bt_charge(struct bt_session *s, uint64_t bytes, struct tarn_err *err) TARN_MUST;
+void bt_uncharge(struct bt_session *s, uint64_t bytes);
+
+void bt_totals_add(struct bt_totals *sum, const struct bt_totals *more);
+
 /* progress */
 bool bt_progress_init(struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
-void bt_progress_count(struct bt_torrent *t); /* all that is here already */
+void bt_progress_count(struct bt_torrent *t); /* all that is here already, from the start */
+/* Put chosen priorities in force; true when there are files to make room for. */
+bool bt_progress_choose(struct bt_torrent *t);
 void bt_progress_release(struct bt_torrent *t);
 
 /* work: runs on the pool; bt_torrent_work_done follows on the loop. */
@@ -295,6 +315,8 @@ void bt_conn_fill(struct bt_conn *c);  /* ask for as much as is good */
 void bt_conn_ask_metadata(struct bt_conn *c);
 void bt_conn_ask_layers(struct bt_conn *c);
 void bt_conn_update_interest(struct bt_conn *c);
+/* What we want has changed: how much of it does it have? */
+void bt_conn_count_needed(struct bt_conn *c);
 /* The block that arrives is not wanted of this peer any more: its rest goes nowhere. */
 void bt_conn_drop_block(struct bt_conn *c);
 void bt_conn_read_on(struct bt_conn *c); /* unless there is a reason not to */
@@ -304,6 +326,8 @@ static inline struct tarn_out *bt_conn_out(struct bt_conn *c)
     return loop_stream_out(&c->stream);
 }
 
+/* Memory for metadata that goes with the connection. */
+bool bt_conn_charge(struct bt_conn *c, uint32_t bytes) TARN_MUST;
 /* Sets the size of what is kept about its pieces. False: no memory. */
 bool bt_conn_init_pieces(struct bt_conn *c) TARN_MUST;
 /* Requests that are void or too late: their blocks go back to the picker. */

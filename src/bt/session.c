@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { METADATA_DEFAULT = 256 << 20 };
 enum { TICK_US = 1000000, PEERS_DEFAULT = 500, DIALS_A_TICK = 30 /* peer digest, section 10 */ };
 #define REST_US ((int64_t)3600 * 1000000) /* with nothing to do, as good as never */
 
@@ -136,6 +137,7 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->set = *set;
     s->loop = set->loop;
     s->max_peers = set->max_peers == 0 ? PEERS_DEFAULT : set->max_peers;
+    s->metadata_max = set->metadata == 0 ? METADATA_DEFAULT : set->metadata;
     s->choker.slots = set->slots;
     tarn_list_init(&s->torrents);
     tarn_list_init(&s->greeting);

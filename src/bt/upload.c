@@ -20,12 +20,17 @@ static void reject(struct bt_conn *c, const struct bt_request *r)
         bt_put_request(bt_conn_out(c), BT_EV_REJECT, r);
 }
 
-static bool grow(struct bt_uploads *u)
+static bool grow(struct bt_session *s, struct bt_uploads *u)
 {
     uint32_t cap = u->cap == 0 ? 16 : u->cap * 2;
-    struct bt_request *queue = tarn_calloc(cap, sizeof *queue);
-    if (queue == NULL)
+    uint64_t more = (cap - u->cap) * sizeof(struct bt_request);
+    if (!bt_charge(s, more, NULL))
         return false;
+    struct bt_request *queue = tarn_calloc(cap, sizeof *queue);
+    if (queue == NULL) {
+        bt_uncharge(s, more);
+        return false;
+    }
     for (uint32_t i = 0; i < u->n; i++)
         queue[i] = u->queue[(u->first + i) % u->cap];
     tarn_free(u->queue);
@@ -72,7 +77,7 @@ void bt_upload_request(struct bt_conn *c, const struct bt_request *r)
     bool ok = bt_torrent_is_running(t) && bt_request_fits(r, t->meta) &&
               tarn_bits_has(&t->have, r->piece) && u->n < UPLOADS_MAX &&
               (!c->am_choking || take_allowance(c, r));
-    if (!ok || (u->n == u->cap && !grow(u))) {
+    if (!ok || (u->n == u->cap && !grow(c->session, u))) {
         reject(c, r);
         return;
     }
@@ -98,6 +103,7 @@ void bt_upload_drop_all(struct bt_conn *c, bool with_rejects)
     struct bt_uploads *u = &c->uploads;
     for (uint32_t i = 0; with_rejects && i < u->n; i++)
         reject(c, &u->queue[(u->first + i) % u->cap]);
+    bt_uncharge(c->session, u->cap * sizeof *u->queue);
     tarn_free(u->queue);
     *u = (struct bt_uploads){ 0 };
 }
@@ -175,7 +181,7 @@ void bt_upload_serve(struct bt_conn *c)
             return;
         }
         take_limits(c, r.len);
-        c->torrent->uploaded += r.len;
+        c->torrent->totals.uploaded += r.len;
         c->sent += r.len;
         c->sent_round += r.len;
         c->sent_turn += r.len;

@@ -21,19 +21,21 @@ struct bt_work {
 static bool prepare(struct bt_work *w)
 {
     struct bt_torrent *t = w->torrent;
+    struct store_tree *tree = t->tree; /* there already when only the choice of files is new */
     if (t->add.seed_only) {
         w->tree = store_tree_open(&t->layout, t->add.path, &w->err);
         return w->tree != NULL;
     }
-    w->tree = store_tree_create(&t->layout, t->add.path, &w->err);
-    if (w->tree == NULL)
+    if (tree == NULL)
+        tree = w->tree = store_tree_create(&t->layout, t->add.path, &w->err);
+    if (tree == NULL)
         return false;
     for (uint32_t i = 0; i < t->layout.n_files; i++) {
         bool had;
         if (atomic_load(&w->is_canceled))
             return tarn_fail(&w->err, TARN_E_CANCELED, "stopped while making room");
         if (t->wanted[i] != 0 && t->layout.files[i].len > 0 &&
-            !store_tree_prepare(w->tree, i, &had, &w->err))
+            !store_tree_prepare(tree, i, &had, &w->err))
             return false;
     }
     return true;
@@ -70,6 +72,7 @@ static bool check(struct bt_work *w)
         .layout = &t->layout,
         .want_v1 = t->hashes.has_v1,
         .want_v2 = t->hashes.has_v2,
+        .no_threads = !loop_has_threads(t->session->loop),
         .on_piece = on_scanned,
         .on_progress = on_scan_progress,
         .arg = w,
@@ -114,7 +117,7 @@ static void on_done(struct loop_job *j)
     struct bt_work *w = TARN_OUTER(j, struct bt_work, job);
     struct bt_torrent *t = w->torrent;
     t->work = NULL;
-    if (w->kind == BT_WORK_PREPARE && w->ok) {
+    if (w->kind == BT_WORK_PREPARE && w->ok && w->tree != NULL) {
         t->tree = w->tree;
         w->tree = NULL;
     }

@@ -53,6 +53,13 @@ const struct cli_option cli_options[CLI_OPTS] = {
                      .arg = "SIZE",
                      .help = "memory for arriving data (64M)",
                      .more = "When it is full, peers are made to wait." },
+    [CLI_METADATA] = { .name = "metadata",
+                       .is_rare = true,
+                       .arg = "SIZE",
+                       .help = "memory for what torrents and peers say (256M)",
+                       .more =
+                           "Metadata, hashes, and who has which piece: when it is full, torrents "
+                           "and peers are refused." },
     [CLI_NO_TRACKER] = { .name = "no-tracker", .help = "ask no tracker" },
     [CLI_ONLY] = { .name = "only",
                    .arg = "GLOB",
@@ -163,12 +170,13 @@ static const uint8_t verify_options[] = {
 static const uint8_t fetch_options[] = {
     CLI_OUTPUT_FOLDER, CLI_ONLY,     CLI_PEER,   CLI_SEED_FOR,   CLI_STAY,      CLI_SEQUENTIAL,
     CLI_SAVE_TORRENT,  CLI_PATIENCE, CLI_LISTEN, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
-    CLI_UPLINK,        CLI_PEERS,    CLI_SLOTS,  CLI_REQUESTS,   CLI_MEMORY,    CLI_JSON,
-    CLI_PROGRESS,      CLI_HELP,     CLI_END,
+    CLI_UPLINK,        CLI_PEERS,    CLI_SLOTS,  CLI_REQUESTS,   CLI_MEMORY,    CLI_METADATA,
+    CLI_JSON,          CLI_PROGRESS, CLI_HELP,   CLI_END,
 };
 static const uint8_t seed_options[] = {
-    CLI_LISTEN, CLI_PEER,  CLI_TRUST,  CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP, CLI_UPLINK,
-    CLI_PEERS,  CLI_SLOTS, CLI_MEMORY, CLI_JSON,       CLI_PROGRESS,  CLI_HELP,    CLI_END,
+    CLI_LISTEN,   CLI_PEER,   CLI_TRUST,    CLI_NO_TRACKER, CLI_RATE_DOWN,
+    CLI_RATE_UP,  CLI_UPLINK, CLI_PEERS,    CLI_SLOTS,      CLI_MEMORY,
+    CLI_METADATA, CLI_JSON,   CLI_PROGRESS, CLI_HELP,       CLI_END,
 };
 static const uint8_t version_options[] = { CLI_JSON, CLI_HELP, CLI_END };
 

@@ -23,6 +23,7 @@ enum cli_opt {
     CLI_LEAVES_OUT,
     CLI_LISTEN,
     CLI_MEMORY,
+    CLI_METADATA,
     CLI_NO_TRACKER,
     CLI_ONLY,
     CLI_OUTPUT_FILE,

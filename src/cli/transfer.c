@@ -126,6 +126,7 @@ static bool read_numbers(struct transferring *x, struct tarn_err *err)
     struct tarn_transfer *t = &x->t;
     uint64_t seed_seconds = 0, patience = 0, peers = 0, slots = 0, requests = 0;
     if (!cli_size(args, CLI_MEMORY, UINT64_MAX, &t->memory, err) ||
+        !cli_size(args, CLI_METADATA, UINT64_MAX, &t->metadata, err) ||
         !cli_size(args, CLI_RATE_DOWN, UINT64_MAX, &t->rate_down, err) ||
         !cli_size(args, CLI_RATE_UP, UINT64_MAX, &t->rate_up, err) ||
         !cli_number(args, CLI_PEERS, PEERS_MAX, &peers, err) ||

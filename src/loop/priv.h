@@ -7,7 +7,8 @@
 #include "sys/thread.h"
 
 /* Threads and the jobs that wait for them. The lock guards what is above it; a loop's own lock may
- * be taken while it is held, never the other way round. */
+ * be taken while it is held, never the other way round. Without threads the loop's turns do the
+ * jobs, and `lasting` holds those that are taken to last longer than their run() did. */
 struct loop_pool {
     struct loop_job *first, *last;
     bool is_closing;
@@ -15,8 +16,12 @@ struct loop_pool {
     struct sys_lock lock;
     struct sys_cond work, ran;
     struct loop *loop;
-    struct sys_thread *threads; /* owned; NULL when not started */
+    bool is_started;
+    struct sys_thread *threads; /* owned; NULL without threads */
     unsigned n;
+    struct loop_job *lasting; /* without threads: run() is over, done() has its time */
+    unsigned n_lasting;
+    struct loop_timer lasts;
     size_t pending; /* the loop's thread only */
 };
 
@@ -24,6 +29,9 @@ bool loop_pool_start(struct loop_pool *p, struct loop *l, const char *name, unsi
                      struct tarn_err *err) TARN_MUST;
 void loop_pool_stop(struct loop_pool *p); /* accepts a zeroed one */
 void loop_pool_give(struct loop_pool *p, struct loop_job *j);
+/* Without threads: one job, and whether there is one for the next turn. Else nothing. */
+void loop_pool_turn(struct loop_pool *p);
+bool loop_pool_has_turn(const struct loop_pool *p);
 /* When this returns, run() of j is over; a job still in line is run here. done() follows later. */
 void loop_pool_settle(struct loop_job *j);
 
@@ -53,6 +61,9 @@ struct loop {
     struct loop_msg *due; /* taken from the line, being run */
 
     struct loop_pool pool, names;
+    bool no_threads;
+    int64_t (*job_took_us)(void *arg);
+    void *job_took_arg;
     struct loop_hashing *hashing;
     struct tarn_list lookups, colds; /* under way; freed with the loop */
 

@@ -137,6 +137,15 @@ static bool fail_beneath(struct tarn_err *err, const char *path, enum sys_open_h
     return sys_fail(err, "cannot %s '%s'", verb_of(how), q.s);
 }
 
+/* After an open that did not block: is it a regular file (or, when asked for, a folder)? From now
+ * on reads block. Closes nothing. */
+static bool settle(int fd, bool is_folder)
+{
+    struct sys_stat st;
+    return sys_stat_fd(fd, &st, NULL) && st.kind == (is_folder ? SYS_FOLDER : SYS_REGULAR) &&
+           sys_ops->set_blocking(fd) == 0;
+}
+
 int sys_open_beneath(int dir, const char *path, enum sys_open_how how, struct tarn_err *err)
 {
     struct tarn_quote q;
@@ -157,7 +166,7 @@ int sys_open_beneath(int dir, const char *path, enum sys_open_how how, struct ta
         fail_beneath(err, path, how);
         return -1;
     }
-    if (!sys_settle_file(fd, how == SYS_OPEN_FOLDER)) {
+    if (!settle(fd, how == SYS_OPEN_FOLDER)) {
         tarn_fail(
             err, TARN_E_POLICY,
             "will not %s '%s': it is not a regular file (remove it, or choose another folder)",
@@ -307,6 +316,47 @@ bool sys_sync(int fd, struct tarn_err *err)
         rc = sys_ops->sync_data(fd);
     while (rc != 0 && errno == EINTR);
     return rc == 0 || tarn_fail_sys(err, "cannot bring a file's data to the disk");
+}
+
+bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
+{
+    if (sys_ops->stat_at(dir, path, follow, st) == 0)
+        return true;
+    int number = errno;
+    struct tarn_quote q;
+    tarn_quote_str(&q, path);
+    errno = number;
+    return tarn_fail_sys(err, "cannot look at '%s'", q.s);
+}
+
+bool sys_stat_fd(int fd, struct sys_stat *st, struct tarn_err *err)
+{
+    return sys_ops->stat_fd(fd, st) == 0 || tarn_fail_sys(err, "cannot look at an open file");
+}
+
+bool sys_make_executable(int fd, struct tarn_err *err)
+{
+    struct sys_stat st;
+    enum { READERS = 0444 };
+    if (sys_ops->stat_fd(fd, &st) == 0 &&
+        sys_ops->set_mode(fd, st.mode | (st.mode & READERS) >> 2) == 0)
+        return true;
+    return tarn_fail_sys(err, "cannot make a file executable");
+}
+
+bool sys_free_space(int fd, uint64_t *bytes, struct tarn_err *err)
+{
+    int rc;
+    do
+        rc = sys_ops->free_space(fd, bytes);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0 || tarn_fail_sys(err, "cannot ask a file system for its free space");
+}
+
+void sys_will_need(int fd, uint64_t off, size_t len)
+{
+    if (fits_offset(off, len))
+        sys_ops->will_need(fd, (int64_t)off, len);
 }
 
 bool sys_stat_same(const struct sys_stat *a, const struct sys_stat *b)

@@ -18,6 +18,7 @@ struct sys_stat {
     int64_t mtime_ns, ctime_ns;
     uint64_t dev, ino;
     enum sys_kind kind;
+    unsigned mode;      /* permissions */
     bool is_executable; /* by its owner */
 };
 

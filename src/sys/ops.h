@@ -23,6 +23,7 @@ enum { SYS_CWD = -100 };
 struct iovec;
 struct sockaddr;
 struct sys_poller_ops;
+struct sys_stat;
 struct sys_tcp_info;
 
 struct sys_ops {
@@ -34,6 +35,12 @@ struct sys_ops {
     /* off -1: from where the descriptor stands (pipes, standard input and output) */
     ssize_t (*preadv)(int fd, const struct iovec *iov, int n, int64_t off);
     ssize_t (*pwritev)(int fd, const struct iovec *iov, int n, int64_t off);
+    int (*stat_at)(int dir, const char *path, bool follow, struct sys_stat *st);
+    int (*stat_fd)(int fd, struct sys_stat *st);
+    int (*set_blocking)(int fd); /* reads wait from now on: after an open with O_NONBLOCK */
+    int (*set_mode)(int fd, unsigned mode);
+    int (*free_space)(int fd, uint64_t *bytes);         /* for us, where fd lies */
+    void (*will_need)(int fd, int64_t off, size_t len); /* advice */
     /* disk space for the first len bytes; a shorter file is given that size, none is cut */
     int (*reserve)(int fd, int64_t len);
     int (*truncate)(int fd, int64_t len);
@@ -52,6 +59,9 @@ struct sys_ops {
     int (*listen)(int fd, int backlog);
     int (*accept)(int fd, struct sockaddr *addr, unsigned *len);
     int (*connect)(int fd, const struct sockaddr *addr, unsigned len);
+    int (*local_addr)(int fd, struct sockaddr *addr, unsigned *len); /* getsockname */
+    void (*set_option)(int fd, int level, int name, int value);      /* what is refused is lost */
+    int (*socket_error)(int fd); /* that a connection under way ended with; 0 for none */
     ssize_t (*recvv)(int fd, const struct iovec *iov, int n);
     ssize_t (*sendv)(int fd, const struct iovec *iov, int n, bool more); /* more follows at once */
     /* bytes of a file into a socket without passing through us; ENOSYS where there is no such call

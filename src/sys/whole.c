@@ -121,7 +121,7 @@ static int open_temp(int folder, unsigned mode, char name[40], struct tarn_err *
 static bool fill_temp(int fd, struct tarn_bytes data, const unsigned *mode, struct tarn_err *err)
 {
     if (mode != NULL)
-        sys_set_mode(fd, *mode);
+        (void)sys_ops->set_mode(fd, *mode); /* some file systems have no modes */
     return sys_write_at(fd, data, 0, err) && sys_sync(fd, err);
 }
 
@@ -180,13 +180,11 @@ static bool write_path(const char *path, struct tarn_bytes data, struct tarn_err
     bool is_there = sys_stat(SYS_CWD, path, true, &st, NULL);
     if (is_there && st.kind == SYS_OTHER)
         return write_straight(path, data, err);
-    unsigned mode;
-    bool has_mode = is_there && sys_mode_of(path, &mode);
     SYS_AUTO_FD folder = open_parent(path, err);
     if (folder < 0)
         return false;
     const char *slash = strrchr(path, '/');
-    return replace(folder, slash == NULL ? path : slash + 1, has_mode ? &mode : NULL, data, err);
+    return replace(folder, slash == NULL ? path : slash + 1, is_there ? &st.mode : NULL, data, err);
 }
 
 bool sys_write_whole(const char *path, struct tarn_bytes data, struct tarn_err *err)

@@ -48,40 +48,6 @@ uint64_t sys_fd_limit_raise(uint64_t want)
     return (uint64_t)r.rlim_cur;
 }
 
-bool sys_mode_of(const char *path, unsigned *mode)
-{
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return false;
-    *mode = st.st_mode & 07777;
-    return true;
-}
-
-void sys_set_mode(int fd, unsigned mode)
-{
-    (void)!fchmod(fd, (mode_t)mode); /* some file systems have no modes */
-}
-
-bool sys_make_executable(int fd, struct tarn_err *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0 ||
-        fchmod(fd, (st.st_mode & 07777) | (st.st_mode & (S_IRUSR | S_IRGRP | S_IROTH)) >> 2) != 0)
-        return tarn_fail_sys(err, "cannot make a file executable");
-    return true;
-}
-
-bool sys_settle_file(int fd, bool is_folder)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return false;
-    if (is_folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
-        return false;
-    int flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
-}
-
 static int64_t ns_of(struct timespec t)
 {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
@@ -105,6 +71,7 @@ static void take_stat(struct sys_stat *to, const struct stat *from)
         .dev = (uint64_t)from->st_dev,
         .ino = (uint64_t)from->st_ino,
         .kind = kind_of(from->st_mode),
+        .mode = from->st_mode & 07777,
         .is_executable = (from->st_mode & S_IXUSR) != 0,
     };
 }
@@ -119,22 +86,33 @@ static bool fail_path(struct tarn_err *err, const char *what, const char *path)
     return tarn_fail_sys(err, "%s '%s'", what, q.s);
 }
 
-bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
+int posix_stat_at(int dir, const char *path, bool follow, struct sys_stat *st)
 {
     struct stat raw;
     if (fstatat(posix_dir(dir), path, &raw, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0)
-        return fail_path(err, "cannot look at", path);
+        return -1;
     take_stat(st, &raw);
-    return true;
+    return 0;
 }
 
-bool sys_stat_fd(int fd, struct sys_stat *st, struct tarn_err *err)
+int posix_stat_fd(int fd, struct sys_stat *st)
 {
     struct stat raw;
     if (fstat(fd, &raw) != 0)
-        return tarn_fail_sys(err, "cannot look at an open file");
+        return -1;
     take_stat(st, &raw);
-    return true;
+    return 0;
+}
+
+int posix_set_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+int posix_set_mode(int fd, unsigned mode)
+{
+    return fchmod(fd, (mode_t)mode);
 }
 
 bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err)
@@ -212,24 +190,18 @@ bool sys_list_folder(int dir, const char ***names, size_t *n, struct tarn_err *e
     return ok;
 }
 
-bool sys_free_space(int fd, uint64_t *bytes, struct tarn_err *err)
+int posix_free_space(int fd, uint64_t *bytes)
 {
     struct statvfs v;
-    int rc;
-    do
-        rc = fstatvfs(fd, &v);
-    while (rc != 0 && errno == EINTR);
-    if (rc != 0)
-        return tarn_fail_sys(err, "cannot ask a file system for its free space");
-    uint64_t room;
+    if (fstatvfs(fd, &v) != 0)
+        return -1;
     /* some network file systems say "no limit" by absurd numbers */
-    if (__builtin_mul_overflow((uint64_t)v.f_bavail, (uint64_t)v.f_frsize, &room))
-        room = UINT64_MAX;
-    *bytes = room;
-    return true;
+    if (__builtin_mul_overflow((uint64_t)v.f_bavail, (uint64_t)v.f_frsize, bytes))
+        *bytes = UINT64_MAX;
+    return 0;
 }
 
-void sys_will_need(int fd, uint64_t off, size_t len)
+void posix_will_need(int fd, int64_t off, size_t len)
 {
 #if defined(POSIX_FADV_WILLNEED)
     (void)posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_WILLNEED); /* advice */
