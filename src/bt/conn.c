@@ -768,6 +768,17 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
     return true;
 }
 
+/* What was asked of a peer that is slow now is asked of others. */
+static void trim(struct bt_conn *c, int64_t now_us)
+{
+    struct bt_request r;
+    while (bt_requests_next_surplus(&c->requests, now_us, &r)) {
+        bt_put_request(bt_conn_out(c), BT_EV_CANCEL, &r);
+        if (c->torrent->has_picker)
+            bt_picker_release_block(&c->torrent->picker, &r, c->no);
+    }
+}
+
 /* Nothing is awaited of it, so nothing has to be looked at each second. */
 static bool is_quiet(const struct bt_conn *c)
 {
@@ -804,6 +815,7 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
         bt_put_keepalive(bt_conn_out(c));
     }
     bt_conn_give_back(c, now_us);
+    trim(c, now_us);
     /* A sender that stalls in the middle of a block holds up its piece: the place is taken back,
      * and the rest, should it come, is thrown away. */
     bool stalls = c->requests.is_snubbed || (now_us - c->payload_us > BT_SNUB_US && !is_paused);

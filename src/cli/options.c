@@ -55,6 +55,7 @@ const struct cli_option cli_options[CLI_OPTS] = {
                      .help = "memory for arriving data (64M)",
                      .more = "When it is full, peers are made to wait." },
     [CLI_METADATA] = { .name = "metadata",
+                       .is_rare = true,
                        .arg = "SIZE",
                        .is_rare = true,
                        .help = "memory for what torrents and peers say (256M)",
