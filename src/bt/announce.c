@@ -64,7 +64,8 @@ static void take_peers(struct bt_torrent *t, const struct bt_answer *answer)
 
 static void told(struct bt_torrent *t, const char *text)
 {
-    snprintf(t->tracker_error, sizeof t->tracker_error, "%s", text);
+    tarn_free(t->tracker_error);
+    t->tracker_error = tarn_strndup(text, strlen(text));
     bt_note(t->session, t, "tracker: %s", text);
 }
 
@@ -86,7 +87,8 @@ static void on_answer(struct fetch *f)
         if (answer.failed) {
             told(t, answer.failure);
         } else {
-            t->tracker_error[0] = 0;
+            tarn_free(t->tracker_error);
+            t->tracker_error = NULL;
             take_peers(t, &answer);
             bt_note(s, t, "tracker: %zu peers%s%s", answer.n_peers,
                     answer.warning[0] != 0 ? "; it warns: " : "", answer.warning);
@@ -97,7 +99,8 @@ static void on_answer(struct fetch *f)
     }
     bt_answer_release(&answer);
     announcing_free(a);
-    if (s->on_goodbye != NULL)
+    bt_session_rouse(s, t);
+    if (s->on_goodbye != NULL || t->is_paused)
         bt_announce_tick(t, now); /* a tracker that knows us only now is told too */
     bt_session_announce_ended(s);
 }
@@ -126,10 +129,11 @@ static void ask(struct bt_torrent *t, unsigned swarm, const struct bt_due *due)
 {
     struct bt_session *s = t->session;
     struct bt_announce what = {
-        .uploaded = t->uploaded,
-        .downloaded = t->downloaded,
+        .uploaded = t->totals.uploaded,
+        .downloaded = t->totals.downloaded,
         .left = left(t),
-        .corrupt = t->wasted,
+        .corrupt = t->totals.corrupt,
+        .redundant = t->totals.wasted,
         .key = t->key,
         .numwant = BT_NUMWANT,
         .port = bt_session_port(s),
@@ -181,6 +185,12 @@ void bt_announce_stop(struct bt_torrent *t)
     for (unsigned i = 0; i < t->n_swarms; i++)
         bt_trackers_stop(&t->swarms[i].trackers);
     bt_announce_tick(t, loop_now_us(t->session->loop));
+}
+
+void bt_announce_restart(struct bt_torrent *t)
+{
+    for (unsigned i = 0; i < t->n_swarms; i++)
+        bt_trackers_restart(&t->swarms[i].trackers);
 }
 
 bool bt_announce_is_busy(const struct bt_torrent *t)

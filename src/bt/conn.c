@@ -42,6 +42,8 @@ static bool has_pieces(const struct bt_conn *c)
 static bool attach(struct bt_conn *c, struct bt_torrent *t)
 {
     size_t no = 0;
+    if (t->n_conns == t->n_numbers)
+        no = t->n_numbers; /* none is free: thousands of peers are not looked through in vain */
     while (no < t->n_numbers && (t->conns[no] != NULL ||
                                  (t->has_picker && bt_picker_mentions(&t->picker, (bt_peer_no)no))))
         no++;
@@ -57,6 +59,8 @@ static bool attach(struct bt_conn *c, struct bt_torrent *t)
     c->torrent = t;
     t->n_conns++;
     c->session->n_conns++;
+    tarn_list_push_back(&t->active, &c->node);
+    bt_session_rouse(c->session, t);
     return true;
 }
 
@@ -77,6 +81,9 @@ static void detach(struct bt_conn *c)
     if (t->has_layers_job)
         bt_layers_gone(&t->layers, c->no);
     bt_dial_closed(c, loop_now_us(c->session->loop));
+    bt_known_remove(c);
+    t->n_seeds -= c->is_seed;
+    c->is_seed = false;
     t->conns[c->no] = NULL;
     t->n_conns--;
     c->session->n_conns--;
@@ -89,6 +96,10 @@ static void leave(struct bt_conn *c)
     else
         c->session->n_greeting--;
     tarn_list_remove(&c->node);
+    tarn_list_remove(&c->rival);
+    tarn_list_remove(&c->up_line);
+    tarn_list_remove(&c->homeline_node);
+    tarn_list_remove(&c->down_line);
     c->is_dead = true;
 }
 
@@ -99,6 +110,7 @@ void bt_conn_free(struct bt_conn *c)
     tarn_list_remove(&c->node);
     loop_stream_release(&c->stream);
     bt_upload_drop_all(c, false);
+    bt_uncharge(c->session, c->charged);
     bt_requests_release(&c->requests);
     tarn_bits_release(&c->has);
     tarn_out_release(&c->early);
@@ -165,11 +177,20 @@ static void say_extensions(struct bt_conn *c)
     bt_put_ext_handshake(bt_conn_out(c), &ours);
 }
 
+bool bt_conn_charge(struct bt_conn *c, uint32_t bytes)
+{
+    if (!bt_charge(c->session, bytes, NULL))
+        return false;
+    c->charged += bytes;
+    return true;
+}
+
 /* Pieces that it may ask for are told by the choker; what we know of its pieces begins empty. */
 bool bt_conn_init_pieces(struct bt_conn *c)
 {
-    bt_wire_set_pieces(&c->wire, c->torrent->meta->n_pieces);
-    return tarn_bits_init(&c->has, c->torrent->meta->n_pieces);
+    uint32_t n = c->torrent->meta->n_pieces;
+    bt_wire_set_pieces(&c->wire, n);
+    return bt_conn_charge(c, (uint32_t)tarn_bits_size(n)) && tarn_bits_init(&c->has, n);
 }
 
 static void opened(struct bt_conn *c, bool is_v2)
@@ -179,6 +200,7 @@ static void opened(struct bt_conn *c, bool is_v2)
     uint8_t both = c->ours.can & c->theirs.can;
     bt_wire_init(&c->wire, both, is_v2, 0);
     bt_requests_init(&c->requests, (both & BT_CAN_FAST) != 0);
+    bt_requests_set_most(&c->requests, c->session->set.max_requests);
     if (has_pieces(c) && !bt_conn_init_pieces(c)) {
         bt_conn_close(c, "%s", "no memory for its pieces");
         return;
@@ -193,18 +215,16 @@ static void opened(struct bt_conn *c, bool is_v2)
 
 static bool is_double(struct bt_conn *c)
 {
-    struct bt_torrent *t = c->torrent;
-    for (size_t i = 0; i < t->n_numbers; i++) {
-        struct bt_conn *other = t->conns[i];
-        if (other == NULL || other == c || !other->is_open ||
-            memcmp(other->theirs.peer_id, c->theirs.peer_id, BT_PEER_ID_LEN) != 0)
-            continue;
-        bool ours_stays = bt_peer_id_keeps_ours(t->peer_id, c->theirs.peer_id);
-        if (c->is_outgoing == other->is_outgoing || c->is_outgoing != ours_stays)
-            return true;
-        bt_conn_close(other, "%s", "");
-    }
-    return false;
+    struct bt_conn *other;
+    if (bt_known_add(c, &other))
+        return false;
+    if (other == NULL)
+        return true; /* no memory to know it */
+    bool ours_stays = bt_peer_id_keeps_ours(c->torrent->peer_id, c->theirs.peer_id);
+    if (c->is_outgoing == other->is_outgoing || c->is_outgoing != ours_stays)
+        return true;
+    bt_conn_close(other, "%s", "");
+    return !bt_known_add(c, &other);
 }
 
 /* The info-hash has come: an incoming connection finds its torrent. */
@@ -214,8 +234,10 @@ static bool greet(struct bt_conn *c)
         return true;
     struct bt_session *s = c->session;
     struct bt_torrent *t = bt_session_find(s, c->theirs.hash);
-    if (t == NULL || t->state == BT_STOPPED || bt_session_is_full(s) ||
-        bt_dial_is_banned(t, &c->stream.peer)) {
+    bool has_room =
+        !bt_session_is_full(s) && (t == NULL || t->max_peers == 0 || t->n_conns < t->max_peers);
+    if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
+        bt_is_banned(s, &c->stream.peer)) {
         bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
         return false;
     }
@@ -329,6 +351,8 @@ void bt_conn_fill(struct bt_conn *c)
                 bt_picker_release_block(&t->picker, &picked[i], c->no);
         }
         c->spoke_us = n > 0 ? now : c->spoke_us;
+        if (n > 0)
+            bt_conn_rouse(c);
         if (n < most) {
             bt_pieces_await(t);
             return;
@@ -424,7 +448,7 @@ static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
         return;
     }
     if (!c->takes_block && !c->waits_room)
-        c->torrent->wasted += r->len;
+        c->torrent->totals.wasted += r->len;
 }
 
 static void on_allowed(struct bt_conn *c, uint32_t piece)
@@ -471,11 +495,10 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
         bt_requests_unchoked(&c->requests, now);
         break;
     case BT_EV_INTERESTED:
-        c->is_interested = true;
-        bt_choke_soon(c->session);
+        bt_choke_interest(c, true);
         break;
     case BT_EV_UNINTERESTED:
-        c->is_interested = false;
+        bt_choke_interest(c, false);
         break;
     case BT_EV_HAVE:
         bt_theirs_have(c, ev->index);
@@ -534,7 +557,8 @@ static void took_payload(struct bt_conn *c, uint32_t n)
     c->block_got += n;
     c->payload_us = loop_now_us(c->session->loop);
     c->got_round += n;
-    t->downloaded += n;
+    c->got += n;
+    t->totals.downloaded += n;
     if (c->wire.payload_left > 0)
         return;
     bool takes = c->takes_block;
@@ -599,12 +623,23 @@ static void read_messages(struct bt_conn *c, struct tarn_cur *in)
     }
 }
 
+void bt_conn_go_on(struct tarn_list *down_line)
+{
+    struct bt_conn *c = TARN_OUTER(down_line, struct bt_conn, down_line);
+    c->is_rate_paused = false;
+    bt_conn_read_on(c);
+}
+
 /* What came counts against the limit; when it is used up, nobody is read until it fills again. */
 static void count_received(struct bt_conn *c, size_t n)
 {
-    struct bt_session *s = c->session;
-    bt_rate_take(&s->down.rate, n);
-    if (c->torrent != NULL && !bt_limit_may(&s->down)) {
+    struct bt_limit *own = c->torrent == NULL ? NULL : c->torrent->limit_down;
+    struct bt_limit *all = &c->session->down;
+    bt_limit_take(all, n);
+    if (own != NULL)
+        bt_limit_take(own, n);
+    if ((own != NULL && !bt_limit_may(own, &c->down_line)) ||
+        (c->torrent != NULL && !bt_limit_may(all, &c->down_line))) {
         c->is_rate_paused = true;
         loop_stream_pause(&c->stream);
     }
@@ -615,6 +650,8 @@ static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
     size_t n = placed + tarn_cur_left(in);
     c->heard_us = loop_now_us(c->session->loop);
+    if (c->torrent != NULL && !c->is_dead)
+        bt_conn_rouse(c);
     if (placed > 0 && !c->is_dead)
         took_payload(c, (uint32_t)placed);
     if (!c->is_dead && (c->is_open || shake_hands(c, in)))
@@ -670,6 +707,10 @@ static struct bt_conn *conn_new(struct bt_session *s)
         return NULL;
     int64_t now = loop_now_us(s->loop);
     c->session = s;
+    if (!bt_conn_charge(c, sizeof *c)) {
+        tarn_free(c);
+        return NULL;
+    }
     c->no = BT_NO_PEER;
     c->candidate = UINT32_MAX;
     c->choke_changed_us = INT64_MIN;
@@ -689,11 +730,14 @@ void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
     drop_oldest_greeting(s);
     struct bt_conn *c = bt_session_is_full(s) ? NULL : conn_new(s);
     if (c == NULL) {
+        s->refused++;
         sys_close(&fd);
         return;
     }
+    s->accepted++;
     tarn_list_push_back(&s->greeting, &c->node);
     s->n_greeting++;
+    bt_session_tick_soon(s);
     struct tarn_err err;
     if (!loop_stream_accept(&c->stream, s->loop, &stream_ops, fd, from, &err))
         bt_conn_free(c);
@@ -712,6 +756,7 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
         return false;
     }
     c->session->n_greeting--;
+    c->session->dialled++;
     c->is_outgoing = true;
     c->candidate = candidate;
     k->no = c->no;
@@ -721,6 +766,22 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
         return false;
     }
     return true;
+}
+
+/* Nothing is awaited of it, so nothing has to be looked at each second. */
+static bool is_quiet(const struct bt_conn *c)
+{
+    const struct bt_torrent *t = c->torrent;
+    bool learns = t->meta == NULL || t->has_layers_job;
+    bool gives = t->has_picker && c->n_needed > 0 && (!c->requests.is_choked || c->n_allowed > 0);
+    bool waits = c->is_rate_paused || c->is_clogged || c->waits_room;
+    return !learns && !gives && !waits && !c->in_block && c->requests.n == 0 && c->uploads.n == 0;
+}
+
+void bt_conn_rouse(struct bt_conn *c)
+{
+    if (!tarn_list_is_in(&c->node))
+        tarn_list_push_back(&c->torrent->active, &c->node);
 }
 
 void bt_conn_tick(struct bt_conn *c, int64_t now_us)
@@ -753,6 +814,8 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
     bt_conn_fill(c);
     bt_conn_ask_metadata(c);
     bt_conn_ask_layers(c);
+    if (!c->is_dead && is_quiet(c))
+        tarn_list_remove(&c->node);
 }
 
 void bt_conns_tick(struct tarn_list *greeting, int64_t now_us)

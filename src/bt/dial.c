@@ -8,7 +8,6 @@
 
 enum {
     CANDIDATES_MAX = 3000, /* libtorrent's peer list size */
-    DIALS_A_TICK = 30,     /* peer digest, section 10: 30 connections a second */
     GIVEN_WAIT_MAX_S = 8,
     WAIT_MAX_S = 30 * 60,
 };
@@ -28,7 +27,7 @@ static struct bt_candidate *worst(const struct bt_torrent *t)
     assert(t->candidates != NULL); /* it is full */
     for (size_t i = 0; i < t->n_candidates; i++) {
         struct bt_candidate *k = &t->candidates[i];
-        bool may_go = k->no == BT_NO_PEER && !k->is_banned && !k->is_given && !k->is_self;
+        bool may_go = k->no == BT_NO_PEER && !k->is_given && !k->is_self;
         if (may_go && k->fails > 0 && (found == NULL || k->fails > found->fails))
             found = k;
     }
@@ -58,7 +57,8 @@ static struct bt_candidate *add(struct bt_torrent *t, const struct sys_addr *add
 
 void bt_dial_add(struct bt_torrent *t, const struct sys_addr *addr, bool is_given)
 {
-    (void)add(t, addr, is_given);
+    if (add(t, addr, is_given) != NULL)
+        bt_session_rouse(t->session, t);
 }
 
 static void on_resolved(struct loop_resolve *r)
@@ -128,19 +128,25 @@ void bt_dial_release(struct bt_torrent *t)
     tarn_free(t->candidates);
 }
 
+static bool is_full(const struct bt_torrent *t)
+{
+    return bt_session_is_full(t->session) || (t->max_peers != 0 && t->n_conns >= t->max_peers);
+}
+
+static bool may_dial(const struct bt_torrent *t, const struct bt_candidate *k)
+{
+    return k->no == BT_NO_PEER && !k->is_self && !bt_is_banned(t->session, &k->addr);
+}
+
 void bt_dial_tick(struct bt_torrent *t, int64_t now_us)
 {
-    bool is_seed = t->state == BT_SEEDING;
-    if (t->state != BT_METADATA && t->state != BT_FETCHING && !is_seed)
+    struct bt_session *s = t->session;
+    if (t->is_paused || (t->state != BT_METADATA && !bt_torrent_is_running(t)))
         return;
-    unsigned dialled = 0;
-    for (size_t i = 0; i < t->n_candidates && dialled < DIALS_A_TICK; i++) {
+    for (size_t i = 0; i < t->n_candidates && s->dials_left > 0 && !is_full(t); i++) {
         struct bt_candidate *k = &t->candidates[i];
-        if (bt_session_is_full(t->session))
-            return;
-        if (k->no == BT_NO_PEER && !k->is_banned && !k->is_self && k->next_us <= now_us &&
-            bt_conn_outgoing(t, (uint32_t)i))
-            dialled++;
+        if (k->next_us <= now_us && may_dial(t, k) && bt_conn_outgoing(t, (uint32_t)i))
+            s->dials_left--;
     }
 }
 
@@ -151,7 +157,7 @@ void bt_dial_closed(struct bt_conn *c, int64_t now_us)
         return;
     struct bt_candidate *k = &c->torrent->candidates[c->candidate];
     k->no = BT_NO_PEER;
-    k->fails = c->is_open && c->got_before + c->got_round > 0 ? 0 : k->fails;
+    k->fails = c->is_open && c->got > 0 ? 0 : k->fails;
     int64_t wait_s = (int64_t)1 << (k->fails < 20 ? k->fails : 20);
     int64_t most_s = k->is_given ? GIVEN_WAIT_MAX_S : WAIT_MAX_S;
     k->next_us = now_us + (wait_s < most_s ? wait_s : most_s) * 1000000;
@@ -159,30 +165,15 @@ void bt_dial_closed(struct bt_conn *c, int64_t now_us)
         k->fails++;
 }
 
-void bt_dial_ban(struct bt_conn *c)
+int64_t bt_dial_wake(const struct bt_torrent *t)
 {
-    struct bt_torrent *t = c->torrent;
-    if (c->candidate != UINT32_MAX) {
-        t->candidates[c->candidate].is_banned = true;
-        return;
-    }
-    struct bt_candidate *k = add(t, &c->stream.peer, false);
-    if (k != NULL)
-        k->is_banned = true;
-}
-
-/* An incoming connection has another port each time: its address counts, except on loopback, where
- * everyone has the same. */
-bool bt_dial_is_banned(const struct bt_torrent *t, const struct sys_addr *addr)
-{
+    int64_t at = INT64_MAX;
     for (size_t i = 0; i < t->n_candidates; i++) {
-        struct sys_addr banned = t->candidates[i].addr;
-        if (!sys_addr_is_loopback(addr))
-            banned.port = addr->port;
-        if (t->candidates[i].is_banned && sys_addr_eq(&banned, addr))
-            return true;
+        const struct bt_candidate *k = &t->candidates[i];
+        if (may_dial(t, k) && k->next_us < at)
+            at = k->next_us;
     }
-    return false;
+    return at;
 }
 
 bool bt_dial_is_hopeless(const struct bt_torrent *t)
@@ -190,7 +181,8 @@ bool bt_dial_is_hopeless(const struct bt_torrent *t)
     if (t->n_unresolved > 0 || t->n_conns > 0)
         return false;
     for (size_t i = 0; i < t->n_candidates; i++)
-        if (!t->candidates[i].is_banned && !t->candidates[i].is_self && t->candidates[i].fails < 2)
+        if (t->candidates[i].fails < 2 && !t->candidates[i].is_self &&
+            !bt_is_banned(t->session, &t->candidates[i].addr))
             return false;
     return true;
 }

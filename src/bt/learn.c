@@ -26,7 +26,7 @@ static void metadata_full(struct bt_conn *c)
     bt_note(t->session, t, "metadata from peers do not match the magnet's hash: asking again");
     bt_peer_no liar = bt_metadata_failed(&t->metadata, c->no);
     if (liar != BT_NO_PEER && t->conns[liar] != NULL) {
-        bt_dial_ban(t->conns[liar]);
+        bt_ban(t->session, &t->conns[liar]->stream.peer);
         bt_conn_close(t->conns[liar], "%s", "it sent wrong metadata: banned");
     }
 }
@@ -124,7 +124,7 @@ void bt_learn_hashes(struct bt_conn *c, const struct bt_event *ev)
         break;
     case BT_HASHES_WRONG:
         if (++c->bad_hashes >= BT_HASHES_BAD_MAX) {
-            bt_dial_ban(c);
+            bt_ban(c->session, &c->stream.peer);
             bt_conn_close(c, "%s", "its hashes do not lead to the torrent's: banned");
         }
         break;

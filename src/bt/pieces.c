@@ -137,7 +137,7 @@ static void judge(struct bt_torrent *t, uint32_t piece)
         if (c == NULL)
             continue;
         if (n == 1) {
-            bt_dial_ban(c);
+            bt_ban(c->session, &c->stream.peer);
             bt_conn_close(c, "it sent piece %u with data that fails its hash: banned", piece);
         } else {
             c->on_parole = true;
@@ -147,8 +147,8 @@ static void judge(struct bt_torrent *t, uint32_t piece)
 
 static void bad_piece(struct bt_torrent *t, uint32_t piece)
 {
-    t->pieces_failed++;
-    t->wasted += store_piece_len(&t->layout, piece);
+    t->totals.pieces_failed++;
+    t->totals.corrupt += store_piece_len(&t->layout, piece);
     judge(t, piece);
     store_piece_drop(t->places, piece);
     bt_picker_bad(&t->picker, piece);
@@ -247,6 +247,7 @@ static void on_written(void *arg, uint32_t piece, const struct tarn_err *err)
     size_t n = bt_picker_senders(&t->picker, piece, senders, SENDERS_MAX);
     if (n == 1 && senders[0] < t->n_numbers && t->conns[senders[0]] != NULL)
         t->conns[senders[0]]->on_parole = false; /* a whole good piece of his own clears him */
+    t->totals.pieces_passed++;
     bt_piece_had(t, piece);
     for (size_t i = 0; t->has_picker && i < t->n_numbers; i++)
         if (t->conns[i] != NULL && t->conns[i]->requests.n_open == 0)
@@ -269,4 +270,17 @@ static void on_room(void *arg)
     }
 }
 
-const struct store_places_ops bt_places_ops = { on_hashed, on_written, on_room };
+static void before_write(void *arg, uint32_t piece)
+{
+    const struct bt_torrent *t = arg;
+    bt_keep_before_write(t->keep, piece);
+}
+
+static void after_write(void *arg, uint32_t piece)
+{
+    const struct bt_torrent *t = arg;
+    bt_keep_after_write(t->keep, piece);
+}
+
+const struct store_places_ops bt_places_ops = { on_hashed, on_written, on_room, before_write,
+                                                after_write };

@@ -1,29 +1,39 @@
 /* bt/priv: what the files of this room share. Above it stands bt/session.h; below, bt/core.
  *
- *   session   ports, the table of torrents, the tick, rate limits
- *   torrent   one torrent's life: metadata, preparing, checking, running
+ *   session   ports, the table of torrents, the tick
+ *   torrent   one torrent's life: metadata, preparing, checking, running, paused
+ *   progress  what of it is wanted, what is here, which files are whole
  *   pieces    blocks into pieces, pieces onto the disk, verdicts
  *   conn      one peer: its messages in
  *   theirs    the pieces it has
  *   learn     metadata and piece layers from it
- *   upload    what it asked of us, and whom we unchoke
+ *   upload    what it asked of us
+ *   choke     whom we let ask
+ *   homeline  how much may leave before the line's queue grows
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
+ *   stats     counters; memory for metadata
+ *   known     who is connected already, who is banned
  *   announce  trackers
+ *   resume    what is kept for the next start; resume_files: where
+ *   recall    what a magnet link led to before
  *   work      one job at a time for a torrent, off the loop */
 #ifndef BT_PRIV_H
 #define BT_PRIV_H
 
 #include "base/list.h"
 #include "base/map.h"
+#include "bt/core/bans.h"
 #include "bt/core/choker.h"
 #include "bt/core/fastset.h"
 #include "bt/core/hashreq.h"
 #include "bt/core/picker.h"
 #include "bt/core/requests.h"
 #include "bt/core/tracker.h"
+#include "bt/core/uplink.h"
 #include "bt/layout.h"
-#include "bt/rate.h"
+#include "bt/limit.h"
+#include "bt/resume.h"
 #include "bt/session.h"
 #include "loop/pool.h"
 #include "loop/resolve.h"
@@ -40,12 +50,19 @@ struct bt_port {
     struct sys_addr at;
 };
 
-/* One direction's limit, and the timer that ends a wait for it. */
-struct bt_limit {
-    struct bt_session *session;
-    struct bt_rate rate;
-    struct loop_timer timer;
-    bool is_waiting;
+/* What is counted of a torrent, and summed up over all. */
+struct bt_totals {
+    uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
+};
+
+/* The upload limit that follows the line's queue. It is for peers beyond the house alone. */
+struct bt_homeline {
+    struct bt_uplink uplink;
+    struct bt_limit limit;
+    struct loop_timer round;
+    struct tarn_list uploading; /* connections that are sampled: bt_conn.homeline_node */
+    struct tarn_list held;      /* may not send while uplink.is_held: bt_conn.up_line */
+    bool is_on, is_timed;
 };
 
 struct bt_session {
@@ -54,16 +71,27 @@ struct bt_session {
     struct bt_port *ports; /* owned */
     size_t n_ports;
     struct tarn_list torrents;
-    struct tarn_map by_hash;   /* 20 bytes -> struct bt_torrent * */
+    size_t n_torrents;
+    struct tarn_heap wakes;  /* torrents, by when each has something to do */
+    struct tarn_map by_hash; /* 20 bytes -> struct bt_torrent * */
+    struct tarn_map by_peer; /* struct bt_peer_key -> struct bt_conn * */
+    struct bt_bans bans;
     struct tarn_list greeting; /* incoming connections whose torrent is not known yet */
     struct tarn_list dead;     /* closed connections, freed at the end of the turn */
     struct loop_idle bury, choke_soon;
     struct loop_timer tick;
     struct bt_limit up, down;
+    struct bt_homeline homeline;
     struct store_budget budget; /* memory for what arrives, of all torrents */
     struct bt_choker choker;
-    int64_t choked_at_us; /* last full round */
+    struct tarn_list rivals; /* connections that are interested in us, or unchoked */
+    int64_t choked_at_us;    /* last full round */
+    unsigned dials_left;     /* of this tick */
+    bool is_deaf;            /* a port does not accept: out of descriptors */
     uint32_t max_peers, n_conns, n_greeting;
+    uint64_t metadata_max, metadata_used;
+    struct bt_totals past; /* of torrents that have gone */
+    uint64_t accepted, refused, dialled, banned;
     uint64_t chance; /* state of bt_session_chance */
     struct loop_timer goodbye;
     void (*on_goodbye)(void *arg);
@@ -82,7 +110,6 @@ struct bt_candidate {
     int64_t next_us; /* not before */
     bt_peer_no no;   /* the connection, or BT_NO_PEER */
     uint8_t fails;
-    bool is_banned;
     bool is_self;  /* we met ourselves there */
     bool is_given; /* by the user: tried again soon, and for ever */
 };
@@ -90,9 +117,12 @@ struct bt_candidate {
 enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH };
 
 struct bt_work;
+struct bt_keep;
+struct bt_recall;
 
 struct bt_torrent {
     struct tarn_list node;
+    struct tarn_heap_node wake; /* in session->wakes, always */
     struct bt_session *session;
     struct bt_add add;
     struct bt_metainfo *meta; /* borrowed from add or `own`; NULL while not known */
@@ -104,7 +134,7 @@ struct bt_torrent {
     uint8_t peer_id[BT_PEER_ID_LEN];
     uint32_t key;
     struct tarn_list announcing;
-    char tracker_error[sizeof(((struct tarn_err *)0)->msg)];
+    char *tracker_error; /* owned; NULL: none */
 
     /* content; set while preparing */
     struct store_layout layout;
@@ -112,11 +142,12 @@ struct bt_torrent {
     struct store_places *places;
     struct tarn_bits have;
     struct bt_picker picker;
-    bool has_picker;     /* until complete */
-    bool is_new;         /* all files were made by us just now: nothing to check */
-    uint8_t *wanted;     /* of each file: 1 or 0 */
-    uint32_t *file_left; /* of each wanted file: pieces that are missing */
-    uint32_t *to_finish; /* files that are complete and not yet finished */
+    bool has_picker;           /* until complete */
+    uint8_t *wanted;           /* of each file: its priority */
+    uint8_t *chosen;           /* owned: priorities that wait to be put in force; or NULL */
+    struct tarn_bits finished; /* files that are, or will be, under their final names */
+    uint32_t *file_left;       /* of each wanted file: pieces that are missing */
+    uint32_t *to_finish;       /* files that are complete and not yet finished */
     size_t n_to_finish, cap_to_finish;
     bool is_complete_told;
 
@@ -124,10 +155,13 @@ struct bt_torrent {
      * remove the torrent then. */
     struct loop_idle tell;
     bool tells_metadata, tells_complete, tells_failed;
-    struct tarn_err failure;
-    bool *gone; /* on the stack of who tells: removed meanwhile */
+    enum tarn_code failure_code;
+    char *failure; /* owned; NULL when there was no memory for it */
+    bool *gone;    /* on the stack of who tells: removed meanwhile */
 
-    struct bt_work *work; /* running now, or NULL */
+    struct bt_work *work;     /* running now, or NULL */
+    struct bt_keep *keep;     /* owned; made while preparing */
+    struct bt_recall *recall; /* running now, or NULL */
     _Atomic uint64_t checked;
 
     /* metadata and layers from peers */
@@ -142,17 +176,21 @@ struct bt_torrent {
     /* peers */
     struct bt_conn **conns; /* by number; NULL: free */
     size_t n_numbers, cap_numbers;
-    uint32_t n_conns;
-    size_t up_turn; /* whom the upload limit serves first */
+    uint32_t n_conns, n_seeds;
+    struct tarn_list active; /* connections on which something is under way: ticked each second */
+    size_t sweep;            /* the others are ticked in turn: the next one's number */
+    uint32_t max_peers;      /* 0: no limit of its own */
+    struct bt_limit *limit_up, *limit_down; /* owned; NULL: none of its own */
+    bool is_paused;
     struct bt_candidate *candidates;
     size_t n_candidates, cap_candidates;
     struct loop_resolve *resolving; /* owned; one for each name that the user gave */
     size_t n_resolving, n_unresolved;
 
     uint64_t done, total; /* bytes of wanted files */
-    uint64_t downloaded, uploaded, wasted;
+    struct bt_totals totals;
     struct bt_meter down, up;
-    uint32_t pieces_failed;
+    uint64_t charged; /* of the session's memory for metadata */
 };
 
 /* A request of a peer that waits to be served. */
@@ -161,9 +199,19 @@ struct bt_uploads {
     uint32_t first, n, cap;
 };
 
+/* A peer of a torrent: there is one connection to each. */
+struct bt_peer_key {
+    uint64_t torrent; /* its address */
+    uint8_t peer_id[BT_PEER_ID_LEN];
+};
+
 struct bt_conn {
     struct loop_stream stream;
-    struct tarn_list node; /* in session's greeting or dead */
+    struct tarn_list node;    /* in session's greeting or dead, or in its torrent's active */
+    struct tarn_list rival;   /* in session's rivals */
+    struct tarn_list up_line; /* waits for a limit */
+    struct tarn_list down_line;
+    struct bt_peer_key key; /* in session's by_peer when is_known */
     struct bt_session *session;
     struct bt_torrent *torrent; /* NULL until an incoming handshake names it */
     bt_peer_no no;
@@ -176,7 +224,7 @@ struct bt_conn {
     struct tarn_bits has;  /* once the number of pieces is known */
     struct tarn_out early; /* before that: their bitfield and haves */
     uint32_t n_needed;     /* pieces they have that we want */
-    bool is_outgoing, is_open, is_dead, is_counted;
+    bool is_outgoing, is_open, is_dead, is_counted, is_known, is_seed;
     bool has_early_all;
     bool am_choking, am_interested, is_interested;
     bool was_optimistic, on_parole;
@@ -198,6 +246,10 @@ struct bt_conn {
     bool is_rate_paused, is_clogged, waits_room;
 
     struct bt_uploads uploads;
+    struct tarn_list homeline_node; /* in session's homeline.uploading */
+    struct bt_uplink_peer uplink;
+    uint64_t got, sent; /* payload, all in all */
+    uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
     int64_t choke_changed_us, born_us, heard_us, spoke_us;
 };
@@ -212,12 +264,15 @@ void bt_session_forget(struct bt_session *s, struct bt_torrent *t);
 void bt_session_forget_swarm(struct bt_session *s, struct bt_torrent *t, unsigned i);
 struct bt_torrent *bt_session_find(struct bt_session *s, const uint8_t hash[BT_HASH_LEN]);
 void bt_session_announce_ended(struct bt_session *s);
-/* May bytes go now? If not, bt_torrent_rate_opened is called when they may. */
-bool bt_limit_may(struct bt_limit *limit);
+/* A torrent has something to do now. */
+void bt_session_rouse(struct bt_session *s, struct bt_torrent *t);
+/* The tick comes within a second. */
+void bt_session_tick_soon(struct bt_session *s);
 
 /* torrent */
 void bt_torrent_tick(struct bt_torrent *t, int64_t now_us);
-void bt_torrent_rate_opened(struct bt_torrent *t, const struct bt_limit *limit);
+/* When it wants its next tick. */
+int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us);
 void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err);
 bool bt_torrent_is_running(const struct bt_torrent *t);
 /* The metadata have arrived and match: go on with them. */
@@ -227,9 +282,52 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
 /* Move what can move: finish files, tell completion. */
 void bt_torrent_settle(struct bt_torrent *t);
 
+/* Memory for metadata. False with TARN_E_POLICY when there is no more of it. */
+bool bt_charge(struct bt_session *s, uint64_t bytes, struct tarn_err *err) TARN_MUST;
+void bt_uncharge(struct bt_session *s, uint64_t bytes);
+
+void bt_totals_add(struct bt_totals *sum, const struct bt_totals *more);
+
+/* progress */
+bool bt_progress_init(struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
+void bt_progress_count(struct bt_torrent *t); /* all that is here already, from the start */
+/* Put chosen priorities in force; true when there are files to make room for. */
+bool bt_progress_choose(struct bt_torrent *t);
+void bt_progress_release(struct bt_torrent *t);
+
 /* work: runs on the pool; bt_torrent_work_done follows on the loop. */
 bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err *err) TARN_MUST;
 void bt_work_stop(struct bt_torrent *t); /* cancels and waits; nothing is called back */
+
+/* resume. Made while preparing, on the pool; never NULL then, and without a slot when no state is
+ * kept. NULL: no memory, or another process is writing the same files. */
+struct bt_keep *bt_keep_open(struct bt_torrent *t, struct store_tree *tree, struct tarn_err *err)
+    TARN_MUST;
+void bt_keep_free(struct bt_keep *k); /* waits for a save that runs; accepts NULL */
+/* On the pool: */
+bool bt_keep_takes(struct bt_keep *k, uint32_t file);              /* it need not be prepared */
+void bt_keep_prepared(struct bt_keep *k, uint32_t file, bool had); /* it was, and had content */
+/* found: 1 for each piece to be believed; check (to be released): those to be hashed. */
+bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, struct tarn_err *err)
+    TARN_MUST;
+void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked);
+void bt_keep_before_write(struct bt_keep *k, uint32_t piece);
+void bt_keep_after_write(struct bt_keep *k, uint32_t piece);
+void bt_keep_files(struct bt_keep *k, const uint32_t *files, size_t n); /* they were finished */
+/* On the loop: */
+void bt_keep_begin(struct bt_torrent *t); /* everything was checked */
+void bt_keep_tick(struct bt_torrent *t, int64_t now_us);
+int64_t bt_keep_wake(const struct bt_torrent *t);      /* when it wants a tick; INT64_MAX: never */
+void bt_keep_save(struct bt_torrent *t, bool is_last); /* unless nothing has changed */
+bool bt_keep_is_busy(const struct bt_torrent *t);
+uint64_t bt_keep_ever(const struct bt_torrent *t, bool is_down); /* bytes of all runs */
+
+/* recall: asks the saved state what a magnet link is; bt_torrent_recalled follows if it knows. */
+enum { BT_RECALL_NAME = 65 };
+const char *bt_recall_name(const struct bt_torrent *t, char name[BT_RECALL_NAME]);
+void bt_recall_start(struct bt_torrent *t);
+void bt_recall_stop(struct bt_torrent *t);
+void bt_torrent_recalled(struct bt_torrent *t, const struct bt_metainfo *m); /* m is taken */
 
 /* pieces */
 extern const struct store_places_ops bt_places_ops;
@@ -255,10 +353,14 @@ void bt_conns_tick(struct tarn_list *greeting, int64_t now_us);
 /* The torrent has begun to run, or has learnt its metadata: catch up. */
 void bt_conn_learn_pieces(struct bt_conn *c);
 void bt_conn_go(struct bt_conn *c);
-void bt_conn_fill(struct bt_conn *c); /* ask for as much as is good */
+void bt_conn_go_on(struct tarn_list *down_line); /* the limit lets it read again */
+void bt_conn_rouse(struct bt_conn *c); /* something is under way on it: it needs the tick */
+void bt_conn_fill(struct bt_conn *c);  /* ask for as much as is good */
 void bt_conn_ask_metadata(struct bt_conn *c);
 void bt_conn_ask_layers(struct bt_conn *c);
 void bt_conn_update_interest(struct bt_conn *c);
+/* What we want has changed: how much of it does it have? */
+void bt_conn_count_needed(struct bt_conn *c);
 /* The block that arrives is not wanted of this peer any more: its rest goes nowhere. */
 void bt_conn_drop_block(struct bt_conn *c);
 void bt_conn_read_on(struct bt_conn *c); /* unless there is a reason not to */
@@ -268,6 +370,8 @@ static inline struct tarn_out *bt_conn_out(struct bt_conn *c)
     return loop_stream_out(&c->stream);
 }
 
+/* Memory for metadata that goes with the connection. */
+bool bt_conn_charge(struct bt_conn *c, uint32_t bytes) TARN_MUST;
 /* Sets the size of what is kept about its pieces. False: no memory. */
 bool bt_conn_init_pieces(struct bt_conn *c) TARN_MUST;
 /* Requests that are void or too late: their blocks go back to the picker. */
@@ -288,10 +392,23 @@ void bt_upload_request(struct bt_conn *c, const struct bt_request *r);
 void bt_upload_cancel(struct bt_conn *c, const struct bt_request *r);
 void bt_upload_serve(struct bt_conn *c);
 void bt_upload_drop_all(struct bt_conn *c, bool with_rejects);
-void bt_choke_round(struct bt_session *s);
-void bt_choke_soon(struct bt_session *s);
+void bt_upload_go_on(struct tarn_list *up_line);
 /* It has said which pieces it has: a beginner may have some while choked. */
 void bt_upload_allow(struct bt_conn *c);
+
+/* homeline */
+void bt_homeline_init(struct bt_homeline *h, struct loop *loop, bool is_on);
+void bt_homeline_release(struct bt_homeline *h);
+/* How much may be queued for a connection, of `most`. */
+size_t bt_homeline_ahead(const struct bt_conn *c, size_t most);
+bool bt_homeline_may(struct bt_conn *c); /* as bt_limit_may */
+void bt_homeline_take(struct bt_conn *c, uint64_t bytes);
+
+/* choke */
+void bt_choke_tick(struct bt_session *s, int64_t now_us);
+void bt_choke_soon(struct bt_session *s); /* a slot may be free, or somebody wants one */
+void bt_choke_run_soon(struct loop_idle *i);
+void bt_choke_interest(struct bt_conn *c, bool is_interested); /* it told us */
 
 /* leaves */
 void bt_hash_request_answer(struct bt_conn *c, const struct bt_hash_request *r);
@@ -304,15 +421,23 @@ void bt_dial_given(struct bt_torrent *t); /* resolve and add what the user gave 
 void bt_dial_tick(struct bt_torrent *t, int64_t now_us);
 void bt_dial_release(struct bt_torrent *t);
 void bt_dial_closed(struct bt_conn *c, int64_t now_us);
-void bt_dial_ban(struct bt_conn *c);
-bool bt_dial_is_banned(const struct bt_torrent *t, const struct sys_addr *addr);
+int64_t bt_dial_wake(const struct bt_torrent *t); /* INT64_MAX: nobody to dial */
 bool bt_dial_is_hopeless(const struct bt_torrent *t);
+
+/* known */
+/* The handshake is done: note the peer. The connection that we have to it already (other), or NULL.
+ */
+bool bt_known_add(struct bt_conn *c, struct bt_conn **other) TARN_MUST;
+void bt_known_remove(struct bt_conn *c);
+void bt_ban(struct bt_session *s, const struct sys_addr *addr);
+bool bt_is_banned(const struct bt_session *s, const struct sys_addr *addr);
 
 /* announce */
 /* Of the swarms from this one on. */
 bool bt_announce_init(struct bt_torrent *t, unsigned from, struct tarn_err *err) TARN_MUST;
 void bt_announce_tick(struct bt_torrent *t, int64_t now_us);
 void bt_announce_stop(struct bt_torrent *t);
+void bt_announce_restart(struct bt_torrent *t); /* after a stop */
 bool bt_announce_is_busy(const struct bt_torrent *t);
 void bt_announce_release(struct bt_torrent *t);
 

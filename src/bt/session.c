@@ -1,17 +1,21 @@
 /* bt/session: the ports, the table of torrents, and the one timer of a session.
  *
- * There is one tick a second for everything that has to do with time (timeouts, rates, choking,
- * dialling, announces), so an idle peer costs no timer of its own. */
+ * There is one tick for everything that has to do with time (timeouts, rates, choking, dialling,
+ * announces): at most once a second, and only when a torrent, a greeting or a choking round has
+ * something to do then. So an idle peer costs no timer, and an idle torrent nothing at all. */
 #include "bt/session.h"
 
 #include "base/mem.h"
 #include "bt/priv.h"
 #include "sys/clock.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { TICK_US = 1000000, PEERS_DEFAULT = 500 };
+enum { METADATA_DEFAULT = 256 << 20 };
+enum { TICK_US = 1000000, PEERS_DEFAULT = 500, DIALS_A_TICK = 30 /* peer digest, section 10 */ };
+#define REST_US ((int64_t)3600 * 1000000) /* with nothing to do, as good as never */
 
 static void on_acceptable(struct loop_watch *w, unsigned events)
 {
@@ -29,6 +33,8 @@ static void on_acceptable(struct loop_watch *w, unsigned events)
         case SYS_IO_FAIL: /* out of descriptors: stop accepting until the next tick */
             bt_note(s, NULL, "%s", why.msg);
             loop_watch_remove(s->loop, w);
+            s->is_deaf = true;
+            bt_session_tick_soon(s);
             return;
         case SYS_IO_AGAIN:
         case SYS_IO_END:
@@ -49,25 +55,71 @@ static bool listen_at(struct bt_session *s, const struct sys_addr *at, struct ta
            loop_watch_set(s->loop, &port->watch, SYS_READABLE, err);
 }
 
+static void listen_again(struct bt_session *s)
+{
+    s->is_deaf = false;
+    for (size_t i = 0; i < s->n_ports; i++) {
+        struct loop_watch *w = &s->ports[i].watch;
+        if (!w->is_in && !loop_watch_set(s->loop, w, SYS_READABLE, NULL))
+            s->is_deaf = true; /* it is tried again next tick */
+    }
+}
+
+static struct bt_torrent *first_to_wake(const struct bt_session *s)
+{
+    struct tarn_heap_node *first = tarn_heap_first(&s->wakes);
+    return first == NULL ? NULL : TARN_OUTER(first, struct bt_torrent, wake);
+}
+
+/* A torrent's node is in the heap from its beginning to its end, so moving it needs no memory. */
+static void set_wake(struct bt_session *s, struct bt_torrent *t, int64_t at_us)
+{
+    bool moved = tarn_heap_set(&s->wakes, &t->wake, at_us);
+    assert(moved);
+    (void)moved;
+}
+
+static void set_tick(struct bt_session *s, int64_t at_us)
+{
+    bool ticks = loop_timer_set(s->loop, &s->tick, at_us);
+    (void)ticks; /* its place in the heap of timers was made with the session */
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct bt_session *s = TARN_OUTER(timer, struct bt_session, tick);
     int64_t now = loop_now_us(s->loop);
-    for (size_t i = 0; i < s->n_ports; i++) {
-        struct loop_watch *w = &s->ports[i].watch;
-        bool listens = w->is_in || loop_watch_set(s->loop, w, SYS_READABLE, NULL);
-        (void)listens; /* else it is tried again next tick */
-    }
+    s->dials_left = DIALS_A_TICK;
+    if (s->is_deaf)
+        listen_again(s);
     bt_conns_tick(&s->greeting, now);
     store_budget_tick(&s->budget, now);
-    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        bt_torrent_tick(TARN_OUTER(n, struct bt_torrent, node), now);
-    if (now - s->choked_at_us >= BT_CHOKE_ROUND_US) {
-        s->choked_at_us = now;
-        bt_choke_soon(s);
+    for (struct bt_torrent *t; (t = first_to_wake(s)) != NULL && t->wake.key <= now;) {
+        bt_torrent_tick(t, now);
+        int64_t at = bt_torrent_wake_at(t, now);
+        set_wake(s, t, at < now + TICK_US ? now + TICK_US : at);
     }
-    bool ticks = loop_timer_set(s->loop, timer, now + TICK_US);
-    (void)ticks; /* it was in just now, so there is memory for it */
+    bt_choke_tick(s, now);
+    bool is_busy = !store_budget_is_idle(&s->budget) || s->is_deaf || s->n_greeting > 0 ||
+                   !tarn_list_empty(&s->rivals);
+    const struct bt_torrent *first = first_to_wake(s);
+    int64_t at = first == NULL || first->wake.key > now + REST_US ? now + REST_US : first->wake.key;
+    set_tick(s, is_busy || at < now + TICK_US ? now + TICK_US : at);
+}
+
+void bt_session_tick_soon(struct bt_session *s)
+{
+    int64_t at = loop_now_us(s->loop) + TICK_US;
+    if (s->tick.node.place == 0 || s->tick.node.key > at)
+        set_tick(s, at);
+}
+
+void bt_session_rouse(struct bt_session *s, struct bt_torrent *t)
+{
+    int64_t now = loop_now_us(s->loop);
+    if (t->wake.key > now)
+        set_wake(s, t, now);
+    bt_session_tick_soon(s);
 }
 
 static void on_bury(struct loop_idle *i)
@@ -75,47 +127,6 @@ static void on_bury(struct loop_idle *i)
     struct bt_session *s = TARN_OUTER(i, struct bt_session, bury);
     while (!tarn_list_empty(&s->dead))
         bt_conn_free(TARN_OUTER(s->dead.next, struct bt_conn, node));
-}
-
-static void on_choke_soon(struct loop_idle *i)
-{
-    bt_choke_round(TARN_OUTER(i, struct bt_session, choke_soon));
-}
-
-void bt_choke_soon(struct bt_session *s)
-{
-    loop_idle_set(s->loop, &s->choke_soon);
-}
-
-/* The bucket of a direction may be used again. */
-static void on_rate(struct loop_timer *timer)
-{
-    struct bt_limit *limit = TARN_OUTER(timer, struct bt_limit, timer);
-    limit->is_waiting = false;
-    for (struct tarn_list *t = limit->session->torrents.next; t != &limit->session->torrents;
-         t = t->next)
-        bt_torrent_rate_opened(TARN_OUTER(t, struct bt_torrent, node), limit);
-    struct tarn_list *first = tarn_list_pop_front(&limit->session->torrents);
-    if (first != NULL) /* others come first next time */
-        tarn_list_push_back(&limit->session->torrents, first);
-}
-
-bool bt_limit_may(struct bt_limit *limit)
-{
-    struct bt_session *s = limit->session;
-    if (bt_rate_may(&limit->rate, loop_now_us(s->loop)))
-        return true;
-    if (!limit->is_waiting)
-        limit->is_waiting = loop_timer_set(s->loop, &limit->timer, bt_rate_ready_at(&limit->rate));
-    return !limit->is_waiting; /* without memory for the timer a limit is better broken than for
-                                  ever */
-}
-
-static void limit_init(struct bt_session *s, struct bt_limit *limit, uint64_t bps)
-{
-    limit->session = s;
-    limit->timer.on_time = on_rate;
-    bt_rate_init(&limit->rate, bps, sys_now_us());
 }
 
 struct bt_session *bt_session_new(const struct bt_session_settings *set, struct tarn_err *err)
@@ -128,19 +139,26 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->set = *set;
     s->loop = set->loop;
     s->max_peers = set->max_peers == 0 ? PEERS_DEFAULT : set->max_peers;
+    s->metadata_max = set->metadata == 0 ? METADATA_DEFAULT : set->metadata;
+    s->choker.slots = set->slots;
     store_budget_init(&s->budget, s->loop, set->memory);
     tarn_list_init(&s->torrents);
     tarn_list_init(&s->greeting);
     tarn_list_init(&s->dead);
     s->bury.on_idle = on_bury;
-    s->choke_soon.on_idle = on_choke_soon;
-    limit_init(s, &s->up, set->rate_up);
-    limit_init(s, &s->down, set->rate_down);
+    tarn_list_init(&s->rivals);
+    s->choke_soon.on_idle = bt_choke_run_soon;
+    bt_limit_init(&s->up, s->loop, set->rate_up, bt_upload_go_on);
+    bt_limit_init(&s->down, s->loop, set->rate_down, bt_conn_go_on);
+    bt_homeline_init(&s->homeline, s->loop, !set->uplink_off);
+    s->dials_left = DIALS_A_TICK;
     s->tick.on_time = on_tick;
 
     uint8_t seed[16];
     bool ok = sys_random(seed, sizeof seed, err) && sys_random(&s->chance, sizeof s->chance, err);
     tarn_map_init(&s->by_hash, seed);
+    tarn_map_init(&s->by_peer, seed);
+    bt_bans_init(&s->bans, seed);
     s->ports = ok ? tarn_calloc(set->n_listen, sizeof *s->ports) : NULL;
     if (ok && s->ports == NULL)
         ok = tarn_fail_mem(err, "starting a BitTorrent session");
@@ -171,13 +189,23 @@ void bt_session_free(struct bt_session *s)
         sys_close(&s->ports[i].watch.fd);
     }
     loop_timer_stop(s->loop, &s->tick);
-    loop_timer_stop(s->loop, &s->up.timer);
-    loop_timer_stop(s->loop, &s->down.timer);
+    bt_limit_release(&s->up);
+    bt_limit_release(&s->down);
+    bt_homeline_release(&s->homeline);
     loop_timer_stop(s->loop, &s->goodbye);
     store_budget_release(&s->budget);
     tarn_map_release(&s->by_hash);
+    tarn_map_release(&s->by_peer);
+    tarn_heap_release(&s->wakes);
+    bt_bans_release(&s->bans);
     tarn_free(s->ports);
     tarn_free(s);
+}
+
+void bt_session_set_rates(struct bt_session *s, uint64_t rate_down, uint64_t rate_up)
+{
+    bt_limit_set(&s->down, rate_down);
+    bt_limit_set(&s->up, rate_up);
 }
 
 struct sys_addr bt_session_addr(const struct bt_session *s, size_t i)
@@ -266,12 +294,17 @@ static void on_goodbye_late(struct loop_timer *timer)
     goodbye_over(TARN_OUTER(timer, struct bt_session, goodbye));
 }
 
+static bool is_leaving(const struct bt_torrent *t)
+{
+    return bt_announce_is_busy(t) || bt_keep_is_busy(t);
+}
+
 void bt_session_announce_ended(struct bt_session *s)
 {
     if (s->on_goodbye == NULL)
         return;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        if (bt_announce_is_busy(TARN_OUTER(n, struct bt_torrent, node)))
+        if (is_leaving(TARN_OUTER(n, struct bt_torrent, node)))
             return;
     goodbye_over(s);
 }
@@ -282,12 +315,14 @@ void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg
     s->on_goodbye = done;
     s->goodbye_arg = arg;
     s->goodbye.on_time = on_goodbye_late;
-    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
+    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next) {
         bt_announce_stop(TARN_OUTER(n, struct bt_torrent, node));
+        bt_keep_save(TARN_OUTER(n, struct bt_torrent, node), true);
+    }
     /* At the soonest in the next turn, so that done is never called from inside this call. */
     bool any = false;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        any = any || bt_announce_is_busy(TARN_OUTER(n, struct bt_torrent, node));
+        any = any || is_leaving(TARN_OUTER(n, struct bt_torrent, node));
     if (!loop_timer_set(s->loop, &s->goodbye, loop_now_us(s->loop) + (any ? PATIENCE_US : 0)))
         goodbye_over(s);
 }

@@ -2,6 +2,19 @@
  * is known (a magnet link), what it tells is kept, bounded, and read later. */
 #include "bt/priv.h"
 
+/* Keep the torrent's count of seeds. */
+static void note_seed(struct bt_conn *c)
+{
+    bool is_seed = !c->is_dead && bt_conn_has_all(c);
+    if (is_seed == c->is_seed)
+        return;
+    c->is_seed = is_seed;
+    if (is_seed)
+        c->torrent->n_seeds++;
+    else
+        c->torrent->n_seeds--;
+}
+
 static void join(struct bt_conn *c)
 {
     struct bt_torrent *t = c->torrent;
@@ -13,6 +26,19 @@ static void join(struct bt_conn *c)
     bt_conn_update_interest(c);
 }
 
+void bt_conn_count_needed(struct bt_conn *c)
+{
+    if (!c->is_open || c->is_dead || c->has.p == NULL)
+        return;
+    if (!c->is_counted) {
+        join(c);
+    } else {
+        c->n_needed = bt_picker_count(&c->torrent->picker, &c->has);
+        bt_conn_update_interest(c);
+    }
+    bt_conn_fill(c);
+}
+
 static bool are_both_seeds(const struct bt_conn *c)
 {
     const struct bt_torrent *t = c->torrent;
@@ -21,6 +47,7 @@ static bool are_both_seeds(const struct bt_conn *c)
 
 static void after_pieces(struct bt_conn *c)
 {
+    note_seed(c);
     join(c);
     if (are_both_seeds(c))
         bt_conn_close(c, "%s", "");
@@ -31,8 +58,10 @@ static void after_pieces(struct bt_conn *c)
 void bt_theirs_have_all(struct bt_conn *c)
 {
     c->has_early_all = true;
-    if (c->has.p == NULL)
+    if (c->has.p == NULL) {
+        note_seed(c);
         return;
+    }
     tarn_bits_set_all(&c->has);
     after_pieces(c);
 }
@@ -45,7 +74,7 @@ static void note_early_have(struct bt_conn *c, uint32_t piece)
     size_t need = piece / 8 + 1;
     if (need > c->early.len) {
         size_t more = need - c->early.len;
-        uint8_t *room = tarn_out_room(&c->early, more);
+        uint8_t *room = bt_conn_charge(c, (uint32_t)more) ? tarn_out_room(&c->early, more) : NULL;
         if (room == NULL)
             return;
         memset(room, 0, more);
@@ -62,6 +91,7 @@ void bt_theirs_have(struct bt_conn *c, uint32_t piece)
     }
     if (!tarn_bits_set(&c->has, piece))
         return;
+    note_seed(c);
     if (t->has_picker) {
         bt_picker_peer_got(&t->picker, piece);
         c->is_counted = true;
@@ -87,7 +117,10 @@ void bt_theirs_bitfield(struct bt_conn *c, struct tarn_bytes body)
     if (c->has.p == NULL) { /* the number of pieces is not known yet: kept as it is */
         tarn_out_release(&c->early);
         tarn_out_init(&c->early, BT_BITFIELD_MAX);
-        tarn_out_put(&c->early, body);
+        if (bt_conn_charge(c, (uint32_t)body.len))
+            tarn_out_put(&c->early, body);
+        else
+            bt_conn_close(c, "%s", "no memory for its pieces");
     } else if (c->has.count > 0 || c->has_early_all) {
         on_more_pieces(c, body);
     } else if (!tarn_bits_load(&c->has, body)) {
@@ -115,6 +148,7 @@ void bt_theirs_lost(struct bt_conn *c, uint32_t piece)
     }
     c->has_early_all = false;
     tarn_bits_unset(&c->has, piece);
+    note_seed(c);
     bt_requests_drop_piece(&c->requests, piece);
     bt_conn_give_back(c, loop_now_us(c->session->loop));
     bt_conn_update_interest(c);
@@ -138,6 +172,7 @@ void bt_conn_learn_pieces(struct bt_conn *c)
             bt_conn_close(c, "%s", "it has pieces that the torrent does not have");
     }
     tarn_out_release(&c->early);
+    note_seed(c);
 }
 
 void bt_conn_go(struct bt_conn *c)

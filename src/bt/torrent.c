@@ -23,36 +23,29 @@ static bool init_identity(struct bt_torrent *t, struct tarn_err *err)
     return true;
 }
 
-/* With the metadata known: how content lies, and what of it is wanted. */
-static bool init_content(struct bt_torrent *t, struct tarn_err *err)
+static bool charge(struct bt_torrent *t, uint64_t bytes, struct tarn_err *err)
 {
+    if (!bt_charge(t->session, bytes, err))
+        return tarn_fail_in(err, "cannot hold '%s'", t->meta->name);
+    t->charged += bytes;
+    return true;
+}
+
+/* What is kept of a torrent: what it says, where its files lie, what is here of them. */
+static bool charge_content(struct bt_torrent *t, struct tarn_err *err)
+{
+    enum { A_FILE = sizeof(struct store_file) + 64 }; /* 64: its place in the tree, its counts */
     const struct bt_metainfo *m = t->meta;
-    if (!bt_layout_make(&t->layout, m, err) || !tarn_bits_init(&t->have, m->n_pieces))
-        return tarn_fail_in(err, "preparing '%s'", m->name);
-    t->wanted = tarn_calloc(m->n_files, 1);
-    t->file_left = tarn_calloc(m->n_files, sizeof *t->file_left);
-    if (t->wanted == NULL || t->file_left == NULL)
-        return tarn_fail_mem(err, "preparing a torrent");
-    for (uint32_t i = 0; i < m->n_files; i++) {
-        const struct bt_file *f = &m->files[i];
-        bool wanted =
-            !f->is_pad && !f->is_symlink && (t->add.wants == NULL || t->add.wants(t->add.arg, f));
-        t->wanted[i] = wanted;
-        t->total += wanted ? f->len : 0;
-    }
-    if (t->total == 0)
-        for (uint32_t i = 0; i < m->n_files; i++)
-            if (t->wanted[i] != 0)
-                return true; /* only empty files are wanted */
-    return t->total > 0 ||
-           tarn_fail(err, TARN_E_NOT_FOUND, "no file of '%s' is wanted: see its list", m->name);
+    return charge(t, m->arena.used + (uint64_t)m->n_files * A_FILE + tarn_bits_size(m->n_pieces),
+                  err);
 }
 
 static void start_content(struct bt_torrent *t)
 {
     struct tarn_err err;
     t->state = BT_PREPARING;
-    if (!init_content(t, &err) || !bt_work_start(t, BT_WORK_PREPARE, &err))
+    if (!charge_content(t, &err) || !bt_progress_init(t, &err) ||
+        !bt_work_start(t, BT_WORK_PREPARE, &err))
         bt_torrent_fail(t, &err);
 }
 
@@ -74,17 +67,39 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     t->state = BT_METADATA;
     bt_metadata_init(&t->metadata);
     tarn_list_init(&t->leaf_jobs);
+    tarn_list_init(&t->active);
     tarn_list_push_back(&s->torrents, &t->node);
+    s->n_torrents++;
+    t->is_paused = add->paused;
+    if (!tarn_heap_set(&s->wakes, &t->wake, loop_now_us(s->loop))) {
+        (void)tarn_fail_mem(err, "adding a torrent");
+        bt_session_remove(s, t);
+        return NULL;
+    }
+    bt_session_tick_soon(s);
+    if (!bt_charge(s, sizeof *t, err)) {
+        bt_session_remove(s, t);
+        return NULL;
+    }
+    t->charged = sizeof *t;
     if (!init_identity(t, err) || !bt_announce_init(t, 0, err) || !bt_session_know(s, t, err)) {
         bt_session_remove(s, t);
         return NULL;
     }
     bt_dial_given(t);
+    bt_recall_start(t);
     if (t->meta != NULL)
         after_metadata(t);
     if (t->state == BT_METADATA)
         bt_torrent_tick(t, loop_now_us(s->loop));
     return t;
+}
+
+static void free_limit(struct bt_limit *l)
+{
+    if (l != NULL)
+        bt_limit_release(l);
+    tarn_free(l);
 }
 
 void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
@@ -96,33 +111,128 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
     bt_work_stop(t);
+    bt_recall_stop(t);
     bt_leaves_release(t);
     bt_dial_release(t);
     bt_announce_release(t);
     bt_session_forget(s, t);
     store_places_free(t->places);
+    bt_keep_free(t->keep);
     store_tree_free(t->tree);
-    store_layout_release(&t->layout);
     if (t->has_picker)
         bt_picker_release(&t->picker);
     if (t->has_layers_job)
         bt_layers_release(&t->layers);
     bt_metadata_release(&t->metadata);
     bt_hash_cache_release(&t->hash_cache);
-    tarn_bits_release(&t->have);
+    bt_progress_release(t);
     bt_metainfo_release(&t->own);
+    bt_totals_add(&s->past, &t->totals);
+    bt_uncharge(s, t->charged);
+    free_limit(t->limit_up);
+    free_limit(t->limit_down);
     tarn_free(t->found_layers);
-    tarn_free(t->wanted);
-    tarn_free(t->file_left);
-    tarn_free(t->to_finish);
+    tarn_free(t->tracker_error);
+    tarn_free(t->failure);
     tarn_free(t->conns);
+    tarn_heap_remove(&s->wakes, &t->wake);
     tarn_list_remove(&t->node);
+    s->n_torrents--;
     tarn_free(t);
+}
+
+bool bt_torrent_set_priorities(struct bt_torrent *t, const uint8_t *priorities,
+                               struct tarn_err *err)
+{
+    bool any = false;
+    if (t->meta == NULL || t->add.seed_only)
+        return tarn_fail(err, TARN_E_USAGE, "%s",
+                         t->meta == NULL ? "its files are not known yet"
+                                         : "a torrent that is only seeded has no priorities");
+    for (uint32_t i = 0; i < t->meta->n_files; i++) {
+        if (priorities[i] > BT_PRIORITY_TOP)
+            return tarn_fail(err, TARN_E_USAGE, "priority %u: they are 0 to %u", priorities[i],
+                             BT_PRIORITY_TOP);
+        any = any || priorities[i] != BT_PRIORITY_SKIP;
+    }
+    if (!any)
+        return tarn_fail(err, TARN_E_USAGE,
+                         "no file would be wanted: pause the torrent, or remove it");
+    uint8_t *copy = (uint8_t *)tarn_strndup(priorities, t->meta->n_files);
+    if (copy == NULL)
+        return tarn_fail_mem(err, "setting priorities");
+    tarn_free(t->chosen);
+    t->chosen = copy;
+    bt_torrent_settle(t); /* in force now, or when what is under way allows */
+    return true;
+}
+
+void bt_torrent_set_sequential(struct bt_torrent *t, bool on)
+{
+    t->add.sequential = on;
+    if (t->has_picker)
+        bt_picker_set_sequential(&t->picker, on, 0);
+}
+
+void *bt_torrent_arg(const struct bt_torrent *t)
+{
+    return t->add.arg;
+}
+
+void bt_torrent_pause(struct bt_torrent *t)
+{
+    if (t->is_paused)
+        return;
+    t->is_paused = true;
+    for (size_t i = 0; i < t->n_numbers; i++)
+        if (t->conns[i] != NULL)
+            bt_conn_close(t->conns[i], "%s", "");
+    bt_announce_stop(t);
+    bt_keep_save(t, true);
+}
+
+void bt_torrent_resume(struct bt_torrent *t)
+{
+    if (!t->is_paused)
+        return;
+    t->is_paused = false;
+    bt_announce_restart(t);
+    bt_torrent_settle(t);
+    bt_session_rouse(t->session, t);
+}
+
+/* A limit of the torrent's own; 0 stays without one, or lifts it. */
+static bool set_limit(struct bt_torrent *t, struct bt_limit **limit, uint64_t bps,
+                      void (*go_on)(struct tarn_list *))
+{
+    if (*limit == NULL && bps != 0) {
+        *limit = tarn_calloc(1, sizeof **limit);
+        if (*limit == NULL)
+            return false;
+        bt_limit_init(*limit, t->session->loop, bps, go_on);
+    } else if (*limit != NULL) {
+        bt_limit_set(*limit, bps);
+    }
+    return true;
+}
+
+bool bt_torrent_set_limits(struct bt_torrent *t, const struct bt_torrent_limits *l,
+                           struct tarn_err *err)
+{
+    t->max_peers = l->max_peers;
+    return (set_limit(t, &t->limit_up, l->rate_up, bt_upload_go_on) &&
+            set_limit(t, &t->limit_down, l->rate_down, bt_conn_go_on)) ||
+           tarn_fail_mem(err, "limiting a torrent");
+}
+
+void bt_torrent_add_peer(struct bt_torrent *t, const struct sys_addr *addr)
+{
+    bt_dial_add(t, addr, false);
 }
 
 bool bt_torrent_is_running(const struct bt_torrent *t)
 {
-    return t->state == BT_FETCHING || t->state == BT_SEEDING;
+    return (t->state == BT_FETCHING || t->state == BT_SEEDING) && !t->is_paused;
 }
 
 void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err)
@@ -133,7 +243,8 @@ void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err)
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_close(t->conns[i], "%s", "the torrent has stopped");
-    t->failure = *err;
+    t->failure_code = err->code;
+    t->failure = tarn_strndup(err->msg, strlen(err->msg));
     t->tells_failed = true;
     loop_idle_set(t->session->loop, &t->tell);
 }
@@ -183,14 +294,8 @@ static void join_other_swarm(struct bt_torrent *t)
     t->n_swarms--;
 }
 
-void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
+static void learnt(struct bt_torrent *t)
 {
-    struct tarn_err err;
-    if (!bt_metainfo_parse_info(&t->own, info, &err)) {
-        (void)tarn_fail_in(&err, "the metadata that peers sent have the right hash, but");
-        bt_torrent_fail(t, &err);
-        return;
-    }
     t->meta = &t->own;
     bt_metadata_release(&t->metadata);
     join_other_swarm(t);
@@ -199,6 +304,23 @@ void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
             bt_conn_learn_pieces(t->conns[i]);
     t->tells_metadata = true; /* after_metadata follows */
     loop_idle_set(t->session->loop, &t->tell);
+}
+
+void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
+{
+    struct tarn_err err;
+    if (!bt_metainfo_parse_info(&t->own, info, &err)) {
+        (void)tarn_fail_in(&err, "the metadata that peers sent have the right hash, but");
+        bt_torrent_fail(t, &err);
+        return;
+    }
+    learnt(t);
+}
+
+void bt_torrent_recalled(struct bt_torrent *t, const struct bt_metainfo *m)
+{
+    t->own = *m;
+    learnt(t);
 }
 
 static void on_tell(struct loop_idle *i)
@@ -222,7 +344,9 @@ static void on_tell(struct loop_idle *i)
             return;
     }
     if (t->tells_failed) {
-        struct tarn_err failure = t->failure; /* outlives the torrent */
+        struct tarn_err failure; /* outlives the torrent */
+        (void)tarn_fail(&failure, t->failure_code, "%s",
+                        t->failure != NULL ? t->failure : "no memory to say what failed");
         t->tells_failed = false;
         ops->on_failed(t->add.arg, &failure);
         if (gone)
@@ -231,87 +355,22 @@ static void on_tell(struct loop_idle *i)
     t->gone = NULL;
 }
 
-/* A wanted file's share of a piece, in bytes. */
-static uint64_t wanted_bytes(const struct bt_torrent *t, uint32_t piece)
-{
-    struct store_walk walk;
-    struct store_part part;
-    uint64_t bytes = 0;
-    store_walk_begin(&walk, &t->layout, (uint64_t)piece * t->layout.piece_len,
-                     store_piece_len(&t->layout, piece));
-    while (store_walk_next(&walk, &part))
-        if (part.file != STORE_NO_FILE && t->wanted[part.file] != 0)
-            bytes += part.len;
-    return bytes;
-}
+enum { PICKER_A_PIECE = 12 }; /* bytes: bt/core/picker.h */
 
-static void note_finished(struct bt_torrent *t, uint32_t file)
+static void uncharge_picker(struct bt_torrent *t)
 {
-    if (TARN_GROW(t->to_finish, t->n_to_finish, t->cap_to_finish)) {
-        t->to_finish[t->n_to_finish++] = file;
-    } else {
-        struct tarn_err err;
-        (void)tarn_fail_mem(&err, "finishing a file");
-        bt_torrent_fail(t, &err);
-    }
-}
-
-/* One piece more is verified: its bytes count, and files may be whole now. */
-static void count_piece(struct bt_torrent *t, uint32_t piece)
-{
-    struct store_walk walk;
-    struct store_part part;
-    t->done += wanted_bytes(t, piece);
-    store_walk_begin(&walk, &t->layout, (uint64_t)piece * t->layout.piece_len,
-                     store_piece_len(&t->layout, piece));
-    while (store_walk_next(&walk, &part))
-        if (part.file != STORE_NO_FILE && t->wanted[part.file] != 0 &&
-            --t->file_left[part.file] == 0 && !t->add.seed_only)
-            note_finished(t, part.file);
-}
-
-static void count_all(struct bt_torrent *t)
-{
-    for (uint32_t i = 0; i < t->layout.n_files; i++) {
-        uint32_t first, last;
-        if (t->wanted[i] == 0)
-            continue;
-        if (store_file_pieces(&t->layout, i, &first, &last))
-            t->file_left[i] = last - first + 1;
-        else if (!t->add.seed_only)
-            note_finished(t, i);
-    }
-    for (uint32_t piece = 0; piece < t->layout.n_pieces; piece++)
-        if (tarn_bits_has(&t->have, piece))
-            count_piece(t, piece);
-}
-
-void bt_piece_had(struct bt_torrent *t, uint32_t piece)
-{
-    bt_picker_good(&t->picker, piece);
-    bt_pieces_after_pick(t);
-    count_piece(t, piece);
-    for (size_t i = 0; i < t->n_numbers; i++) {
-        struct bt_conn *c = t->conns[i];
-        if (c == NULL || !c->is_open)
-            continue;
-        bool theirs = c->has.p != NULL && tarn_bits_has(&c->has, piece);
-        if (theirs && c->n_needed > 0)
-            c->n_needed--;
-        if (!bt_conn_has_all(c))
-            bt_put_index(bt_conn_out(c), BT_EV_HAVE, piece);
-        bt_conn_update_interest(c);
-    }
-    bt_torrent_settle(t);
+    uint64_t cost = (uint64_t)PICKER_A_PIECE * t->meta->n_pieces;
+    bt_uncharge(t->session, cost);
+    t->charged -= cost;
 }
 
 static bool start_picker(struct bt_torrent *t, struct tarn_err *err)
 {
+    if (!charge(t, (uint64_t)PICKER_A_PIECE * t->meta->n_pieces, err))
+        return false;
     if (!bt_picker_init(&t->picker, t->meta, &t->have, bt_session_chance(t->session), err))
         return false;
     t->has_picker = true;
-    for (uint32_t i = 0; i < t->layout.n_files; i++)
-        t->wanted[i] = t->wanted[i] != 0 ? BT_PRIORITY_NORMAL : BT_PRIORITY_SKIP;
     bt_picker_set_files(&t->picker, t->wanted);
     bt_picker_set_sequential(&t->picker, t->add.sequential, 0);
     struct store_places_settings set = {
@@ -334,7 +393,7 @@ static bool start_picker(struct bt_torrent *t, struct tarn_err *err)
 static void run(struct bt_torrent *t)
 {
     struct tarn_err err;
-    count_all(t);
+    bt_progress_count(t);
     if (t->state == BT_STOPPED)
         return;
     if (t->add.seed_only && t->have.count < t->have.n) {
@@ -349,12 +408,14 @@ static void run(struct bt_torrent *t)
         bt_torrent_fail(t, &err);
         return;
     }
+    bt_keep_begin(t);
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_go(t->conns[i]);
     bt_torrent_settle(t);
     if (t->state != BT_STOPPED)
         bt_torrent_tick(t, loop_now_us(t->session->loop));
+    bt_session_rouse(t->session, t);
 }
 
 static void become_seed(struct bt_torrent *t)
@@ -367,12 +428,17 @@ static void become_seed(struct bt_torrent *t)
                 bt_requests_close(&t->conns[i]->requests);
         bt_picker_release(&t->picker);
         t->has_picker = false;
+        uncharge_picker(t);
+        for (size_t i = 0; i < t->n_numbers; i++)
+            if (t->conns[i] != NULL) /* a new picker would count it anew */
+                t->conns[i]->is_counted = false;
         store_places_free(t->places);
         t->places = NULL;
     }
     bool is_whole = t->have.count == t->have.n; /* a part is nothing that trackers count */
     for (unsigned i = 0; fetched && is_whole && i < t->n_swarms; i++)
         bt_trackers_completed(&t->swarms[i].trackers);
+    bt_session_rouse(t->session, t);
     for (size_t i = 0; i < t->n_numbers; i++) {
         struct bt_conn *c = t->conns[i];
         if (c != NULL && c->waits_room) {
@@ -384,9 +450,43 @@ static void become_seed(struct bt_torrent *t)
     }
 }
 
+/* What is wanted has changed, and there is room for it: what is missing, and who has it? */
+static void count_anew(struct bt_torrent *t)
+{
+    struct tarn_err err;
+    bt_progress_count(t);
+    if (t->done < t->total) {
+        t->state = BT_FETCHING;
+        t->is_complete_told = false;
+    }
+    if (t->has_picker) {
+        bt_picker_set_files(&t->picker, t->wanted);
+    } else if (t->done < t->total && !start_picker(t, &err)) {
+        bt_torrent_fail(t, &err);
+        return;
+    }
+    for (size_t i = 0; t->has_picker && i < t->n_numbers; i++)
+        if (t->conns[i] != NULL)
+            bt_conn_count_needed(t->conns[i]);
+    bt_session_rouse(t->session, t);
+}
+
+/* New priorities, as soon as no job reads the old ones. */
+static void put_in_force(struct bt_torrent *t)
+{
+    struct tarn_err err;
+    if (!bt_progress_choose(t))
+        count_anew(t);
+    else if (!bt_work_start(t, BT_WORK_PREPARE, &err))
+        bt_torrent_fail(t, &err);
+}
+
 void bt_torrent_settle(struct bt_torrent *t)
 {
     struct tarn_err err;
+    bool runs = t->state == BT_FETCHING || t->state == BT_SEEDING;
+    if (runs && t->chosen != NULL && t->work == NULL)
+        put_in_force(t);
     if (t->state == BT_METADATA && t->meta != NULL && t->meta->has_all_layers &&
         t->layout.files == NULL)
         start_content(t);
@@ -398,6 +498,7 @@ void bt_torrent_settle(struct bt_torrent *t)
     if (all_here && t->work == NULL && t->n_to_finish == 0 &&
         (t->places == NULL || !store_places_busy(t->places))) {
         become_seed(t);
+        bt_keep_save(t, false);
         if (!t->is_complete_told) {
             t->is_complete_told = true;
             t->tells_complete = true;
@@ -418,6 +519,11 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
     }
     switch (kind) {
     case BT_WORK_PREPARE:
+        if (t->state != BT_PREPARING) { /* for files that are wanted now */
+            count_anew(t);
+            bt_torrent_settle(t);
+            break;
+        }
         t->state = BT_CHECKING;
         if (!bt_work_start(t, BT_WORK_CHECK, &why))
             bt_torrent_fail(t, &why);
@@ -434,23 +540,16 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
     }
 }
 
-void bt_torrent_rate_opened(struct bt_torrent *t, const struct bt_limit *limit)
+/* Connections on which nothing is under way need to be looked at only now and then. */
+static void sweep(struct bt_torrent *t, int64_t now_us)
 {
-    size_t first = t->up_turn;
-    for (size_t k = 0; k < t->n_numbers; k++) {
-        size_t i = (first + k) % t->n_numbers;
-        struct bt_conn *c = t->conns[i];
-        if (c == NULL || c->is_dead)
-            continue;
-        if (limit == &t->session->up) {
-            if (limit->is_waiting)
-                return;
-            t->up_turn = i + 1; /* the next one is first when this one uses it up */
-            bt_upload_serve(c);
-        } else if (c->is_rate_paused) {
-            c->is_rate_paused = false;
-            bt_conn_read_on(c);
-        }
+    enum { TICKS = 16 }; /* for all of them: well below what keep-alives and silence allow */
+    size_t n = t->n_numbers / TICKS + 1;
+    for (size_t i = 0; i < n && i < t->n_numbers; i++) {
+        t->sweep = t->sweep + 1 < t->n_numbers ? t->sweep + 1 : 0;
+        struct bt_conn *c = t->conns[t->sweep];
+        if (c != NULL && !tarn_list_is_in(&c->node))
+            bt_conn_tick(c, now_us);
     }
 }
 
@@ -458,37 +557,63 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
 {
     if (t->state == BT_STOPPED)
         return;
-    bt_meter_update(&t->down, t->downloaded, now_us);
-    bt_meter_update(&t->up, t->uploaded, now_us);
-    for (size_t i = 0; i < t->n_numbers; i++)
-        if (t->conns[i] != NULL)
-            bt_conn_tick(t->conns[i], now_us);
+    bt_keep_tick(t, now_us);
+    bt_meter_update(&t->down, t->totals.downloaded, now_us);
+    bt_meter_update(&t->up, t->totals.uploaded, now_us);
+    for (struct tarn_list *n = t->active.next, *next; n != &t->active; n = next) {
+        next = n->next; /* this one may leave the list */
+        bt_conn_tick(TARN_OUTER(n, struct bt_conn, node), now_us);
+    }
+    sweep(t, now_us);
+    if (t->is_paused)
+        return;
     if (t->state == BT_METADATA || bt_torrent_is_running(t)) {
         bt_announce_tick(t, now_us);
         bt_dial_tick(t, now_us);
     }
 }
 
+int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us)
+{
+    bool is_live = t->state == BT_METADATA || t->state == BT_FETCHING || t->state == BT_SEEDING;
+    if (t->n_conns > 0 && t->state != BT_STOPPED)
+        return now_us;
+    int64_t at = is_live ? bt_keep_wake(t) : INT64_MAX;
+    if (!is_live || t->is_paused)
+        return at; /* or until bt_session_rouse */
+    int64_t dial = bt_dial_wake(t);
+    at = dial < at ? dial : at;
+    for (unsigned i = 0; i < t->n_swarms; i++) {
+        int64_t due = bt_trackers_wake(&t->swarms[i].trackers);
+        at = due < at ? due : at;
+    }
+    return at;
+}
+
 void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out)
 {
-    uint32_t seeds = 0;
-    for (size_t i = 0; i < t->n_numbers; i++)
-        if (t->conns[i] != NULL && t->conns[i]->is_open && bt_conn_has_all(t->conns[i]))
-            seeds++;
     bool checking = t->state == BT_CHECKING;
     *out = (struct bt_stats){
         .state = t->state,
         .done = checking ? atomic_load(&t->checked) : t->done,
         .total = checking ? t->layout.total : t->total,
-        .downloaded = t->downloaded,
-        .uploaded = t->uploaded,
-        .wasted = t->wasted,
-        .rate_down = (uint64_t)t->down.bps,
-        .rate_up = (uint64_t)t->up.bps,
-        .pieces_failed = t->pieces_failed,
+        .downloaded = t->totals.downloaded,
+        .uploaded = t->totals.uploaded,
+        .wasted = t->totals.wasted,
+        .corrupt = t->totals.corrupt,
+        .ever_downloaded = bt_keep_ever(t, true),
+        .ever_uploaded = bt_keep_ever(t, false),
+        .rate_down = t->n_conns > 0 ? (uint64_t)t->down.bps : 0,
+        .rate_up = t->n_conns > 0 ? (uint64_t)t->up.bps : 0,
+        .pieces_passed = (uint32_t)t->totals.pieces_passed,
+        .pieces_failed = (uint32_t)t->totals.pieces_failed,
+        .uplink_bps = t->session->homeline.uplink.limit_bps,
+        .uplink_delay_us = t->session->homeline.uplink.delay_us,
         .peers = t->n_conns,
-        .seeds = seeds,
-        .tracker_error = t->tracker_error[0] != 0 ? t->tracker_error : NULL,
+        .seeds = t->n_seeds,
+        .known = (uint32_t)t->n_candidates,
+        .is_paused = t->is_paused,
+        .tracker_error = t->tracker_error,
     };
 }
 

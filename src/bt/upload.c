@@ -1,4 +1,4 @@
-/* bt/upload: what peers ask of us, and whom we let ask.
+/* bt/upload: what peers ask of us.
  *
  * A request waits in its connection's ring until there is room in the send queue and the rate limit
  * allows; all that fit are queued in one turn and leave together. */
@@ -20,12 +20,17 @@ static void reject(struct bt_conn *c, const struct bt_request *r)
         bt_put_request(bt_conn_out(c), BT_EV_REJECT, r);
 }
 
-static bool grow(struct bt_uploads *u)
+static bool grow(struct bt_session *s, struct bt_uploads *u)
 {
     uint32_t cap = u->cap == 0 ? 16 : u->cap * 2;
-    struct bt_request *queue = tarn_calloc(cap, sizeof *queue);
-    if (queue == NULL)
+    uint64_t more = (cap - u->cap) * sizeof(struct bt_request);
+    if (!bt_charge(s, more, NULL))
         return false;
+    struct bt_request *queue = tarn_calloc(cap, sizeof *queue);
+    if (queue == NULL) {
+        bt_uncharge(s, more);
+        return false;
+    }
     for (uint32_t i = 0; i < u->n; i++)
         queue[i] = u->queue[(u->first + i) % u->cap];
     tarn_free(u->queue);
@@ -72,7 +77,7 @@ void bt_upload_request(struct bt_conn *c, const struct bt_request *r)
     bool ok = bt_torrent_is_running(t) && bt_request_fits(r, t->meta) &&
               tarn_bits_has(&t->have, r->piece) && u->n < UPLOADS_MAX &&
               (!c->am_choking || take_allowance(c, r));
-    if (!ok || (u->n == u->cap && !grow(u))) {
+    if (!ok || (u->n == u->cap && !grow(c->session, u))) {
         reject(c, r);
         return;
     }
@@ -98,6 +103,7 @@ void bt_upload_drop_all(struct bt_conn *c, bool with_rejects)
     struct bt_uploads *u = &c->uploads;
     for (uint32_t i = 0; with_rejects && i < u->n; i++)
         reject(c, &u->queue[(u->first + i) % u->cap]);
+    bt_uncharge(c->session, u->cap * sizeof *u->queue);
     tarn_free(u->queue);
     *u = (struct bt_uploads){ 0 };
 }
@@ -138,11 +144,33 @@ static bool queue_block(struct bt_conn *c, const struct bt_request *r, struct ta
     return inside == r->len || queue_zeros(c, (size_t)(r->len - inside), err);
 }
 
+/* The torrent's own limit, the session's, and what the line carries. */
+static bool may_send(struct bt_conn *c)
+{
+    struct bt_limit *own = c->torrent->limit_up;
+    return (own == NULL || bt_limit_may(own, &c->up_line)) &&
+           bt_limit_may(&c->session->up, &c->up_line) && bt_homeline_may(c);
+}
+
+static void take_limits(struct bt_conn *c, uint64_t bytes)
+{
+    if (c->torrent->limit_up != NULL)
+        bt_limit_take(c->torrent->limit_up, bytes);
+    bt_limit_take(&c->session->up, bytes);
+    bt_homeline_take(c, bytes);
+}
+
+void bt_upload_go_on(struct tarn_list *up_line)
+{
+    bt_upload_serve(TARN_OUTER(up_line, struct bt_conn, up_line));
+}
+
 void bt_upload_serve(struct bt_conn *c)
 {
     struct bt_uploads *u = &c->uploads;
     struct bt_session *s = c->session;
-    while (u->n > 0 && !c->is_dead && c->stream.queued < SEND_QUEUE_MAX && bt_limit_may(&s->up)) {
+    size_t most = bt_homeline_ahead(c, SEND_QUEUE_MAX);
+    while (u->n > 0 && !c->is_dead && c->stream.queued < most && may_send(c)) {
         struct bt_request r = u->queue[u->first];
         struct tarn_err err;
         u->first = (u->first + 1) % u->cap;
@@ -152,101 +180,13 @@ void bt_upload_serve(struct bt_conn *c)
             bt_conn_close(c, "%s", "its block could not be read");
             return;
         }
-        bt_rate_take(&s->up.rate, r.len);
-        c->torrent->uploaded += r.len;
+        take_limits(c, r.len);
+        c->torrent->totals.uploaded += r.len;
+        c->sent += r.len;
         c->sent_round += r.len;
         c->sent_turn += r.len;
         c->spoke_us = loop_now_us(s->loop);
     }
     if (u->n == 0 && u->queue != NULL)
         bt_upload_drop_all(c, false); /* an idle peer keeps no ring */
-}
-
-static void set_choking(struct bt_conn *c, bool choke, bool optimistic, int64_t now_us)
-{
-    c->was_optimistic = optimistic;
-    if (c->am_choking == choke)
-        return;
-    c->am_choking = choke;
-    c->choke_changed_us = now_us;
-    c->sent_turn = 0;
-    bt_put_plain(bt_conn_out(c), choke ? BT_EV_CHOKE : BT_EV_UNCHOKE);
-    if (choke)
-        bt_upload_drop_all(c, true);
-}
-
-static bool takes_part(const struct bt_conn *c)
-{
-    return c != NULL && c->is_open && !c->is_dead && bt_torrent_is_running(c->torrent);
-}
-
-static struct bt_choke_peer facts(const struct bt_conn *c)
-{
-    return (struct bt_choke_peer){
-        .got_round = c->got_round,
-        .got_before = c->got_before,
-        .sent_round = c->sent_round,
-        .sent_turn = c->sent_turn,
-        .changed_at_us = c->choke_changed_us,
-        .piece_len = c->torrent->layout.piece_len,
-        .is_seeding = c->torrent->state == BT_SEEDING,
-        .is_interested = c->is_interested,
-        .is_upload_only = c->ext.upload_only || bt_conn_has_all(c),
-        .is_unchoked = !c->am_choking,
-        .was_optimistic = c->was_optimistic,
-    };
-}
-
-/* Collect the peers of all torrents in order (out NULL: only count), or hand their verdicts back.
- */
-typedef void (*with_peer)(struct bt_conn *c, struct bt_choke_peer *p, int64_t now_us);
-
-static size_t each_peer(struct bt_session *s, struct bt_choke_peer *peers, with_peer with)
-{
-    size_t n = 0;
-    for (struct tarn_list *l = s->torrents.next; l != &s->torrents; l = l->next) {
-        struct bt_torrent *t = TARN_OUTER(l, struct bt_torrent, node);
-        for (size_t i = 0; i < t->n_numbers; i++)
-            if (takes_part(t->conns[i])) {
-                if (with != NULL)
-                    with(t->conns[i], &peers[n], loop_now_us(s->loop));
-                n++;
-            }
-    }
-    return n;
-}
-
-static void collect(struct bt_conn *c, struct bt_choke_peer *p, int64_t now_us)
-{
-    (void)now_us;
-    *p = facts(c);
-}
-
-static void obey(struct bt_conn *c, struct bt_choke_peer *p, int64_t now_us)
-{
-    set_choking(c, !p->unchoke, p->optimistic, now_us);
-}
-
-static void next_round(struct bt_conn *c, struct bt_choke_peer *p, int64_t now_us)
-{
-    (void)p;
-    (void)now_us;
-    c->got_before = c->got_round;
-    c->got_round = c->sent_round = 0;
-}
-
-void bt_choke_round(struct bt_session *s)
-{
-    size_t n = each_peer(s, NULL, NULL);
-    struct bt_choke_peer *peers = tarn_calloc(n, sizeof *peers);
-    if (n > 0 && peers != NULL) { /* without memory things stay as they are */
-        each_peer(s, peers, collect);
-        s->choker.now_us = loop_now_us(s->loop);
-        s->choker.random = bt_session_chance(s);
-        bt_choker_run(&s->choker, peers, n);
-        each_peer(s, peers, obey);
-        if (s->choked_at_us == s->choker.now_us)
-            each_peer(s, peers, next_round);
-    }
-    tarn_free(peers);
 }

@@ -5,10 +5,6 @@
 #include "fetch/fetch.h"
 #include "sys/net.h"
 
-/* Is this an address of this machine, this site or this link, or one that no public server has?
- * IPv4 inside IPv6 (mapped, NAT64, 6to4) counts as that IPv4. */
-bool fetch_is_local(const struct sys_addr *a);
-
 /* For tests, which have local addresses only: what counts as local. Before the first fetch_start.
  */
 void fetcher_set_local(struct fetcher *f, bool (*is_local)(const struct sys_addr *a));

@@ -18,9 +18,9 @@ static bool make_buffers(struct loop *l, size_t recv_len)
     if (l->recv_len > SIZE_MAX - LOOP_REST_SMALL)
         return false;
     l->recv = tarn_realloc(NULL, LOOP_REST_SMALL + l->recv_len, 1);
-    l->scratch = tarn_realloc(NULL, LOOP_SCRATCH, 1);
+    l->sender.scratch = (struct sys_buf){ tarn_realloc(NULL, LOOP_SCRATCH, 1), LOOP_SCRATCH };
     tarn_out_init(&l->nowhere, 0);
-    return l->recv != NULL && l->scratch != NULL;
+    return l->recv != NULL && l->sender.scratch.p != NULL;
 }
 
 struct loop *loop_new(const struct loop_settings *set, struct tarn_err *err)
@@ -42,8 +42,11 @@ struct loop *loop_new(const struct loop_settings *set, struct tarn_err *err)
     l->poller = sys_poller_new(err);
     if (l->poller == NULL)
         goto fail;
-    if (!loop_pool_start(&l->pool, l, "tarn-work",
-                         set->threads == 0 ? sys_cpu_count() : set->threads, err))
+    l->no_threads = set->no_threads;
+    l->job_took_us = set->job_took_us;
+    l->job_took_arg = set->arg;
+    unsigned threads = set->threads != 0 ? set->threads : set->no_threads ? 1 : sys_cpu_count();
+    if (!loop_pool_start(&l->pool, l, "tarn-work", threads, err))
         goto fail;
     l->hashing = loop_hashing_new(l, err);
     if (l->hashing == NULL)
@@ -68,14 +71,14 @@ void loop_free(struct loop *l)
     sys_lock_release(&l->lock);
     tarn_out_release(&l->nowhere);
     tarn_free(l->recv);
-    tarn_free(l->scratch);
+    tarn_free(l->sender.scratch.p);
     tarn_free(l);
 }
 
 /* How long the poller may wait for nothing, 0 when there is something to do at once. */
 static int64_t time_to_wait(const struct loop *l, int64_t max_wait_us)
 {
-    if (!tarn_list_empty(&l->idle))
+    if (!tarn_list_empty(&l->idle) || loop_pool_has_turn(&l->pool) || loop_pool_has_turn(&l->names))
         return 0;
     const struct tarn_heap_node *first = tarn_heap_first(&l->timers);
     if (first == NULL)
@@ -161,6 +164,8 @@ bool loop_turn(struct loop *l, int64_t max_wait_us, struct tarn_err *err)
     wait(l, time_to_wait(l, max_wait_us));
     run_timers(l);
     run_ready(l);
+    loop_pool_turn(&l->pool);
+    loop_pool_turn(&l->names);
     run_messages(l);
     run_idle(l);
     return true;
@@ -183,6 +188,23 @@ void loop_stop(struct loop *l)
 int64_t loop_now_us(const struct loop *l)
 {
     return l->now_us;
+}
+
+int64_t loop_wakes_at_us(struct loop *l)
+{
+    sys_lock_take(&l->lock);
+    bool has_messages = l->first != NULL;
+    sys_lock_give(&l->lock);
+    if (has_messages || l->is_stopped || !tarn_list_empty(&l->idle) ||
+        loop_pool_has_turn(&l->pool) || loop_pool_has_turn(&l->names))
+        return l->now_us;
+    const struct tarn_heap_node *first = tarn_heap_first(&l->timers);
+    return first == NULL ? INT64_MAX : first->key;
+}
+
+bool loop_has_threads(const struct loop *l)
+{
+    return !l->no_threads;
 }
 
 struct loop_pool *loop_pool_of(struct loop *l)

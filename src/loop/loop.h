@@ -4,8 +4,9 @@
  * messages) are the caller's storage, inside the structs they serve, zeroed before their first use;
  * each must be taken out before that struct goes.
  *
- * Order of one turn: timers that are due, then ready sockets, then posted messages, then the idle
- * functions (which gather what the turn has queued, so that one wake-up makes one write). */
+ * Order of one turn: timers that are due, then ready sockets, then (without threads) a job of the
+ * pool, then posted messages, then the idle functions (which gather what the turn has queued, so
+ * that one wake-up makes one write). */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
 
@@ -21,6 +22,15 @@ struct loop_hashing;
 struct loop_settings {
     unsigned threads; /* of the work pool; 0: as many as processors */
     size_t recv_len;  /* of the shared receive buffer; 0: 256 KiB */
+    /* Start no threads: jobs run on the loop's own, one a turn, between the sockets and the
+     * messages. For systems that have none, and for simulations, where the same input then gives
+     * the same run. A slow disk or name server holds the whole loop up. */
+    bool no_threads;
+    /* With no_threads, for simulations: asked after each job has run; its done() follows so many us
+     * later, as if a thread had been at it until then, and `threads` jobs (0: one) may be under way
+     * at a time. NULL: at once. */
+    int64_t (*job_took_us)(void *arg);
+    void *arg;
 };
 
 struct loop *loop_new(const struct loop_settings *set, struct tarn_err *err) TARN_MUST;
@@ -36,6 +46,11 @@ void loop_stop(struct loop *l);
 
 /* The time when this turn woke: monotonic us. */
 int64_t loop_now_us(const struct loop *l);
+/* When loop_turn next has something to do, sockets apart: now or earlier when something waits
+ * already, INT64_MAX when nothing does. For who embeds the loop and waits for himself. */
+int64_t loop_wakes_at_us(struct loop *l);
+/* False with no_threads: long work had better be cut in short jobs. */
+bool loop_has_threads(const struct loop *l);
 
 struct loop_pool *loop_pool_of(struct loop *l);
 struct loop_hashing *loop_hashing_of(struct loop *l);

@@ -15,7 +15,8 @@ struct loop_job {
     struct loop_msg msg;
     struct loop_job *next;
     struct loop_pool *pool; /* NULL when not submitted */
-    enum { LOOP_JOB_WAITS, LOOP_JOB_RUNS, LOOP_JOB_RAN } state;
+    int64_t ends_us;        /* without threads: when done() is due */
+    enum { LOOP_JOB_WAITS, LOOP_JOB_RUNS, LOOP_JOB_LASTS, LOOP_JOB_RAN } state;
 };
 
 void loop_pool_submit(struct loop *l, struct loop_job *j);

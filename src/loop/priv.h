@@ -7,7 +7,8 @@
 #include "sys/thread.h"
 
 /* Threads and the jobs that wait for them. The lock guards what is above it; a loop's own lock may
- * be taken while it is held, never the other way round. */
+ * be taken while it is held, never the other way round. Without threads the loop's turns do the
+ * jobs, and `lasting` holds those that are taken to last longer than their run() did. */
 struct loop_pool {
     struct loop_job *first, *last;
     bool is_closing;
@@ -15,8 +16,12 @@ struct loop_pool {
     struct sys_lock lock;
     struct sys_cond work, ran;
     struct loop *loop;
-    struct sys_thread *threads; /* owned; NULL when not started */
+    bool is_started;
+    struct sys_thread *threads; /* owned; NULL without threads */
     unsigned n;
+    struct loop_job *lasting; /* without threads: run() is over, done() has its time */
+    unsigned n_lasting;
+    struct loop_timer lasts;
     size_t pending; /* the loop's thread only */
 };
 
@@ -24,6 +29,9 @@ bool loop_pool_start(struct loop_pool *p, struct loop *l, const char *name, unsi
                      struct tarn_err *err) TARN_MUST;
 void loop_pool_stop(struct loop_pool *p); /* accepts a zeroed one */
 void loop_pool_give(struct loop_pool *p, struct loop_job *j);
+/* Without threads: one job, and whether there is one for the next turn. Else nothing. */
+void loop_pool_turn(struct loop_pool *p);
+bool loop_pool_has_turn(const struct loop_pool *p);
 /* When this returns, run() of j is over; a job still in line is run here. done() follows later. */
 void loop_pool_settle(struct loop_job *j);
 
@@ -33,7 +41,7 @@ void loop_hashing_free(struct loop_hashing *h); /* after the pool; accepts NULL 
 enum {
     LOOP_READY_MAX = 256,      /* taken from the poller at once */
     LOOP_REST_SMALL = 4 << 10, /* a rest so short is copied in front of what is received */
-    LOOP_SCRATCH = 64 << 10,   /* for sys_send_spans: stays in L2 */
+    LOOP_SCRATCH = 256 << 10,  /* for sys_send_spans */
     LOOP_NAME_THREADS = 2,
 };
 
@@ -53,14 +61,17 @@ struct loop {
     struct loop_msg *due; /* taken from the line, being run */
 
     struct loop_pool pool, names;
+    bool no_threads;
+    int64_t (*job_took_us)(void *arg);
+    void *job_took_arg;
     struct loop_hashing *hashing;
     struct tarn_list lookups, colds; /* under way; freed with the loop */
 
     /* One for all streams: LOOP_REST_SMALL bytes for a rest, then recv_len. */
     uint8_t *recv;
     size_t recv_len;
-    uint8_t *scratch;
-    struct tarn_out nowhere; /* for those who write while there is no memory */
+    struct sys_sender sender; /* its scratch is owned */
+    struct tarn_out nowhere;  /* for those who write while there is no memory */
 };
 
 /* Take a message back that has not run yet; harmless when it is not there. */
@@ -71,6 +82,7 @@ void loop_resolve_free_all(struct loop *l);
 /* The send queue of a stream. */
 bool loop_send_some(struct loop_stream *s, struct tarn_err *err) TARN_MUST;
 void loop_send_count(struct loop_stream *s); /* brings s->queued up to date */
+void loop_send_woken(struct loop_stream *s); /* the socket takes more: judge how soon */
 void loop_send_drop(struct loop_stream *s);
 void loop_send_free_colds(struct loop *l);
 

@@ -54,7 +54,7 @@ static bool start(struct loop *l, struct loop_resolve *r, struct tarn_bytes host
     if (host.len == 0 || host.len > HOST_MAX || memchr(host.p, '\0', host.len) != NULL)
         return tarn_fail(&r->err, TARN_E_USAGE, "'%s' is no host name (1 to %d bytes)",
                          tarn_quote(&q, host), HOST_MAX);
-    if (l->names.threads == NULL &&
+    if (!l->names.is_started &&
         !loop_pool_start(&l->names, l, "tarn-names", LOOP_NAME_THREADS, &r->err))
         return false;
     struct loop_lookup *k = tarn_calloc(1, sizeof *k);

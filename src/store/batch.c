@@ -23,8 +23,11 @@ static void write_some(struct place_piece **pieces, size_t n)
     do
         runs[i] = tarn_bytes_of(pieces[i]->buf, pieces[i]->len);
     while (++i < n);
+    for (i = 0; i < n; i++)
+        places_before_write(pieces[i]);
     bool ok = store_tree_write(set->tree, start_of(pieces[0]), runs, n, &err);
     for (i = 0; i < n; i++) {
+        places_after_write(pieces[i]);
         pieces[i]->has_failed = !ok;
         if (!ok)
             pieces[i]->err = err;

@@ -183,6 +183,11 @@ void store_budget_tick(struct store_budget *b, int64_t now_us)
     b->has_moved = false;
 }
 
+bool store_budget_is_idle(const struct store_budget *b)
+{
+    return b->used == 0 && b->kept == 0 && tarn_list_empty(&b->line);
+}
+
 void store_share_join(struct store_share *s, struct store_budget *b)
 {
     s->budget = b;

@@ -69,6 +69,9 @@ void store_budget_release(struct store_budget *b); /* all shares have left; acce
  * the last call, and resolves stalls. */
 void store_budget_tick(struct store_budget *b, int64_t now_us);
 
+/* Nothing for store_budget_tick to do, until a buffer is taken. */
+bool store_budget_is_idle(const struct store_budget *b);
+
 /* Pieces longer than this are not held: they are written as they come. */
 uint64_t store_budget_piece_max(const struct store_budget *b);
 

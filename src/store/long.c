@@ -55,8 +55,10 @@ static void run_writer(struct loop_job *job)
     struct place_writer *w = TARN_OUTER(job, struct place_writer, job);
     const struct store_places_settings *set = &w->piece->places->set;
     uint64_t at = (uint64_t)w->piece->index * set->layout->piece_len;
+    places_before_write(w->piece);
     w->ok = store_tree_write_early(set->tree, at + (uint64_t)w->first * STORE_BLOCK, w->runs, w->n,
                                    &w->err);
+    places_after_write(w->piece);
 }
 
 static void go_on(struct place_piece *q);
@@ -210,6 +212,7 @@ static void run_spill(struct loop_job *job)
     const struct store_places_settings *set = &q->places->set;
     uint64_t start = (uint64_t)q->index * set->layout->piece_len;
     bool ok = true;
+    places_before_write(q);
     for (uint32_t i = 0, n; i < q->n_blocks && ok; i += n + 1) {
         size_t len = 0;
         for (n = 0; i + n < q->n_blocks && q->state[i + n] == BLOCK_WRITING; n++)
@@ -218,6 +221,7 @@ static void run_spill(struct loop_job *job)
         struct tarn_bytes run = tarn_bytes_of(q->buf + at, len);
         ok = len == 0 || store_tree_write_early(set->tree, start + at, &run, 1, &q->err);
     }
+    places_after_write(q);
     q->has_failed = !ok;
 }
 

@@ -280,6 +280,20 @@ static void start_hashing(struct place_piece *q)
 
 /* Writing. */
 
+void places_before_write(const struct place_piece *q)
+{
+    const struct store_places_settings *set = &q->places->set;
+    if (set->ops->before_write != NULL)
+        set->ops->before_write(set->arg, q->index);
+}
+
+void places_after_write(const struct place_piece *q)
+{
+    const struct store_places_settings *set = &q->places->set;
+    if (set->ops->after_write != NULL)
+        set->ops->after_write(set->arg, q->index);
+}
+
 void places_tell_written(struct place_piece *q, const struct tarn_err *err)
 {
     const struct store_places *p = q->places;

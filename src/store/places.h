@@ -48,6 +48,10 @@ struct store_places_ops {
     void (*on_written)(void *arg, uint32_t piece, const struct tarn_err *err);
     /* There is room again after STORE_PLACE_FULL or store_places_await. */
     void (*on_room)(void *arg);
+    /* Bytes of this piece are about to be written to the files, verified or not; they were, or it
+     * failed. On a thread of the pool, and while others write. May be NULL. */
+    void (*before_write)(void *arg, uint32_t piece);
+    void (*after_write)(void *arg, uint32_t piece);
 };
 
 struct store_places_settings {

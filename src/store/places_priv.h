@@ -129,6 +129,9 @@ void places_tell_hashed(struct place_piece *q);
 /* Forget it and tell its owner that it is written (err NULL) or not. */
 void places_tell_written(struct place_piece *q, const struct tarn_err *err);
 
+/* Around every write of bytes of the piece, on the thread that writes. */
+void places_before_write(const struct place_piece *q);
+void places_after_write(const struct place_piece *q);
 void places_sent_out(struct place_piece *q); /* one more will come back */
 
 /* batch.c */

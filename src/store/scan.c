@@ -105,6 +105,19 @@ static uint64_t total_of(const struct store_scan *s, uint32_t n_pieces)
     return total;
 }
 
+/* Without threads: batch after batch, with a word to the caller behind each. */
+static bool work_here(struct store_run *run, struct worker *w, uint64_t total)
+{
+    const struct store_scan *s = run->scan;
+    uint32_t pieces[STORE_BATCH_MAX];
+    for (size_t n; (n = store_run_take(run, pieces)) > 0;) {
+        w->work->batch(w->w, pieces, n);
+        if (s->on_progress != NULL && !s->on_progress(s->arg, atomic_load(&run->done), total))
+            return false;
+    }
+    return true;
+}
+
 /* Start as many as can be; one is enough. */
 static bool start(struct store_run *run, struct worker *workers, unsigned n, struct tarn_err *err)
 {
@@ -140,7 +153,7 @@ static bool make_workers(struct store_run *run, struct worker *workers, unsigned
 bool store_scan_run(struct store_scan *s, struct tarn_err *err)
 {
     struct store_run run = { .scan = s };
-    unsigned n = s->jobs == 0 ? sys_cpu_count() : s->jobs;
+    unsigned n = s->no_threads ? 1 : s->jobs == 0 ? sys_cpu_count() : s->jobs;
     run.n_pieces = s->only == NULL ? s->layout->n_pieces : s->only->count;
     s->bytes_read = 0;
     uint64_t total = total_of(s, run.n_pieces);
@@ -154,8 +167,14 @@ bool store_scan_run(struct store_scan *s, struct tarn_err *err)
         return tarn_fail_mem(err, "scanning content");
     sys_lock_init(&run.lock);
     sys_cond_init(&run.ended);
-    bool ok = make_workers(&run, workers, n, err) && start(&run, workers, n, err);
-    bool went_on = !ok || wait_for_workers(&run, total);
+    bool ok = make_workers(&run, workers, n, err);
+    bool went_on = true;
+    if (ok && s->no_threads) {
+        went_on = work_here(&run, workers, total);
+    } else if (ok) {
+        ok = start(&run, workers, n, err);
+        went_on = !ok || wait_for_workers(&run, total);
+    }
     for (unsigned i = 0; i < n; i++) {
         sys_thread_join(&workers[i].thread);
         if (workers[i].work != NULL)

@@ -36,6 +36,7 @@ struct store_scan {
     const struct store_layout *layout;
     bool want_v1, want_v2;        /* v2: every file starts at a piece */
     unsigned jobs;                /* worker threads; 0: as many as processors */
+    bool no_threads;              /* work on the calling thread alone */
     const struct tarn_bits *only; /* pieces to scan; NULL: all */
 
     /* Called for every piece, from any worker, pieces in no order, never two calls for one piece.

@@ -1,4 +1,5 @@
 /* sys/error: errno to a sentence, where the system's own text does not say what to try. */
+#include "sys/descriptors.h"
 #include "sys/priv.h"
 
 #include <errno.h>

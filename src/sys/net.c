@@ -72,7 +72,7 @@ int sys_tcp_connect(const struct sys_addr *to, struct tarn_err *err)
 
 bool sys_connect_done(int fd, struct tarn_err *err)
 {
-    int number = sys_socket_error(fd);
+    int number = sys_ops->socket_error(fd);
     if (number == 0)
         return true;
     errno = number;
@@ -137,6 +137,16 @@ enum sys_io sys_tcp_accept(int listener, int *fd, struct sys_addr *from, struct 
     return SYS_IO_DONE;
 }
 
+bool sys_local_addr(int fd, struct sys_addr *addr, struct tarn_err *err)
+{
+    struct sys_sockaddr raw = { 0 };
+    raw.len = sizeof raw.s;
+    if (sys_ops->local_addr(fd, (struct sockaddr *)&raw.s, &raw.len) != 0)
+        return tarn_fail_sys(err, "cannot tell a socket's own address");
+    return sys_from_sockaddr(addr, &raw) ||
+           tarn_fail(err, TARN_E_FAILED, "a socket's own address is neither IPv4 nor IPv6");
+}
+
 enum sys_io sys_recv(int fd, const struct sys_buf *bufs, size_t n, size_t *got,
                      struct tarn_err *err)
 {
@@ -160,4 +170,13 @@ enum sys_io sys_recv(int fd, const struct sys_buf *bufs, size_t n, size_t *got,
         return SYS_IO_END;
     *got = (size_t)len;
     return SYS_IO_DONE;
+}
+
+bool sys_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    struct sys_tcp_info info;
+    if (sys_ops->tcp_info(fd, &info) != 0)
+        return false;
+    *out = info;
+    return true;
 }

@@ -23,6 +23,8 @@ enum { SYS_CWD = -100 };
 struct iovec;
 struct sockaddr;
 struct sys_poller_ops;
+struct sys_stat;
+struct sys_tcp_info;
 
 struct sys_ops {
     /* files */
@@ -33,6 +35,12 @@ struct sys_ops {
     /* off -1: from where the descriptor stands (pipes, standard input and output) */
     ssize_t (*preadv)(int fd, const struct iovec *iov, int n, int64_t off);
     ssize_t (*pwritev)(int fd, const struct iovec *iov, int n, int64_t off);
+    int (*stat_at)(int dir, const char *path, bool follow, struct sys_stat *st);
+    int (*stat_fd)(int fd, struct sys_stat *st);
+    int (*set_blocking)(int fd); /* reads wait from now on: after an open with O_NONBLOCK */
+    int (*set_mode)(int fd, unsigned mode);
+    int (*free_space)(int fd, uint64_t *bytes);         /* for us, where fd lies */
+    void (*will_need)(int fd, int64_t off, size_t len); /* advice */
     /* disk space for the first len bytes; a shorter file is given that size, none is cut */
     int (*reserve)(int fd, int64_t len);
     int (*truncate)(int fd, int64_t len);
@@ -44,6 +52,13 @@ struct sys_ops {
     int (*mkdir_at)(int dir, const char *path, unsigned mode);
     /* 1 all of the run is in memory, 0 some of it is not, -1 (ENOSYS) cannot tell */
     int (*resident)(int fd, int64_t off, size_t len);
+    /* the whole of a file, for system calls to read from, and to write to when fd is open for
+     * that; NULL: no */
+    void *(*map)(int fd, size_t len);
+    void (*unmap)(void *p, size_t len);
+    /* copy into a mapping as a system call does: EFAULT where we would get SIGBUS; ENOSYS where
+     * there is none. What it returns may be less than all. */
+    ssize_t (*copy_into)(void *to, const struct iovec *from, int n, size_t len);
 
     /* sockets; all non-blocking and close-on-exec */
     int (*socket)(int family, int type);
@@ -51,16 +66,21 @@ struct sys_ops {
     int (*listen)(int fd, int backlog);
     int (*accept)(int fd, struct sockaddr *addr, unsigned *len);
     int (*connect)(int fd, const struct sockaddr *addr, unsigned len);
+    int (*local_addr)(int fd, struct sockaddr *addr, unsigned *len); /* getsockname */
+    void (*set_option)(int fd, int level, int name, int value);      /* what is refused is lost */
+    int (*socket_error)(int fd); /* that a connection under way ended with; 0 for none */
     ssize_t (*recvv)(int fd, const struct iovec *iov, int n);
     ssize_t (*sendv)(int fd, const struct iovec *iov, int n, bool more); /* more follows at once */
     /* bytes of a file into a socket without passing through us; ENOSYS where there is no such call
      */
     bool has_sendfile;
     ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
+    int (*tcp_info)(int fd, struct sys_tcp_info *out); /* ENOSYS where the system does not tell */
 
     /* time and chance */
-    int64_t (*now_us)(void);  /* monotonic */
-    int64_t (*wall_ms)(void); /* since 1970, UTC */
+    int64_t (*now_us)(void);    /* monotonic */
+    int64_t (*wall_ms)(void);   /* since 1970, UTC */
+    int64_t (*thread_ns)(void); /* processor time that the calling thread has used */
     int (*random)(void *p, size_t len);
 
     const struct sys_poller_ops *poller;

@@ -13,30 +13,19 @@ bool sys_fail(struct tarn_err *err, const char *fmt, ...) TARN_PRINTF(2, 3);
 /* As sys_fail, and what the code cannot place is TARN_E_NETWORK: for peers. */
 bool sys_fail_net(struct tarn_err *err, const char *fmt, ...) TARN_PRINTF(2, 3);
 
-/* Each system's own: */
-
-uint64_t sys_fd_limit(void); /* descriptors that this process may have open */
-
-/* The permissions of a file, to be kept when it is replaced; false when there is none. */
-bool sys_mode_of(const char *path, unsigned *mode);
-void sys_set_mode(int fd, unsigned mode);
-
-/* After an open that did not block: is it a regular file (or, when asked for, a folder)? From now
- * on reads block. Closes nothing. */
-bool sys_settle_file(int fd, bool is_folder);
-
 struct sys_sockaddr {
     struct sockaddr_storage s;
     unsigned len;
 };
 void sys_to_sockaddr(struct sys_sockaddr *to, const struct sys_addr *from);
 bool sys_from_sockaddr(struct sys_addr *to, const struct sys_sockaddr *from);
+
+/* Each system's own: */
+
 uint32_t sys_scope_of(const char *interface); /* 0: no such interface */
 
 /* Options that every socket of ours has; what the system refuses we do without. */
 void sys_tune_tcp(int fd);
 void sys_tune_listener(int fd, bool is_v6);
-/* The error that a connection under way ended with, 0 for none. */
-int sys_socket_error(int fd);
 
 #endif

@@ -121,19 +121,8 @@ static int open_temp(int folder, unsigned mode, char name[40], struct tarn_err *
 static bool fill_temp(int fd, struct tarn_bytes data, const unsigned *mode, struct tarn_err *err)
 {
     if (mode != NULL)
-        sys_set_mode(fd, *mode);
+        (void)sys_ops->set_mode(fd, *mode); /* some file systems have no modes */
     return sys_write_at(fd, data, 0, err) && sys_sync(fd, err);
-}
-
-static bool sync_folder(int folder, struct tarn_err *err)
-{
-    int rc;
-    do
-        rc = sys_ops->sync_folder(folder);
-    while (rc != 0 && errno == EINTR);
-    /* Some network file systems know no such thing. */
-    return rc == 0 || errno == EINVAL ||
-           tarn_fail_sys(err, "it is written, but may not outlive a power cut: syncing its folder");
 }
 
 static bool replace(int folder, const char *name, const unsigned *mode, struct tarn_bytes data,
@@ -147,7 +136,8 @@ static bool replace(int folder, const char *name, const unsigned *mode, struct t
         (void)sys_ops->unlink_at(folder, temp, 0); /* the first failure is the one to tell */
         return false;
     }
-    return sync_folder(folder, err);
+    return sys_sync_folder(folder, err) ||
+           tarn_fail_in(err, "it is written, but may not outlive a power cut");
 }
 
 /* The folder that a path is in, opened before anything is changed. */
@@ -180,13 +170,11 @@ static bool write_path(const char *path, struct tarn_bytes data, struct tarn_err
     bool is_there = sys_stat(SYS_CWD, path, true, &st, NULL);
     if (is_there && st.kind == SYS_OTHER)
         return write_straight(path, data, err);
-    unsigned mode;
-    bool has_mode = is_there && sys_mode_of(path, &mode);
     SYS_AUTO_FD folder = open_parent(path, err);
     if (folder < 0)
         return false;
     const char *slash = strrchr(path, '/');
-    return replace(folder, slash == NULL ? path : slash + 1, has_mode ? &mode : NULL, data, err);
+    return replace(folder, slash == NULL ? path : slash + 1, is_there ? &st.mode : NULL, data, err);
 }
 
 bool sys_write_whole(const char *path, struct tarn_bytes data, struct tarn_err *err)

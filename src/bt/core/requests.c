@@ -47,7 +47,8 @@ void bt_requests_init(struct bt_requests *q, bool has_fast)
                                .is_choked = true,
                                .is_starting = true,
                                .depth = BT_DEPTH_MIN,
-                               .reqq = BT_REQQ_SILENT };
+                               .reqq = BT_REQQ_SILENT,
+                               .most = BT_DEPTH_MAX };
 }
 
 void bt_requests_release(struct bt_requests *q)
@@ -63,9 +64,14 @@ void bt_requests_set_reqq(struct bt_requests *q, uint16_t reqq)
     q->reqq = reqq < BT_DEPTH_MAX ? reqq : BT_DEPTH_MAX;
 }
 
+void bt_requests_set_most(struct bt_requests *q, uint32_t most)
+{
+    q->most = (uint16_t)(most == 0 || most > BT_DEPTH_MAX ? BT_DEPTH_MAX : most);
+}
+
 uint32_t bt_requests_room(const struct bt_requests *q)
 {
-    uint32_t depth = q->is_snubbed ? 1 : q->depth;
+    uint32_t depth = q->is_snubbed ? 1 : q->depth < q->most ? q->depth : q->most;
     if (q->n_open >= depth || q->n >= q->reqq)
         return 0;
     uint64_t room = tarn_min_u64(depth - q->n_open, (uint32_t)(q->reqq - q->n));

@@ -203,6 +203,13 @@ static void fail(struct bt_tracker_at *at, int64_t delay_us, int64_t now_us)
     at->next_us = now_us + delay_us;
 }
 
+/* It has heard that we stop: after a restart it is as one that was never asked. */
+static void forget_stopped(struct bt_tracker_at *at)
+{
+    if (at->event == BT_ANNOUNCE_STOPPED)
+        at->next_us = INT64_MIN;
+}
+
 void bt_trackers_answered(struct bt_trackers *t, uint32_t id, const struct bt_answer *a,
                           int64_t now_us)
 {
@@ -211,6 +218,7 @@ void bt_trackers_answered(struct bt_trackers *t, uint32_t id, const struct bt_an
     if (a->failed) {
         at->is_off = at->is_off || a->retry_s == BT_RETRY_NEVER;
         fail(at, a->retry_s > 0 && !at->is_off ? a->retry_s * SECOND_US : -1, now_us);
+        forget_stopped(at);
         return;
     }
     uint64_t interval = a->interval_s == 0 ? BT_INTERVAL_S : a->interval_s;
@@ -223,6 +231,7 @@ void bt_trackers_answered(struct bt_trackers *t, uint32_t id, const struct bt_an
     at->fails = 0;
     at->next_us = now_us + (int64_t)interval * SECOND_US + jitter_us;
     at->earliest_us = now_us + (int64_t)least * SECOND_US;
+    forget_stopped(at);
     move_to_front(t, id);
 }
 
@@ -232,6 +241,7 @@ void bt_trackers_failed(struct bt_trackers *t, uint32_t id, bool for_good, int64
     assert(at != NULL && at->is_busy);
     at->is_off = at->is_off || for_good;
     fail(at, -1, now_us);
+    forget_stopped(at);
 }
 
 int64_t bt_trackers_wake(const struct bt_trackers *t)
@@ -261,6 +271,11 @@ void bt_trackers_hurry(struct bt_trackers *t)
 void bt_trackers_stop(struct bt_trackers *t)
 {
     t->is_stopped = true;
+}
+
+void bt_trackers_restart(struct bt_trackers *t)
+{
+    t->is_stopped = false;
 }
 
 bool bt_trackers_all_failed(const struct bt_trackers *t)

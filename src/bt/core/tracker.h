@@ -105,6 +105,7 @@ int64_t bt_trackers_wake(const struct bt_trackers *t);
 void bt_trackers_completed(struct bt_trackers *t); /* the last wanted piece came */
 void bt_trackers_hurry(struct bt_trackers *t);     /* we need peers: after the minimum interval */
 void bt_trackers_stop(struct bt_trackers *t);      /* only stopped goes out from now on */
+void bt_trackers_restart(struct bt_trackers *t);   /* those who heard stopped hear started again */
 
 /* Nothing is under way, and the last try of every tracker failed. */
 bool bt_trackers_all_failed(const struct bt_trackers *t);

@@ -89,7 +89,9 @@ static void on_room(void *arg)
 
 static void begin(struct owner *o, struct room *r, unsigned kind, uint64_t budget)
 {
-    static const struct store_places_ops ops = { on_hashed, on_written, on_room };
+    static const struct store_places_ops ops = { .on_hashed = on_hashed,
+                                                 .on_written = on_written,
+                                                 .on_room = on_room };
     static const struct loop_settings settings = { .threads = 2 };
     *o = (struct owner){ .r = r,
                          .budget = budget,
@@ -183,7 +185,7 @@ static void bring_piece(struct owner *o, uint32_t piece)
 static void finish_all(struct owner *o)
 {
     for (uint32_t i = 0; i < o->r->layout.n_files; i++)
-        assert_true(store_tree_finish(o->tree, i, NULL));
+        assert_true(finish(o->tree, i, NULL));
 }
 
 static const struct room_file two[] = { { .len = 100000 }, { .len = 200000 } };

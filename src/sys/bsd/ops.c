@@ -1,6 +1,7 @@
 /* sys/bsd: the native table of FreeBSD, NetBSD, OpenBSD and macOS: the plain one, and what differs.
  * Not compiled by anybody yet. To do then: kqueue for the poller; sendfile, whose arguments differ
  * on FreeBSD and macOS, with the header in its own struct, for there is no MSG_MORE. */
+#include "sys/clock.h"
 #include "sys/posix/priv.h"
 
 #include <stdlib.h>
@@ -27,6 +28,12 @@ const struct sys_ops sys_ops_native = {
     .close = posix_close,
     .preadv = posix_preadv,
     .pwritev = posix_pwritev,
+    .stat_at = posix_stat_at,
+    .stat_fd = posix_stat_fd,
+    .set_blocking = posix_set_blocking,
+    .set_mode = posix_set_mode,
+    .free_space = posix_free_space,
+    .will_need = posix_will_need,
     .reserve = posix_reserve,
     .truncate = posix_truncate,
     .sync_data = bsd_sync,
@@ -35,17 +42,31 @@ const struct sys_ops sys_ops_native = {
     .unlink_at = posix_unlink_at,
     .mkdir_at = posix_mkdir_at,
     .resident = posix_resident,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .copy_into = posix_copy_into,
     .socket = posix_socket,
     .bind = posix_bind,
     .listen = posix_listen,
     .accept = posix_accept,
     .connect = posix_connect,
+    .local_addr = posix_local_addr,
+    .set_option = posix_set_option,
+    .socket_error = posix_socket_error,
     .recvv = posix_recvv,
     .sendv = posix_sendv,
     .has_sendfile = false,
     .sendfile = posix_sendfile,
+    .tcp_info = posix_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
+    .thread_ns = posix_thread_ns,
     .random = bsd_random,
     .poller = &posix_poller,
 };
+
+const char *sys_boot_id(struct sys_boot *dst)
+{
+    dst->s[0] = '\0'; /* kern.boottime moves when the clock is set */
+    return dst->s;
+}

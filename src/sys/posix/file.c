@@ -4,15 +4,16 @@
 
 #include "base/mem.h"
 #include "base/out.h"
+#include "sys/descriptors.h"
 #include "sys/posix/priv.h"
 #include "sys/priv.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -33,38 +34,18 @@ uint64_t sys_fd_limit(void)
     return getrlimit(RLIMIT_NOFILE, &r) == 0 ? (uint64_t)r.rlim_cur : 0;
 }
 
-bool sys_mode_of(const char *path, unsigned *mode)
+uint64_t sys_fd_limit_raise(uint64_t want)
 {
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return false;
-    *mode = st.st_mode & 07777;
-    return true;
-}
-
-void sys_set_mode(int fd, unsigned mode)
-{
-    (void)!fchmod(fd, (mode_t)mode); /* some file systems have no modes */
-}
-
-bool sys_make_executable(int fd, struct tarn_err *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0 ||
-        fchmod(fd, (st.st_mode & 07777) | (st.st_mode & (S_IRUSR | S_IRGRP | S_IROTH)) >> 2) != 0)
-        return tarn_fail_sys(err, "cannot make a file executable");
-    return true;
-}
-
-bool sys_settle_file(int fd, bool is_folder)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return false;
-    if (is_folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
-        return false;
-    int flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return 0;
+    if (want > r.rlim_cur) {
+        rlim_t before = r.rlim_cur;
+        r.rlim_cur = want < r.rlim_max ? (rlim_t)want : r.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+            r.rlim_cur = before;
+    }
+    return (uint64_t)r.rlim_cur;
 }
 
 static int64_t ns_of(struct timespec t)
@@ -90,6 +71,7 @@ static void take_stat(struct sys_stat *to, const struct stat *from)
         .dev = (uint64_t)from->st_dev,
         .ino = (uint64_t)from->st_ino,
         .kind = kind_of(from->st_mode),
+        .mode = from->st_mode & 07777,
         .is_executable = (from->st_mode & S_IXUSR) != 0,
     };
 }
@@ -104,22 +86,33 @@ static bool fail_path(struct tarn_err *err, const char *what, const char *path)
     return tarn_fail_sys(err, "%s '%s'", what, q.s);
 }
 
-bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
+int posix_stat_at(int dir, const char *path, bool follow, struct sys_stat *st)
 {
     struct stat raw;
     if (fstatat(posix_dir(dir), path, &raw, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0)
-        return fail_path(err, "cannot look at", path);
+        return -1;
     take_stat(st, &raw);
-    return true;
+    return 0;
 }
 
-bool sys_stat_fd(int fd, struct sys_stat *st, struct tarn_err *err)
+int posix_stat_fd(int fd, struct sys_stat *st)
 {
     struct stat raw;
     if (fstat(fd, &raw) != 0)
-        return tarn_fail_sys(err, "cannot look at an open file");
+        return -1;
     take_stat(st, &raw);
-    return true;
+    return 0;
+}
+
+int posix_set_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+int posix_set_mode(int fd, unsigned mode)
+{
+    return fchmod(fd, (mode_t)mode);
 }
 
 bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err)
@@ -197,24 +190,63 @@ bool sys_list_folder(int dir, const char ***names, size_t *n, struct tarn_err *e
     return ok;
 }
 
-bool sys_free_space(int fd, uint64_t *bytes, struct tarn_err *err)
+int posix_free_space(int fd, uint64_t *bytes)
 {
     struct statvfs v;
-    int rc;
-    do
-        rc = fstatvfs(fd, &v);
-    while (rc != 0 && errno == EINTR);
-    if (rc != 0)
-        return tarn_fail_sys(err, "cannot ask a file system for its free space");
-    uint64_t room;
+    if (fstatvfs(fd, &v) != 0)
+        return -1;
     /* some network file systems say "no limit" by absurd numbers */
-    if (__builtin_mul_overflow((uint64_t)v.f_bavail, (uint64_t)v.f_frsize, &room))
-        room = UINT64_MAX;
-    *bytes = room;
-    return true;
+    if (__builtin_mul_overflow((uint64_t)v.f_bavail, (uint64_t)v.f_frsize, bytes))
+        *bytes = UINT64_MAX;
+    return 0;
 }
 
-void sys_will_need(int fd, uint64_t off, size_t len)
+/* Of the open file where the system can, so that two of one process keep each other out too. */
+static int set_lock(int fd, short type, uint64_t off)
+{
+#ifdef F_OFD_SETLK
+    const int set = F_OFD_SETLK;
+#else
+    const int set = F_SETLK;
+#endif
+    struct flock byte = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1 };
+    int rc;
+    do
+        rc = fcntl(fd, set, &byte);
+    while (rc != 0 && errno == EINTR);
+    return rc;
+}
+
+bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err)
+{
+    if (set_lock(fd, F_WRLCK, off) == 0 || errno == ENOLCK || errno == EOPNOTSUPP ||
+        errno == EINVAL || errno == ENOSYS)
+        return true;
+    return errno == EAGAIN || errno == EACCES
+               ? tarn_fail(err, TARN_E_POLICY, "another process holds it")
+               : tarn_fail_sys(err, "cannot lock a file");
+}
+
+void sys_unlock_at(int fd, uint64_t off)
+{
+    (void)!set_lock(fd, F_UNLCK, off); /* closing does it too */
+}
+
+char *sys_real_path(const char *path, struct tarn_err *err)
+{
+    char *real = realpath(path, NULL);
+    if (real == NULL) {
+        fail_path(err, "cannot find", path);
+        return NULL;
+    }
+    char *copy = tarn_strndup(real, strlen(real));
+    free(real); /* the C library's, not ours */
+    if (copy == NULL)
+        tarn_fail_mem(err, "finding a path");
+    return copy;
+}
+
+void posix_will_need(int fd, int64_t off, size_t len)
 {
 #if defined(POSIX_FADV_WILLNEED)
     (void)posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_WILLNEED); /* advice */
@@ -227,6 +259,15 @@ void sys_will_need(int fd, uint64_t off, size_t len)
 #endif
 }
 
+void sys_sync_soon(int fd)
+{
+#if defined(SYNC_FILE_RANGE_WRITE)
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
+#else
+    (void)fd;
+#endif
+}
+
 void sys_read_in_order(int fd)
 {
 #if defined(POSIX_FADV_SEQUENTIAL)
@@ -236,59 +277,4 @@ void sys_read_in_order(int fd)
 #else
     (void)fd;
 #endif
-}
-
-/* Bytes between the start of the page and the one at off. */
-static size_t in_page(uint64_t off)
-{
-    return (size_t)(off % (uint64_t)sysconf(_SC_PAGESIZE));
-}
-
-/* Bring the pages in now, so that a file cut short or a failing disk is an error here. */
-static bool populate(void *base, size_t len)
-{
-#ifdef MADV_POPULATE_READ
-    int rc;
-    do
-        rc = madvise(base, len, MADV_POPULATE_READ);
-    while (rc != 0 && errno == EINTR);
-    if (rc == 0 || errno != EINVAL) /* EINVAL: Linux before 5.14 */
-        return rc == 0;
-#endif
-    (void)posix_madvise(base, len, POSIX_MADV_WILLNEED); /* advice */
-    return true;
-}
-
-bool sys_map(int fd, uint64_t off, size_t len, const uint8_t **addr, struct tarn_err *err)
-{
-    struct sys_stat st;
-    if (!sys_stat_fd(fd, &st, err))
-        return false;
-    if (len == 0)
-        return tarn_fail(err, TARN_E_USAGE, "cannot map 0 bytes of a file");
-    if (off > st.size || len > st.size - off)
-        return tarn_fail(err, TARN_E_INTEGRITY,
-                         "cannot map %zu bytes at %llu of a file: it has only %llu", len,
-                         (unsigned long long)off, (unsigned long long)st.size);
-    size_t before = in_page(off);
-    void *base = mmap(NULL, len + before, PROT_READ, MAP_SHARED, fd, (off_t)(off - before));
-    if (base == MAP_FAILED)
-        return tarn_fail_sys(err, "cannot map %zu bytes at %llu of a file", len,
-                             (unsigned long long)off);
-    if (!populate(base, len + before)) {
-        tarn_fail_sys(err, "cannot bring %zu bytes at %llu of a file into memory", len,
-                      (unsigned long long)off);
-        munmap(base, len + before);
-        return false;
-    }
-    *addr = (const uint8_t *)base + before;
-    return true;
-}
-
-void sys_unmap(const uint8_t *addr, size_t len)
-{
-    if (addr == NULL)
-        return;
-    size_t before = in_page((uintptr_t)addr);
-    munmap((void *)(uintptr_t)(addr - before), len + before);
 }

@@ -1,4 +1,5 @@
 /* sys/posix: addresses in the system's form, the options of sockets, and name look-up. */
+#include "sys/posix/priv.h"
 #include "sys/priv.h"
 
 #include <errno.h>
@@ -52,44 +53,43 @@ uint32_t sys_scope_of(const char *interface)
     return if_nametoindex(interface);
 }
 
-static void set_option(int fd, int level, int name, int value)
+void posix_set_option(int fd, int level, int name, int value)
 {
     (void)setsockopt(fd, level, name, &value, sizeof value); /* what is refused, we do without */
 }
 
-void sys_tune_tcp(int fd)
-{
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-}
-
-void sys_tune_listener(int fd, bool is_v6)
-{
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1); /* after a restart old connections linger */
-    if (is_v6)
-        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-}
-
-int sys_socket_error(int fd)
+int posix_socket_error(int fd)
 {
     int number = 0;
     socklen_t len = sizeof number;
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &len) == 0 ? number : errno;
 }
 
-bool sys_local_addr(int fd, struct sys_addr *addr, struct tarn_err *err)
+int posix_local_addr(int fd, struct sockaddr *addr, unsigned *len)
 {
-    struct sys_sockaddr raw = { 0 };
-    socklen_t len = sizeof raw.s;
-    if (getsockname(fd, (struct sockaddr *)&raw.s, &len) != 0)
-        return tarn_fail_sys(err, "cannot tell a socket's own address");
-    return sys_from_sockaddr(addr, &raw) ||
-           tarn_fail(err, TARN_E_FAILED, "a socket's own address is neither IPv4 nor IPv6");
+    socklen_t got = (socklen_t)*len;
+    int rc = getsockname(fd, addr, &got);
+    *len = (unsigned)got;
+    return rc;
+}
+
+void sys_tune_tcp(int fd)
+{
+    sys_ops->set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+void sys_tune_listener(int fd, bool is_v6)
+{
+    sys_ops->set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1); /* else old connections are in the way */
+    if (is_v6)
+        sys_ops->set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 }
 
 void sys_set_unsent_low(int fd, uint32_t bytes)
 {
 #ifdef TCP_NOTSENT_LOWAT
-    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes > INT32_MAX ? INT32_MAX : (int)bytes);
+    sys_ops->set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
+                        bytes > INT32_MAX ? INT32_MAX : (int)bytes);
 #else
     (void)fd, (void)bytes;
 #endif

@@ -1,9 +1,8 @@
-/* fetch/local: which addresses a public server has no business sending us to.
+/* sys/local: which addresses are near: no public server has a business sending us there, and many
+ * hosts may stand behind one.
  *
  * From the special-purpose registries of IANA (RFC 6890 and its updates). */
-#include "fetch/priv.h"
-
-#include "base/attr.h"
+#include "sys/net.h"
 
 struct net {
     uint8_t ip[16];
@@ -59,7 +58,7 @@ static bool is_in_any(const uint8_t *ip, const struct net *nets, size_t n)
     return false;
 }
 
-bool fetch_is_local(const struct sys_addr *a)
+bool sys_addr_is_local(const struct sys_addr *a)
 {
     if (!a->is_v6)
         return is_in_any(a->ip, nets_v4, TARN_COUNT_OF(nets_v4));

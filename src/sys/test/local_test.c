@@ -1,5 +1,5 @@
 #include "base/test/test.h"
-#include "fetch/priv.h"
+#include "sys/net.h"
 
 static void test_local(void **state)
 {
@@ -56,13 +56,13 @@ static void test_local(void **state)
     for (size_t i = 0; i < TARN_COUNT_OF(table); i++) {
         struct sys_addr a;
         assert_true(sys_addr_parse(tarn_bytes_str(table[i].addr), 0, &a));
-        if (fetch_is_local(&a) != table[i].is_local)
+        if (sys_addr_is_local(&a) != table[i].is_local)
             fail_msg("%s", table[i].addr);
     }
     struct sys_addr mapped = { .is_v6 = true, .ip = { [10] = 0xFF, [11] = 0xFF, [12] = 10 } };
-    assert_true(fetch_is_local(&mapped));
+    assert_true(sys_addr_is_local(&mapped));
     mapped.ip[12] = 8;
-    assert_false(fetch_is_local(&mapped));
+    assert_false(sys_addr_is_local(&mapped));
 }
 
 TEST_MAIN(cmocka_unit_test(test_local))
