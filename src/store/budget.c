@@ -185,7 +185,7 @@ void store_budget_tick(struct store_budget *b, int64_t now_us)
 
 bool store_budget_is_idle(const struct store_budget *b)
 {
-    return b->used == 0 && b->kept == 0 && tarn_list_empty(&b->line);
+    return b->used == 0 && b->kept == 0 && !somebody_waits(b);
 }
 
 void store_share_join(struct store_share *s, struct store_budget *b)
