@@ -16,14 +16,14 @@ enum {
     WINDOW = 256 << 10, /* most that a receiver keeps unread */
     UNSENT_MAX =
         256 << 10, /* most that a sender's system keeps, when TCP_NOTSENT_LOWAT says none */
-    SEGMENT_MIN = 1460,
+    SEGMENT_MIN = 4380,
     SEGMENT_MAX = 16 << 10,
     RING_MIN = 1 << 10,
     BACKLOG_MAX = 128,
     RETRANSMIT_US = 200 * SIM_MS, /* Linux's least timeout, on top of the round trip */
     RETRY_FIRST_US = 1 * SIM_S,
     RETRY_MAX_US = 60 * SIM_S,
-    SEGMENT_S = 200, /* parts of a second that a segment takes at most */
+    SEGMENT_S = 20, /* parts of a second that a segment takes at most */
 };
 #define GIVE_UP_US (900 * (int64_t)SIM_S)         /* tcp_retries2 */
 #define CONNECT_GIVE_UP_US (127 * (int64_t)SIM_S) /* tcp_syn_retries */

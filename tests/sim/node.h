@@ -73,6 +73,17 @@ struct node {
     void *owner;
 };
 
+/* Addresses that may be anybody's, each in another network: BEP 6 gives the pieces that a beginner
+ * may have by network, and bans are for addresses. */
+static inline uint32_t node_ip(unsigned no)
+{
+    return 0x2D000001 + (no << 8); /* 45.0.0.1, 45.0.1.1, ... */
+}
+static inline unsigned node_no(uint32_t ip)
+{
+    return (ip - node_ip(0)) >> 8;
+}
+
 void node_init(struct node *n, unsigned no);
 void node_release(struct node *n); /* no process may run on it any more */
 

@@ -11,13 +11,12 @@
 
 enum {
     PORT = 6881,
-    TRACKER_PEERS = 40, /* of one answer */
+    TRACKER_PEERS = 20, /* of one answer */
     TRACKER_EVERY_US = 120 * SIM_S,
     LOOK_EVERY_US = 1 * SIM_S,
     /* Ours, from bt/conn.c: what waits for a peer before it is not read any more, and what one turn
      * may add. */
     QUEUED_MAX = 4 << 20,
-    NODE_FIRST_IP = 0x2D000001,
 };
 
 static struct swarm *the_swarm; /* addresses of the net are its peers' */
@@ -70,6 +69,8 @@ static void on_failed(void *arg, const struct tarn_err *err)
     world_trace("node %u: stops: %s", p->node.no, err->msg);
     p->has_failed = true;
     p->why = *err;
+    if (p->plan.may_fail && !p->is_complete && !p->plan.is_seed)
+        p->swarm->n_missing--; /* nothing will come of it */
     if (!p->plan.may_fail && !p->node.is_dying)
         world_broken("node %u stops: %s", p->node.no, err->msg);
 }
@@ -168,7 +169,7 @@ static void ask_tracker(struct sim_event *e)
                 break;
             other = &s->peers[tries];
         }
-        if (other == p || !other->runs)
+        if (other == p || !other->runs || (other->plan.is_seed && p->is_complete))
             continue;
         struct sys_addr at = { .port = PORT };
         for (int b = 0; b < 4; b++)
@@ -239,7 +240,6 @@ void peer_start(struct peer *p)
     world_trace("node %u: starts", p->node.no);
     p->node.is_off = false;
     p->starts++;
-    p->has_left = false;
     p->is_new = true;
     if (p->came_us == 0)
         p->came_us = world_now_us();
@@ -299,6 +299,8 @@ void peer_end(struct peer *p, enum node_end how)
         net_vanish(n);
     else if (how == NODE_KILLED)
         close_all(n);
+    if (p->on_over != NULL)
+        p->on_over(p);
     bt_session_free(p->session);
     bt_metainfo_release(&p->meta);
     loop_free(n->loop);
@@ -318,7 +320,6 @@ void peer_end(struct peer *p, enum node_end how)
         n->is_off = true;
     }
     check_names(p);
-    p->has_left = true;
     if (p->away_us >= 0)
         world_at(&p->comes, world_now_us() + p->away_us);
 }
@@ -326,8 +327,18 @@ void peer_end(struct peer *p, enum node_end how)
 static void on_comes(struct sim_event *e)
 {
     struct peer *p = TARN_OUTER(e, struct peer, comes);
-    if (!p->runs)
-        peer_start(p);
+    if (p->runs)
+        return;
+    peer_start(p);
+    if (p->goes_again_us == 0 || p->starts < 2)
+        return;
+    if (p->crashes_left > 0) {
+        p->crashes_left--;
+        if (chance_one_in(&p->node.chance, 2))
+            p->node.dies_after = chance_between(&p->node.chance, 0, 60);
+    }
+    if (p->crashes_left > 0 || !p->is_complete)
+        world_at(&p->goes, world_now_us() + chance_between(&p->node.chance, 0, p->goes_again_us));
 }
 
 static void on_goes(struct sim_event *e)
@@ -356,7 +367,7 @@ bool peer_bans(const struct peer *p, const struct peer *other)
 
 struct node *swarm_node(uint32_t ip)
 {
-    uint32_t no = ip - NODE_FIRST_IP;
+    unsigned no = node_no(ip);
     return no < the_swarm->n ? &the_swarm->peers[no].node : NULL;
 }
 
