@@ -51,6 +51,14 @@ def pytest_configure(config):
         config.pluginmanager.register(Tap())
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """Nothing of a test is remembered by another, or by the user who runs them."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("TARN_HOME", str(folder))
+    return folder
+
+
 @pytest.fixture
 def sample(tmp_path):
     def make(shape="folder", kind="hybrid", create=with_tarn):

@@ -1,4 +1,5 @@
-/* tarn/transfer: fetch a torrent's data from peers, and seed it.
+/* tarn/transfer: fetch one torrent's data from peers, or seed it: the short way for programs that
+ * do one thing. More of both, and at once: tarn/session.h.
  *
  * One call is one session in the calling thread: it listens, connects, and returns when the work is
  * done, when the caller's function says stop, or when it cannot go on. Disk and hashing run on
@@ -9,43 +10,16 @@
  *
  * Everything a peer sends is checked against the torrent's hashes before it is written under a
  * final name; unfinished files are called <name>.part. What is there already is checked and kept,
- * so a fetch that was stopped goes on where it was. Nothing is written outside `dir`. */
+ * so a fetch that was stopped goes on where it was; with a `state` folder, files that have not
+ * changed since are not even read. Nothing is written outside `path` and `state`. */
 #ifndef TARN_TRANSFER_H
 #define TARN_TRANSFER_H
 
-#include <tarn/torrent.h>
+#include <tarn/session.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum tarn_transfer_state {
-    TARN_GETTING_METADATA, /* a magnet link: asking peers what it is */
-    TARN_PREPARING,        /* making room on disk */
-    TARN_CHECKING,         /* hashing what is there */
-    TARN_FETCHING,
-    TARN_SEEDING,
-};
-
-struct tarn_transfer_status {
-    enum tarn_transfer_state state;
-    uint64_t done, total; /* verified bytes of what is wanted; while checking: bytes checked */
-    uint64_t downloaded, uploaded; /* payload bytes of this session */
-    uint64_t wasted;               /* of downloaded: duplicates and data that failed its hash */
-    uint64_t rate_down, rate_up;   /* bytes a second, over the last few seconds */
-    uint32_t pieces_failed;        /* pieces that failed their hash */
-    uint32_t peers;                /* connected now */
-    uint32_t seeds;                /* of them complete */
-    const char *tracker_error;     /* of the last announce, or NULL */
-};
-
-enum tarn_event {
-    TARN_EVENT_LISTENING, /* text: the address and port */
-    TARN_EVENT_METADATA,  /* the magnet's torrent is known; text: its name */
-    TARN_EVENT_TRACKER,   /* text: what a tracker said or why it failed */
-    TARN_EVENT_PEER,      /* text: a peer that was refused or banned, and why */
-    TARN_EVENT_COMPLETE,  /* everything wanted is there and verified */
-};
 
 struct tarn_transfer {
     const struct tarn_torrent *torrent; /* what to fetch or seed */
@@ -64,10 +38,20 @@ struct tarn_transfer {
     uint32_t patience_seconds; /* fetch: give up after so long with nobody to ask; 0: 60 */
     bool sequential;
     uint64_t memory;             /* bytes of payload buffers; 0: 64 MiB */
+    uint64_t metadata;           /* bytes of what is kept of torrents and peers; 0: 256 MiB */
     uint64_t rate_down, rate_up; /* bytes a second; 0: no limit */
-    uint32_t max_peers;          /* connections; 0: 500 */
-    uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
-    const char *save_torrent;    /* fetch of a magnet link: write the .torrent there too, or NULL */
+    /* Else upload slows down when the home line's queue grows, so that others in the house are not
+     * kept waiting. It is seen in the round trips of connections (on Linux alone), and costs
+     * nothing where no queue grows. */
+    bool uplink_off;
+    uint32_t max_requests; /* blocks asked of one peer at a time; 0: by its rate, to 2048 */
+    uint32_t max_peers;    /* connections; 0: 500 */
+    uint32_t slots;        /* peers that are sent to at once; 0: by their rates */
+    /* Folder where is kept what is verified and what a magnet link led to, so that the next call
+     * need not check or ask again; made when missing. NULL: nothing is kept, and everything is
+     * checked. One that cannot be used is an event, not a failure. */
+    const char *state;
+    const char *save_torrent; /* fetch of a magnet link: write the .torrent there too, or NULL */
     /* About five times a second. False: stop. May be NULL. */
     bool (*on_status)(void *arg, const struct tarn_transfer_status *s);
     void (*on_event)(void *arg, enum tarn_event e, const char *text); /* may be NULL */
@@ -82,9 +66,9 @@ TARN_API bool tarn_fetch(const struct tarn_transfer *t, struct tarn_err *err);
 /* Seed until stopped: true then. TARN_E_INTEGRITY when the data does not match the torrent. */
 TARN_API bool tarn_seed(const struct tarn_transfer *t, struct tarn_err *err);
 
-/* For programs, before a transfer with many peers: raise the system's limit on open files and sockets
- * of this process to `want`, as far as it may be. libtarn does not do this of its own accord. Returns
- * the limit as it is now. */
+/* For programs, before a transfer with many peers: raise the system's limit on open files and
+ * sockets of this process to `want`, as far as it may be. libtarn does not do this of its own
+ * accord. Returns the limit as it is now. */
 TARN_API uint64_t tarn_raise_open_files(uint64_t want);
 
 /* Stop all transfers of this process: asynchronous-signal-safe. */

@@ -12,13 +12,14 @@ static bool can_listen(const struct sys_addr *at, struct tarn_err *err)
     return can;
 }
 
-static bool choose_named(struct api_listen *l, const struct tarn_transfer *t, struct tarn_err *err)
+static bool choose_named(struct api_listen *l, const char *const *named, size_t n,
+                         struct tarn_err *err)
 {
-    for (size_t i = 0; i < t->n_listen; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct tarn_quote q;
         struct tarn_err why;
-        tarn_quote_str(&q, t->listen[i]);
-        if (!sys_addr_parse(tarn_bytes_str(t->listen[i]), API_PORT_FIRST, &l->addrs[i]))
+        tarn_quote_str(&q, named[i]);
+        if (!sys_addr_parse(tarn_bytes_str(named[i]), API_PORT_FIRST, &l->addrs[i]))
             return tarn_fail(err, TARN_E_USAGE,
                              "'%s' is no address to listen at: write it like 0.0.0.0:6881 or "
                              "[::]:6881",
@@ -62,13 +63,14 @@ static bool choose_usual(struct api_listen *l, struct tarn_err *err)
     return true;
 }
 
-bool api_listen_choose(struct api_listen *l, const struct tarn_transfer *t, struct tarn_err *err)
+bool api_listen_choose(struct api_listen *l, const char *const *named, size_t n,
+                       struct tarn_err *err)
 {
     *l = (struct api_listen){ 0 };
-    l->addrs = tarn_calloc(t->n_listen > 2 ? t->n_listen : 2, sizeof *l->addrs);
+    l->addrs = tarn_calloc(n > 2 ? n : 2, sizeof *l->addrs);
     if (l->addrs == NULL)
         return tarn_fail_mem(err, "choosing a port");
-    return t->n_listen > 0 ? choose_named(l, t, err) : choose_usual(l, err);
+    return n > 0 ? choose_named(l, named, n, err) : choose_usual(l, err);
 }
 
 void api_listen_release(struct api_listen *l)

@@ -4,8 +4,6 @@
 
 #include "sys/net.h"
 
-#include <tarn/transfer.h>
-
 enum { API_PORT_FIRST = 6881, API_PORT_LAST = 6889 }; /* the custom since BEP 3 */
 
 struct api_listen {
@@ -16,8 +14,8 @@ struct api_listen {
 /* Those that the caller named (TARN_E_USAGE when one is taken or makes no sense), else the first
  * free port of the usual ones, for IPv4 and, where the system has it, IPv6. When all of them are
  * taken the system chooses. */
-bool api_listen_choose(struct api_listen *l, const struct tarn_transfer *t, struct tarn_err *err)
-    TARN_MUST;
+bool api_listen_choose(struct api_listen *l, const char *const *named, size_t n,
+                       struct tarn_err *err) TARN_MUST;
 void api_listen_release(struct api_listen *l); /* accepts a zeroed one */
 
 #endif

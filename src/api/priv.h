@@ -17,6 +17,9 @@ struct tarn_torrent {
     uint32_t *real; /* owned: for each file without padding its index in meta.files */
 };
 
+/* Nobody to ask for now: peers and trackers all failed. */
+bool api_item_is_alone(const struct tarn_item *i);
+
 /* Takes bytes over, also when it fails. NULL then. */
 struct tarn_torrent *api_torrent_take(uint8_t *bytes, size_t len, struct tarn_err *err);
 

@@ -1,16 +1,12 @@
-/* api/transfer: tarn_fetch and tarn_seed: a loop, a session and one torrent in it. A tick five
- * times a second tells the caller how it stands, asks whether to stop, and counts patience and the
- * time of seeding. When it is over, trackers are told, and only then the loop ends. */
-#include "api/listen.h"
+/* api/transfer: tarn_fetch and tarn_seed: a session with one item. Five times a second the caller
+ * is told how it stands and asked whether to stop, and patience and the time of seeding are
+ * counted. When it is over, trackers are told. */
 #include "api/priv.h"
 #include "api/stop.h"
-#include "base/mem.h"
 #include "base/num.h"
-#include "bt/session.h"
+#include "sys/clock.h"
 #include "sys/descriptors.h"
-#include "sys/file.h"
 
-#include <fnmatch.h>
 #include <stdatomic.h>
 
 enum { PATIENCE_S = 60, US = 1000 * 1000 };
@@ -30,54 +26,75 @@ void tarn_transfer_stop(void)
 struct transfer {
     const struct tarn_transfer *t;
     bool is_seed;
-    struct loop *loop;
-    struct fetcher *fetcher;
-    struct bt_session *session;
-    struct bt_torrent *torrent;
-    struct bt_metainfo meta; /* our own: the session fills layers in */
-    struct loop_timer tick;
-    unsigned stops;      /* api_stops() at the beginning */
+    struct tarn_session *session;
+    struct tarn_item *item;
+    unsigned stops;      /* api_stops() when last looked at */
     int64_t alone_at;    /* since when there is nobody to ask; 0: there is */
     int64_t complete_at; /* when is_complete */
-    bool is_complete;
-    bool is_leaving; /* saying goodbye */
-    bool failed;
-    struct tarn_err err;
+    bool is_complete, has_failed, was_stopped;
 };
 
-static void tell(const struct transfer *x, enum tarn_event e, const char *text)
+static void on_event(void *arg, struct tarn_item *item, enum tarn_event e, const char *text)
 {
-    if (x->t->on_event != NULL)
+    struct transfer *x = arg;
+    (void)item;
+    if (e == TARN_EVENT_COMPLETE) {
+        x->is_complete = true;
+        x->complete_at = sys_now_us();
+    }
+    if (e == TARN_EVENT_FAILED) /* that is the answer of the call */
+        x->has_failed = true;
+    else if (x->t->on_event != NULL)
         x->t->on_event(x->t->arg, e, text);
 }
 
-/* Ending. */
-
-static void on_goodbye(void *arg)
+static bool open_session(struct transfer *x, struct tarn_err *err)
 {
-    struct transfer *x = arg;
-    loop_stop(x->loop);
+    const struct tarn_transfer *t = x->t;
+    x->session = tarn_session_open(
+        &(struct tarn_session_settings){
+            .listen = t->listen,
+            .n_listen = t->n_listen,
+            .memory = t->memory,
+            .metadata = t->metadata,
+            .rate_down = t->rate_down,
+            .rate_up = t->rate_up,
+            .uplink_off = t->uplink_off,
+            .max_requests = t->max_requests,
+            .max_peers = t->max_peers,
+            .slots = t->slots,
+            .no_trackers = t->no_trackers,
+            .state = t->state,
+            .on_event = on_event,
+            .arg = x,
+        },
+        err);
+    return x->session != NULL;
 }
 
-static void tell_last_status(const struct transfer *x);
-
-static void leave(struct transfer *x)
+static bool add_item(struct transfer *x, struct tarn_err *err)
 {
-    if (x->is_leaving) {
-        loop_stop(x->loop); /* asked twice: in a hurry */
-        return;
-    }
-    x->is_leaving = true;
-    tell_last_status(x);
-    bt_session_goodbye(x->session, on_goodbye, x);
+    const struct tarn_transfer *t = x->t;
+    x->item = tarn_session_add(x->session,
+                               &(struct tarn_item_settings){
+                                   .torrent = t->torrent,
+                                   .path = t->path,
+                                   .seed = x->is_seed,
+                                   .trust = t->trust,
+                                   .sequential = t->sequential,
+                                   .only = t->only,
+                                   .n_only = t->n_only,
+                                   .peers = t->peers,
+                                   .n_peers = t->n_peers,
+                               },
+                               err);
+    return x->item != NULL;
 }
 
-static void fail(struct transfer *x, const struct tarn_err *err)
+static bool tell_status(const struct transfer *x, struct tarn_transfer_status *status)
 {
-    if (!x->failed)
-        x->err = *err;
-    x->failed = true;
-    leave(x);
+    tarn_item_status(x->item, status);
+    return x->t->on_status == NULL || x->t->on_status(x->t->arg, status);
 }
 
 static bool wants_more_seeding(const struct transfer *x, int64_t now_us)
@@ -85,261 +102,82 @@ static bool wants_more_seeding(const struct transfer *x, int64_t now_us)
     return x->is_seed || x->t->stay || now_us - x->complete_at < (int64_t)x->t->seed_seconds * US;
 }
 
-/* The session's calls. */
-
-static bool matches(const char *glob, const char *path)
+/* False when nobody could be asked for long enough. */
+static bool is_patient(struct transfer *x, int64_t now_us, struct tarn_err *err)
 {
-    const char *below = strchr(path, '/');
-    return fnmatch(glob, path, 0) == 0 || (below != NULL && fnmatch(glob, below + 1, 0) == 0);
-}
-
-static bool wants(void *arg, const struct bt_file *f)
-{
-    const struct transfer *x = arg;
-    for (size_t i = 0; i < x->t->n_only; i++)
-        if (matches(x->t->only[i], f->path))
-            return true;
-    return x->t->n_only == 0;
-}
-
-/* A pattern that matches nothing is a slip of the pen. */
-static bool check_only(const struct transfer *x, const struct bt_metainfo *m, struct tarn_err *err)
-{
-    for (size_t i = 0; i < x->t->n_only; i++) {
-        bool found = false;
-        for (uint32_t k = 0; k < m->n_files && !found; k++)
-            found = !m->files[k].is_pad && matches(x->t->only[i], m->files[k].path);
-        struct tarn_quote q;
-        if (!found)
-            return tarn_fail(err, TARN_E_NOT_FOUND, "no file of the torrent matches '%s'",
-                             tarn_quote_str(&q, x->t->only[i]));
-    }
-    return true;
-}
-
-static bool save_torrent(const struct bt_metainfo *m, const char *path, struct tarn_err *err)
-{
-    struct tarn_out o;
-    tarn_out_init(&o, BT_TORRENT_MAX);
-    bt_metainfo_write(m, &o);
-    bool ok = tarn_out_ok(&o) ? sys_write_whole(path, tarn_out_bytes(&o), err)
-                              : tarn_fail_mem(err, "writing the torrent");
-    tarn_out_release(&o);
-    return ok;
-}
-
-static void on_metadata(void *arg, const struct bt_metainfo *m)
-{
-    struct transfer *x = arg;
-    struct tarn_err err;
-    if (!check_only(x, m, &err))
-        fail(x, &err);
-    else
-        tell(x, TARN_EVENT_METADATA, m->name);
-}
-
-static void on_complete(void *arg)
-{
-    struct transfer *x = arg;
-    if (x->is_complete)
-        return;
-    x->is_complete = true;
-    x->complete_at = loop_now_us(x->loop);
-    tell(x, TARN_EVENT_COMPLETE, bt_torrent_meta(x->torrent)->name);
-    if (!wants_more_seeding(x, x->complete_at))
-        leave(x);
-}
-
-static void on_failed(void *arg, const struct tarn_err *err)
-{
-    fail(arg, err);
-}
-
-/* What trackers say begins so. */
-static void on_note(void *arg, struct bt_torrent *t, const char *text)
-{
-    static const char tracker[] = "tracker: ";
-    (void)t;
-    if (strncmp(text, tracker, sizeof tracker - 1) == 0)
-        tell(arg, TARN_EVENT_TRACKER, text + sizeof tracker - 1);
-    else
-        tell(arg, TARN_EVENT_PEER, text);
-}
-
-/* The tick. */
-
-static bool tell_status(const struct transfer *x, const struct bt_stats *s)
-{
-    static const enum tarn_transfer_state states[] = {
-        [BT_METADATA] = TARN_GETTING_METADATA, [BT_PREPARING] = TARN_PREPARING,
-        [BT_CHECKING] = TARN_CHECKING,         [BT_FETCHING] = TARN_FETCHING,
-        [BT_SEEDING] = TARN_SEEDING,           [BT_STOPPED] = TARN_FETCHING,
-    };
-    struct tarn_transfer_status status = {
-        .state = states[s->state],
-        .done = s->done,
-        .total = s->total,
-        .downloaded = s->downloaded,
-        .uploaded = s->uploaded,
-        .wasted = s->wasted,
-        .rate_down = s->rate_down,
-        .rate_up = s->rate_up,
-        .pieces_failed = s->pieces_failed,
-        .peers = s->peers,
-        .seeds = s->seeds,
-        .tracker_error = s->tracker_error,
-    };
-    return x->t->on_status == NULL || x->t->on_status(x->t->arg, &status);
-}
-
-/* A transfer that is over between two ticks is told as it ended. */
-static void tell_last_status(const struct transfer *x)
-{
-    struct bt_stats s;
-    if (x->torrent == NULL)
-        return;
-    bt_torrent_stats(x->torrent, &s);
-    (void)tell_status(x, &s); /* it is over in any case */
-}
-
-static void lose_patience(struct transfer *x, int64_t now_us)
-{
-    struct tarn_err err;
-    if (x->is_complete || x->is_seed || !bt_torrent_is_alone(x->torrent)) {
+    if (x->is_complete || x->is_seed || !api_item_is_alone(x->item)) {
         x->alone_at = 0;
-        return;
+        return true;
     }
     if (x->alone_at == 0)
         x->alone_at = now_us;
     uint32_t patience = x->t->patience_seconds == 0 ? PATIENCE_S : x->t->patience_seconds;
-    if (now_us - x->alone_at < (int64_t)patience * US)
-        return;
-    tarn_fail(&err, TARN_E_NETWORK,
-              "nobody to ask: no peer could be reached and no tracker knew one for %u s; try "
-              "--peer, or later again",
-              patience);
-    fail(x, &err);
+    return now_us - x->alone_at < (int64_t)patience * US ||
+           tarn_fail(
+               err, TARN_E_NETWORK,
+               "nobody to ask: no peer could be reached and no tracker knew one for %u s; try "
+               "--peer, or later again",
+               patience);
 }
 
-static void on_tick(struct loop_timer *timer)
+/* Work until the next time to look, or until it is complete. */
+static bool work(struct transfer *x, int64_t until_us, struct tarn_err *err)
 {
-    struct transfer *x = TARN_OUTER(timer, struct transfer, tick);
-    int64_t now_us = loop_now_us(x->loop);
-    struct bt_stats s;
-    bt_torrent_stats(x->torrent, &s);
-    bool go_on = tell_status(x, &s) && api_stops() == x->stops;
-    x->stops = api_stops();
-    if (!go_on) {
-        leave(x);
-    } else if (!x->is_leaving) {
-        lose_patience(x, now_us);
-        if (x->is_complete && !x->is_leaving && !wants_more_seeding(x, now_us))
-            leave(x);
+    bool was_complete = x->is_complete, ok = true;
+    for (int64_t now; ok && (now = sys_now_us()) < until_us;) {
+        ok = tarn_session_step(x->session, (int)((until_us - now) / 1000 + 1), err);
+        if (x->has_failed || x->is_complete != was_complete)
+            break;
     }
-    struct tarn_err err;
-    if (!loop_timer_set(x->loop, timer, now_us + API_TICK_US)) {
-        tarn_fail_mem(&err, "waiting for peers");
-        fail(x, &err);
-    }
+    return ok;
 }
 
-/* Setting up. */
-
-static bool try_session(struct transfer *x, struct tarn_err *err)
+/* Until done, stopped, failed or out of patience. */
+static bool go(struct transfer *x, struct tarn_err *err)
 {
-    struct api_listen listen;
-    bool ok = api_listen_choose(&listen, x->t, err);
-    struct bt_session_settings set = {
-        .loop = x->loop,
-        .fetcher = x->fetcher,
-        .listen = listen.addrs,
-        .n_listen = listen.n,
-        .memory = x->t->memory,
-        .rate_down = x->t->rate_down,
-        .rate_up = x->t->rate_up,
-        .max_peers = x->t->max_peers,
-        .slots = x->t->slots,
-        .agent = "tarn " TARN_VERSION,
-        .on_note = on_note,
-        .arg = x,
-    };
-    if (ok)
-        x->session = bt_session_new(&set, err);
-    for (size_t i = 0; x->session != NULL && i < listen.n; i++) {
-        struct sys_addr_text text;
-        struct sys_addr at = bt_session_addr(x->session, i);
-        tell(x, TARN_EVENT_LISTENING, sys_addr_text(&text, &at));
-    }
-    api_listen_release(&listen);
-    return x->session != NULL;
-}
-
-/* One of the usual ports that was free a moment ago may be somebody else's now: look again. */
-static bool make_session(struct transfer *x, struct tarn_err *err)
-{
-    bool is_usual = x->t->n_listen == 0;
-    for (uint16_t port = API_PORT_FIRST; is_usual && port < API_PORT_LAST; port++)
-        if (try_session(x, NULL))
+    for (;;) {
+        struct tarn_transfer_status s;
+        bool go_on = tell_status(x, &s);
+        int64_t now = sys_now_us();
+        if (s.state == TARN_FAILED) {
+            tarn_item_error(x->item, err);
+            return false;
+        }
+        x->was_stopped = !go_on || api_stops() != x->stops;
+        x->stops = api_stops();
+        if (x->was_stopped || (x->is_complete && !wants_more_seeding(x, now)))
             return true;
-    return try_session(x, err);
+        if (!is_patient(x, now, err) || !work(x, now + API_TICK_US, err))
+            return false;
+    }
 }
 
-static bool add(struct transfer *x, struct tarn_err *err)
+/* Trackers are told, unless somebody asks once more to stop. */
+static void leave(struct transfer *x)
 {
-    static const struct bt_torrent_ops ops = { on_metadata, on_complete, on_failed };
-    const struct tarn_transfer *t = x->t;
-    bool is_magnet = t->torrent->info.is_magnet;
-    if (!is_magnet &&
-        (!bt_metainfo_parse(&x->meta, tarn_bytes_of(t->torrent->bytes, t->torrent->len), err) ||
-         !check_only(x, &x->meta, err)))
-        return false;
-    x->torrent = bt_session_add(x->session,
-                                &(struct bt_add){
-                                    .meta = is_magnet ? NULL : &x->meta,
-                                    .magnet = is_magnet ? &t->torrent->magnet : NULL,
-                                    .path = t->path,
-                                    .seed_only = x->is_seed,
-                                    .trust = x->is_seed && t->trust,
-                                    .sequential = t->sequential,
-                                    .no_trackers = t->no_trackers,
-                                    .wants = t->n_only > 0 ? wants : NULL,
-                                    .peers = t->peers,
-                                    .n_peers = t->n_peers,
-                                    .ops = &ops,
-                                    .arg = x,
-                                },
-                                err);
-    return x->torrent != NULL;
-}
-
-/* HTTP trackers are one way among others: without libcurl the rest still works. */
-static void make_fetcher(struct transfer *x)
-{
-    struct tarn_err err;
-    if (x->t->no_trackers)
-        return;
-    x->fetcher = fetcher_new(x->loop, "tarn/" TARN_VERSION, &err);
-    if (x->fetcher == NULL)
-        tell(x, TARN_EVENT_TRACKER, err.msg);
+    struct tarn_transfer_status s;
+    tarn_session_leave(x->session);
+    while (!tarn_session_has_left(x->session)) {
+        bool go_on = tell_status(x, &s) || x->was_stopped;
+        int64_t until = sys_now_us() + API_TICK_US;
+        if (!go_on || api_stops() != x->stops)
+            return;
+        while (!tarn_session_has_left(x->session) && sys_now_us() < until)
+            if (!tarn_session_step(x->session, API_TICK_US / 1000, NULL))
+                return;
+    }
 }
 
 static bool conclude(struct transfer *x, struct tarn_err *err)
 {
-    struct bt_stats s;
-    bt_torrent_stats(x->torrent, &s);
+    struct tarn_transfer_status s;
     (void)tell_status(x, &s); /* the last word; there is nothing left to stop */
-    if (x->failed) {
-        if (err != NULL)
-            *err = x->err;
-        return false;
-    }
-    const struct bt_metainfo *m = bt_torrent_meta(x->torrent);
     if (x->is_complete && x->t->save_torrent != NULL && !x->is_seed)
-        return save_torrent(m, x->t->save_torrent, err);
+        return tarn_item_save_torrent(x->item, x->t->save_torrent, err);
     if (x->is_complete || x->is_seed)
         return true;
     struct tarn_size_text done, total;
-    if (m == NULL)
+    if (tarn_item_name(x->item) == NULL)
         return tarn_fail(err, TARN_E_CANCELED, "stopped before the torrent was known");
     return tarn_fail(err, TARN_E_CANCELED,
                      "stopped with %s of %s; the same command goes on from "
@@ -347,36 +185,16 @@ static bool conclude(struct transfer *x, struct tarn_err *err)
                      tarn_size_text(&done, s.done), tarn_size_text(&total, s.total));
 }
 
-static bool run(struct transfer *x, struct tarn_err *err)
-{
-    x->loop = loop_new(&(struct loop_settings){ 0 }, err);
-    if (x->loop == NULL)
-        return false;
-    make_fetcher(x);
-    if (!make_session(x, err) || !add(x, err))
-        return false;
-    if (!loop_timer_set(x->loop, &x->tick, loop_now_us(x->loop)))
-        return tarn_fail_mem(err, "beginning a transfer");
-    return loop_run(x->loop, err) && conclude(x, err);
-}
-
 static bool transfer(const struct tarn_transfer *t, bool is_seed, struct tarn_err *err)
 {
-    struct transfer x = {
-        .t = t,
-        .is_seed = is_seed,
-        .stops = api_stops(),
-        .tick = { .on_time = on_tick },
-    };
-    bool ok = run(&x, err);
-    if (x.torrent != NULL) {
-        loop_timer_stop(x.loop, &x.tick);
-        bt_session_remove(x.session, x.torrent);
+    struct transfer x = { .t = t, .is_seed = is_seed, .stops = api_stops() };
+    bool ok = open_session(&x, err) && add_item(&x, err);
+    if (ok) {
+        ok = go(&x, err);
+        leave(&x);
+        ok = ok && conclude(&x, err);
     }
-    bt_session_free(x.session);
-    fetcher_free(x.fetcher);
-    loop_free(x.loop);
-    bt_metainfo_release(&x.meta);
+    tarn_session_close(x.session);
     return ok;
 }
 
@@ -392,8 +210,5 @@ uint64_t tarn_raise_open_files(uint64_t want)
 
 bool tarn_seed(const struct tarn_transfer *t, struct tarn_err *err)
 {
-    if (t->torrent->info.is_magnet)
-        return tarn_fail(err, TARN_E_USAGE,
-                         "a magnet link does not say enough to seed from: give the torrent file");
     return transfer(t, true, err);
 }

@@ -129,10 +129,11 @@ static void ask(struct bt_torrent *t, unsigned swarm, const struct bt_due *due)
 {
     struct bt_session *s = t->session;
     struct bt_announce what = {
-        .uploaded = t->uploaded,
-        .downloaded = t->downloaded,
+        .uploaded = t->totals.uploaded,
+        .downloaded = t->totals.downloaded,
         .left = left(t),
-        .corrupt = t->wasted,
+        .corrupt = t->totals.corrupt,
+        .redundant = t->totals.wasted,
         .key = t->key,
         .numwant = BT_NUMWANT,
         .port = bt_session_port(s),

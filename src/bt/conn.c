@@ -72,6 +72,7 @@ static void detach(struct bt_conn *c)
         bt_piece_abandon(c);
     if (t->has_picker) {
         bt_picker_release_peer(&t->picker, c->no);
+        bt_pieces_after_pick(t);
         if (c->is_counted)
             bt_picker_leaves(&t->picker, c->has_early_all ? NULL : &c->has);
     }
@@ -97,6 +98,7 @@ static void leave(struct bt_conn *c)
     tarn_list_remove(&c->node);
     tarn_list_remove(&c->rival);
     tarn_list_remove(&c->up_line);
+    tarn_list_remove(&c->homeline_node);
     tarn_list_remove(&c->down_line);
     c->is_dead = true;
 }
@@ -108,6 +110,7 @@ void bt_conn_free(struct bt_conn *c)
     tarn_list_remove(&c->node);
     loop_stream_release(&c->stream);
     bt_upload_drop_all(c, false);
+    bt_uncharge(c->session, c->charged);
     bt_requests_release(&c->requests);
     tarn_bits_release(&c->has);
     tarn_out_release(&c->early);
@@ -174,11 +177,20 @@ static void say_extensions(struct bt_conn *c)
     bt_put_ext_handshake(bt_conn_out(c), &ours);
 }
 
+bool bt_conn_charge(struct bt_conn *c, uint32_t bytes)
+{
+    if (!bt_charge(c->session, bytes, NULL))
+        return false;
+    c->charged += bytes;
+    return true;
+}
+
 /* Pieces that it may ask for are told by the choker; what we know of its pieces begins empty. */
 bool bt_conn_init_pieces(struct bt_conn *c)
 {
-    bt_wire_set_pieces(&c->wire, c->torrent->meta->n_pieces);
-    return tarn_bits_init(&c->has, c->torrent->meta->n_pieces);
+    uint32_t n = c->torrent->meta->n_pieces;
+    bt_wire_set_pieces(&c->wire, n);
+    return bt_conn_charge(c, (uint32_t)tarn_bits_size(n)) && tarn_bits_init(&c->has, n);
 }
 
 static void opened(struct bt_conn *c, bool is_v2)
@@ -188,6 +200,7 @@ static void opened(struct bt_conn *c, bool is_v2)
     uint8_t both = c->ours.can & c->theirs.can;
     bt_wire_init(&c->wire, both, is_v2, 0);
     bt_requests_init(&c->requests, (both & BT_CAN_FAST) != 0);
+    bt_requests_set_most(&c->requests, c->session->set.max_requests);
     if (has_pieces(c) && !bt_conn_init_pieces(c)) {
         bt_conn_close(c, "%s", "no memory for its pieces");
         return;
@@ -325,10 +338,12 @@ void bt_conn_fill(struct bt_conn *c)
         c->n_needed == 0)
         return;
     int64_t now = loop_now_us(c->session->loop);
-    for (uint32_t room; (room = bt_requests_room(&c->requests)) > 0;) {
+    for (size_t room = bt_requests_room(&c->requests); room > 0;) {
         struct bt_request picked[PICK_MAX];
         size_t most = tarn_min_size(room, PICK_MAX);
+        bt_pieces_before_pick(t);
         size_t n = pick(c, most, picked);
+        bt_pieces_after_pick(t);
         for (size_t i = 0; i < n; i++) {
             if (bt_requests_add(&c->requests, &picked[i], now))
                 bt_put_request(bt_conn_out(c), BT_EV_REQUEST, &picked[i]);
@@ -338,8 +353,11 @@ void bt_conn_fill(struct bt_conn *c)
         c->spoke_us = n > 0 ? now : c->spoke_us;
         if (n > 0)
             bt_conn_rouse(c);
-        if (n < most)
+        if (n < most) {
+            bt_pieces_await(t);
             return;
+        }
+        room -= n;
     }
 }
 
@@ -349,6 +367,7 @@ void bt_conn_give_back(struct bt_conn *c, int64_t now_us)
     while (bt_requests_next_lost(&c->requests, now_us, &r))
         if (c->torrent->has_picker)
             bt_picker_release_block(&c->torrent->picker, &r, c->no);
+    bt_pieces_after_pick(c->torrent);
 }
 
 /* --- messages --- */
@@ -429,7 +448,7 @@ static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
         return;
     }
     if (!c->takes_block && !c->waits_room)
-        c->torrent->wasted += r->len;
+        c->torrent->totals.wasted += r->len;
 }
 
 static void on_allowed(struct bt_conn *c, uint32_t piece)
@@ -539,7 +558,7 @@ static void took_payload(struct bt_conn *c, uint32_t n)
     c->payload_us = loop_now_us(c->session->loop);
     c->got_round += n;
     c->got += n;
-    t->downloaded += n;
+    t->totals.downloaded += n;
     if (c->wire.payload_left > 0)
         return;
     bool takes = c->takes_block;
@@ -688,6 +707,10 @@ static struct bt_conn *conn_new(struct bt_session *s)
         return NULL;
     int64_t now = loop_now_us(s->loop);
     c->session = s;
+    if (!bt_conn_charge(c, sizeof *c)) {
+        tarn_free(c);
+        return NULL;
+    }
     c->no = BT_NO_PEER;
     c->candidate = UINT32_MAX;
     c->choke_changed_us = INT64_MIN;
@@ -707,9 +730,11 @@ void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
     drop_oldest_greeting(s);
     struct bt_conn *c = bt_session_is_full(s) ? NULL : conn_new(s);
     if (c == NULL) {
+        s->refused++;
         sys_close(&fd);
         return;
     }
+    s->accepted++;
     tarn_list_push_back(&s->greeting, &c->node);
     s->n_greeting++;
     bt_session_tick_soon(s);
@@ -731,6 +756,7 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
         return false;
     }
     c->session->n_greeting--;
+    c->session->dialled++;
     c->is_outgoing = true;
     c->candidate = candidate;
     k->no = c->no;

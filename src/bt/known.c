@@ -38,6 +38,7 @@ void bt_known_remove(struct bt_conn *c)
 void bt_ban(struct bt_session *s, const struct sys_addr *addr)
 {
     struct bt_addr a = addr_of(addr);
+    s->banned++;
     bt_bans_add(&s->bans, &a, sys_addr_is_local(addr));
 }
 

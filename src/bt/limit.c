@@ -7,8 +7,19 @@ static void call_all(struct bt_limit *l)
     tarn_list_init(&now);
     while ((node = tarn_list_pop_front(&l->waiting)) != NULL)
         tarn_list_push_back(&now, node);
-    while ((node = tarn_list_pop_front(&now)) != NULL)
+    while ((node = tarn_list_pop_front(&now)) != NULL) {
         l->go_on(node);
+        if (!bt_rate_may(&l->rate, loop_now_us(l->loop)))
+            break;
+    }
+    if (tarn_list_empty(&now))
+        return;
+    while ((node = tarn_list_pop_front(&l->waiting)) != NULL)
+        tarn_list_push_back(&now, node); /* behind those whose turn has not come */
+    while ((node = tarn_list_pop_front(&now)) != NULL)
+        tarn_list_push_back(&l->waiting, node);
+    bool waits = loop_timer_set(l->loop, &l->timer, bt_rate_ready_at(&l->rate));
+    (void)waits; /* it was in just now, so there is memory for it */
 }
 
 static void on_filled(struct loop_timer *timer)
@@ -28,7 +39,7 @@ void bt_limit_set(struct bt_limit *l, uint64_t bps)
 {
     if (bps == l->rate.limit_bps)
         return;
-    bt_rate_init(&l->rate, bps, loop_now_us(l->loop));
+    bt_rate_change(&l->rate, bps, loop_now_us(l->loop));
     if (!tarn_list_empty(&l->waiting)) /* those in line go by the new rate */
         loop_timer_stop(l->loop, &l->timer);
     call_all(l);

@@ -18,6 +18,24 @@ static uint32_t place_len(const struct bt_torrent *t, uint32_t piece, uint32_t b
     return begin < len ? (uint32_t)tarn_min_u64(STORE_BLOCK, len - begin) : 0;
 }
 
+void bt_pieces_before_pick(struct bt_torrent *t)
+{
+    t->picker.max_partials = t->picker.n_partials + store_places_may_begin(t->places);
+}
+
+void bt_pieces_after_pick(struct bt_torrent *t)
+{
+    if (t->has_picker && t->places != NULL)
+        store_places_begun(t->places, t->picker.held);
+}
+
+void bt_pieces_await(struct bt_torrent *t)
+{
+    const struct bt_picker *p = &t->picker;
+    if (p->n_partials >= p->max_partials && p->need.count > p->n_partials)
+        store_places_await(t->places);
+}
+
 enum { SLOW_BLOCK_US = 1000 * 1000 };
 
 /* In end game the same block may come from two peers. The first has the place; when he is slow
@@ -129,8 +147,8 @@ static void judge(struct bt_torrent *t, uint32_t piece)
 
 static void bad_piece(struct bt_torrent *t, uint32_t piece)
 {
-    t->pieces_failed++;
-    t->wasted += store_piece_len(&t->layout, piece);
+    t->totals.pieces_failed++;
+    t->totals.corrupt += store_piece_len(&t->layout, piece);
     judge(t, piece);
     store_piece_drop(t->places, piece);
     bt_picker_bad(&t->picker, piece);
@@ -229,6 +247,7 @@ static void on_written(void *arg, uint32_t piece, const struct tarn_err *err)
     size_t n = bt_picker_senders(&t->picker, piece, senders, SENDERS_MAX);
     if (n == 1 && senders[0] < t->n_numbers && t->conns[senders[0]] != NULL)
         t->conns[senders[0]]->on_parole = false; /* a whole good piece of his own clears him */
+    t->totals.pieces_passed++;
     bt_piece_had(t, piece);
     for (size_t i = 0; t->has_picker && i < t->n_numbers; i++)
         if (t->conns[i] != NULL && t->conns[i]->requests.n_open == 0)
@@ -251,4 +270,17 @@ static void on_room(void *arg)
     }
 }
 
-const struct store_places_ops bt_places_ops = { on_hashed, on_written, on_room };
+static void before_write(void *arg, uint32_t piece)
+{
+    const struct bt_torrent *t = arg;
+    bt_keep_before_write(t->keep, piece);
+}
+
+static void after_write(void *arg, uint32_t piece)
+{
+    const struct bt_torrent *t = arg;
+    bt_keep_after_write(t->keep, piece);
+}
+
+const struct store_places_ops bt_places_ops = { on_hashed, on_written, on_room, before_write,
+                                                after_write };

@@ -9,10 +9,14 @@
  *   learn     metadata and piece layers from it
  *   upload    what it asked of us
  *   choke     whom we let ask
+ *   homeline  how much may leave before the line's queue grows
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
+ *   stats     counters; memory for metadata
  *   known     who is connected already, who is banned
  *   announce  trackers
+ *   resume    what is kept for the next start; resume_files: where
+ *   recall    what a magnet link led to before
  *   work      one job at a time for a torrent, off the loop */
 #ifndef BT_PRIV_H
 #define BT_PRIV_H
@@ -26,8 +30,10 @@
 #include "bt/core/picker.h"
 #include "bt/core/requests.h"
 #include "bt/core/tracker.h"
+#include "bt/core/uplink.h"
 #include "bt/layout.h"
 #include "bt/limit.h"
+#include "bt/resume.h"
 #include "bt/session.h"
 #include "loop/pool.h"
 #include "loop/resolve.h"
@@ -42,6 +48,21 @@ struct bt_port {
     struct bt_session *session;
     struct loop_watch watch;
     struct sys_addr at;
+};
+
+/* What is counted of a torrent, and summed up over all. */
+struct bt_totals {
+    uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
+};
+
+/* The upload limit that follows the line's queue. It is for peers beyond the house alone. */
+struct bt_homeline {
+    struct bt_uplink uplink;
+    struct bt_limit limit;
+    struct loop_timer round;
+    struct tarn_list uploading; /* connections that are sampled: bt_conn.homeline_node */
+    struct tarn_list held;      /* may not send while uplink.is_held: bt_conn.up_line */
+    bool is_on, is_timed;
 };
 
 struct bt_session {
@@ -60,12 +81,17 @@ struct bt_session {
     struct loop_idle bury, choke_soon;
     struct loop_timer tick;
     struct bt_limit up, down;
+    struct bt_homeline homeline;
+    struct store_budget budget; /* memory for what arrives, of all torrents */
     struct bt_choker choker;
     struct tarn_list rivals; /* connections that are interested in us, or unchoked */
     int64_t choked_at_us;    /* last full round */
     unsigned dials_left;     /* of this tick */
     bool is_deaf;            /* a port does not accept: out of descriptors */
     uint32_t max_peers, n_conns, n_greeting;
+    uint64_t metadata_max, metadata_used;
+    struct bt_totals past; /* of torrents that have gone */
+    uint64_t accepted, refused, dialled, banned;
     uint64_t chance; /* state of bt_session_chance */
     struct loop_timer goodbye;
     void (*on_goodbye)(void *arg);
@@ -91,6 +117,8 @@ struct bt_candidate {
 enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH };
 
 struct bt_work;
+struct bt_keep;
+struct bt_recall;
 
 struct bt_torrent {
     struct tarn_list node;
@@ -114,10 +142,12 @@ struct bt_torrent {
     struct store_places *places;
     struct tarn_bits have;
     struct bt_picker picker;
-    bool has_picker;     /* until complete */
-    uint8_t *wanted;     /* of each file: 1 or 0 */
-    uint32_t *file_left; /* of each wanted file: pieces that are missing */
-    uint32_t *to_finish; /* files that are complete and not yet finished */
+    bool has_picker;           /* until complete */
+    uint8_t *wanted;           /* of each file: its priority */
+    uint8_t *chosen;           /* owned: priorities that wait to be put in force; or NULL */
+    struct tarn_bits finished; /* files that are, or will be, under their final names */
+    uint32_t *file_left;       /* of each wanted file: pieces that are missing */
+    uint32_t *to_finish;       /* files that are complete and not yet finished */
     size_t n_to_finish, cap_to_finish;
     bool is_complete_told;
 
@@ -129,7 +159,9 @@ struct bt_torrent {
     char *failure; /* owned; NULL when there was no memory for it */
     bool *gone;    /* on the stack of who tells: removed meanwhile */
 
-    struct bt_work *work; /* running now, or NULL */
+    struct bt_work *work;     /* running now, or NULL */
+    struct bt_keep *keep;     /* owned; made while preparing */
+    struct bt_recall *recall; /* running now, or NULL */
     _Atomic uint64_t checked;
 
     /* metadata and layers from peers */
@@ -156,9 +188,9 @@ struct bt_torrent {
     size_t n_resolving, n_unresolved;
 
     uint64_t done, total; /* bytes of wanted files */
-    uint64_t downloaded, uploaded, wasted;
+    struct bt_totals totals;
     struct bt_meter down, up;
-    uint32_t pieces_failed;
+    uint64_t charged; /* of the session's memory for metadata */
 };
 
 /* A request of a peer that waits to be served. */
@@ -214,7 +246,10 @@ struct bt_conn {
     bool is_rate_paused, is_clogged, waits_room;
 
     struct bt_uploads uploads;
+    struct tarn_list homeline_node; /* in session's homeline.uploading */
+    struct bt_uplink_peer uplink;
     uint64_t got, sent; /* payload, all in all */
+    uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
     int64_t choke_changed_us, born_us, heard_us, spoke_us;
 };
@@ -247,14 +282,52 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
 /* Move what can move: finish files, tell completion. */
 void bt_torrent_settle(struct bt_torrent *t);
 
+/* Memory for metadata. False with TARN_E_POLICY when there is no more of it. */
+bool bt_charge(struct bt_session *s, uint64_t bytes, struct tarn_err *err) TARN_MUST;
+void bt_uncharge(struct bt_session *s, uint64_t bytes);
+
+void bt_totals_add(struct bt_totals *sum, const struct bt_totals *more);
+
 /* progress */
 bool bt_progress_init(struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
-void bt_progress_count(struct bt_torrent *t); /* all that is here already */
+void bt_progress_count(struct bt_torrent *t); /* all that is here already, from the start */
+/* Put chosen priorities in force; true when there are files to make room for. */
+bool bt_progress_choose(struct bt_torrent *t);
 void bt_progress_release(struct bt_torrent *t);
 
 /* work: runs on the pool; bt_torrent_work_done follows on the loop. */
 bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err *err) TARN_MUST;
 void bt_work_stop(struct bt_torrent *t); /* cancels and waits; nothing is called back */
+
+/* resume. Made while preparing, on the pool; never NULL then, and without a slot when no state is
+ * kept. NULL: no memory, or another process is writing the same files. */
+struct bt_keep *bt_keep_open(struct bt_torrent *t, struct store_tree *tree, struct tarn_err *err)
+    TARN_MUST;
+void bt_keep_free(struct bt_keep *k); /* waits for a save that runs; accepts NULL */
+/* On the pool: */
+bool bt_keep_takes(struct bt_keep *k, uint32_t file);              /* it need not be prepared */
+void bt_keep_prepared(struct bt_keep *k, uint32_t file, bool had); /* it was, and had content */
+/* found: 1 for each piece to be believed; check (to be released): those to be hashed. */
+bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, struct tarn_err *err)
+    TARN_MUST;
+void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked);
+void bt_keep_before_write(struct bt_keep *k, uint32_t piece);
+void bt_keep_after_write(struct bt_keep *k, uint32_t piece);
+void bt_keep_files(struct bt_keep *k, const uint32_t *files, size_t n); /* they were finished */
+/* On the loop: */
+void bt_keep_begin(struct bt_torrent *t); /* everything was checked */
+void bt_keep_tick(struct bt_torrent *t, int64_t now_us);
+int64_t bt_keep_wake(const struct bt_torrent *t);      /* when it wants a tick; INT64_MAX: never */
+void bt_keep_save(struct bt_torrent *t, bool is_last); /* unless nothing has changed */
+bool bt_keep_is_busy(const struct bt_torrent *t);
+uint64_t bt_keep_ever(const struct bt_torrent *t, bool is_down); /* bytes of all runs */
+
+/* recall: asks the saved state what a magnet link is; bt_torrent_recalled follows if it knows. */
+enum { BT_RECALL_NAME = 65 };
+const char *bt_recall_name(const struct bt_torrent *t, char name[BT_RECALL_NAME]);
+void bt_recall_start(struct bt_torrent *t);
+void bt_recall_stop(struct bt_torrent *t);
+void bt_torrent_recalled(struct bt_torrent *t, const struct bt_metainfo *m); /* m is taken */
 
 /* pieces */
 extern const struct store_places_ops bt_places_ops;
@@ -262,7 +335,13 @@ extern const struct store_places_ops bt_places_ops;
 bool bt_piece_place(struct bt_conn *c, const struct bt_request *r);
 void bt_piece_block(struct bt_conn *c, const struct bt_request *r); /* it is here */
 void bt_piece_abandon(struct bt_conn *c);                           /* it will not come */
-void bt_piece_had(struct bt_torrent *t, uint32_t piece);            /* verified and on disk */
+/* How many pieces may be begun, for the picker; and what has been begun, for the budget: before and
+ * after each pick. The latter also whenever pieces have ended. */
+void bt_pieces_before_pick(struct bt_torrent *t);
+void bt_pieces_after_pick(struct bt_torrent *t);
+/* A pick gave less than was asked for: if that was for want of room, be told when there is some. */
+void bt_pieces_await(struct bt_torrent *t);
+void bt_piece_had(struct bt_torrent *t, uint32_t piece); /* verified and on disk */
 
 /* conn */
 void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from);
@@ -280,6 +359,8 @@ void bt_conn_fill(struct bt_conn *c);  /* ask for as much as is good */
 void bt_conn_ask_metadata(struct bt_conn *c);
 void bt_conn_ask_layers(struct bt_conn *c);
 void bt_conn_update_interest(struct bt_conn *c);
+/* What we want has changed: how much of it does it have? */
+void bt_conn_count_needed(struct bt_conn *c);
 /* The block that arrives is not wanted of this peer any more: its rest goes nowhere. */
 void bt_conn_drop_block(struct bt_conn *c);
 void bt_conn_read_on(struct bt_conn *c); /* unless there is a reason not to */
@@ -289,6 +370,8 @@ static inline struct tarn_out *bt_conn_out(struct bt_conn *c)
     return loop_stream_out(&c->stream);
 }
 
+/* Memory for metadata that goes with the connection. */
+bool bt_conn_charge(struct bt_conn *c, uint32_t bytes) TARN_MUST;
 /* Sets the size of what is kept about its pieces. False: no memory. */
 bool bt_conn_init_pieces(struct bt_conn *c) TARN_MUST;
 /* Requests that are void or too late: their blocks go back to the picker. */
@@ -312,6 +395,14 @@ void bt_upload_drop_all(struct bt_conn *c, bool with_rejects);
 void bt_upload_go_on(struct tarn_list *up_line);
 /* It has said which pieces it has: a beginner may have some while choked. */
 void bt_upload_allow(struct bt_conn *c);
+
+/* homeline */
+void bt_homeline_init(struct bt_homeline *h, struct loop *loop, bool is_on);
+void bt_homeline_release(struct bt_homeline *h);
+/* How much may be queued for a connection, of `most`. */
+size_t bt_homeline_ahead(const struct bt_conn *c, size_t most);
+bool bt_homeline_may(struct bt_conn *c); /* as bt_limit_may */
+void bt_homeline_take(struct bt_conn *c, uint64_t bytes);
 
 /* choke */
 void bt_choke_tick(struct bt_session *s, int64_t now_us);

@@ -16,13 +16,17 @@ static void choose_files(struct bt_torrent *t)
 bool bt_progress_init(struct bt_torrent *t, struct tarn_err *err)
 {
     const struct bt_metainfo *m = t->meta;
-    if (!bt_layout_make(&t->layout, m, err) || !tarn_bits_init(&t->have, m->n_pieces))
+    if (!bt_layout_make(&t->layout, m, err) || !tarn_bits_init(&t->have, m->n_pieces) ||
+        !tarn_bits_init(&t->finished, m->n_files))
         return tarn_fail_in(err, "preparing '%s'", m->name);
     t->wanted = tarn_calloc(m->n_files, 1);
     t->file_left = tarn_calloc(m->n_files, sizeof *t->file_left);
     if (t->wanted == NULL || t->file_left == NULL)
         return tarn_fail_mem(err, "preparing a torrent");
-    choose_files(t);
+    if (t->chosen != NULL)
+        (void)bt_progress_choose(t);
+    else
+        choose_files(t);
     bool any = false; /* also when only empty files are wanted */
     for (uint32_t i = 0; i < m->n_files; i++) {
         t->total += t->wanted[i] != 0 ? m->files[i].len : 0;
@@ -36,6 +40,8 @@ void bt_progress_release(struct bt_torrent *t)
 {
     store_layout_release(&t->layout);
     tarn_bits_release(&t->have);
+    tarn_bits_release(&t->finished);
+    tarn_free(t->chosen);
     tarn_free(t->wanted);
     tarn_free(t->file_left);
     tarn_free(t->to_finish);
@@ -57,6 +63,8 @@ static uint64_t wanted_bytes(const struct bt_torrent *t, uint32_t piece)
 
 static void note_finished(struct bt_torrent *t, uint32_t file)
 {
+    if (!tarn_bits_set(&t->finished, file))
+        return; /* it has its name since an earlier choice of files */
     if (TARN_GROW(t->to_finish, t->n_to_finish, t->cap_to_finish)) {
         t->to_finish[t->n_to_finish++] = file;
     } else {
@@ -82,10 +90,12 @@ static void count_piece(struct bt_torrent *t, uint32_t piece)
 
 void bt_progress_count(struct bt_torrent *t)
 {
+    t->done = t->total = 0;
     for (uint32_t i = 0; i < t->layout.n_files; i++) {
         uint32_t first, last;
         if (t->wanted[i] == 0)
             continue;
+        t->total += t->layout.files[i].len;
         if (store_file_pieces(&t->layout, i, &first, &last))
             t->file_left[i] = last - first + 1;
         else if (!t->add.seed_only)
@@ -96,9 +106,24 @@ void bt_progress_count(struct bt_torrent *t)
             count_piece(t, piece);
 }
 
+bool bt_progress_choose(struct bt_torrent *t)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < t->meta->n_files; i++) {
+        const struct bt_file *f = &t->meta->files[i];
+        uint8_t priority = f->is_pad || f->is_symlink ? BT_PRIORITY_SKIP : t->chosen[i];
+        any = any || (priority != BT_PRIORITY_SKIP && t->wanted[i] == BT_PRIORITY_SKIP);
+        t->wanted[i] = priority;
+    }
+    tarn_free(t->chosen);
+    t->chosen = NULL;
+    return any;
+}
+
 void bt_piece_had(struct bt_torrent *t, uint32_t piece)
 {
     bt_picker_good(&t->picker, piece);
+    bt_pieces_after_pick(t);
     count_piece(t, piece);
     for (size_t i = 0; i < t->n_numbers; i++) {
         struct bt_conn *c = t->conns[i];

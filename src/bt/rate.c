@@ -5,12 +5,12 @@ enum { SECOND_US = 1000000 };
 
 void bt_rate_init(struct bt_rate *r, uint64_t limit_bps, int64_t now_us)
 {
-    *r = (struct bt_rate){ .limit_bps = limit_bps, .at_us = now_us };
+    *r = (struct bt_rate){ .limit_bps = limit_bps, .at_us = now_us, .burst_us = BT_RATE_BURST_US };
 }
 
 static int64_t burst(const struct bt_rate *r)
 {
-    return (int64_t)(r->limit_bps * BT_RATE_BURST_US / SECOND_US) + 1;
+    return (int64_t)(r->limit_bps * (uint64_t)r->burst_us / SECOND_US) + 1;
 }
 
 bool bt_rate_may(struct bt_rate *r, int64_t now_us)
@@ -18,13 +18,25 @@ bool bt_rate_may(struct bt_rate *r, int64_t now_us)
     if (r->limit_bps == 0)
         return true;
     int64_t passed_us = now_us - r->at_us;
-    if (passed_us > BT_RATE_BURST_US)
-        passed_us = BT_RATE_BURST_US + (r->tokens < 0 ? passed_us - BT_RATE_BURST_US : 0);
+    if (passed_us > r->burst_us)
+        passed_us = r->burst_us + (r->tokens < 0 ? passed_us - r->burst_us : 0);
     r->tokens += (int64_t)((double)passed_us * (double)r->limit_bps / SECOND_US);
     if (r->tokens > burst(r))
         r->tokens = burst(r);
     r->at_us = now_us;
     return r->tokens > 0;
+}
+
+void bt_rate_change(struct bt_rate *r, uint64_t limit_bps, int64_t now_us)
+{
+    (void)bt_rate_may(r, now_us); /* the time so far goes by the old limit */
+    bool is_new = r->limit_bps == 0;
+    r->limit_bps = limit_bps;
+    if (is_new)
+        r->tokens = 0;
+    else if (r->tokens > burst(r))
+        r->tokens = burst(r);
+    r->at_us = now_us;
 }
 
 void bt_rate_take(struct bt_rate *r, uint64_t bytes)

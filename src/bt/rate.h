@@ -11,12 +11,15 @@ struct bt_rate {
     uint64_t limit_bps; /* 0: no limit */
     int64_t tokens;     /* bytes that may go now; below 0 after a whole block went */
     int64_t at_us;      /* when tokens was right */
+    int64_t burst_us;   /* how long the bucket can save up; may be set after bt_rate_init */
 };
 
-/* How long a bucket can save up: bursts of at most this. */
 enum { BT_RATE_BURST_US = 200 * 1000 };
 
 void bt_rate_init(struct bt_rate *r, uint64_t limit_bps, int64_t now_us);
+
+/* Another limit from now on; what was used beyond the old one still counts. */
+void bt_rate_change(struct bt_rate *r, uint64_t limit_bps, int64_t now_us);
 
 /* May anything go now? What goes is told by bt_rate_take, and may be more than was there. */
 bool bt_rate_may(struct bt_rate *r, int64_t now_us);

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { METADATA_DEFAULT = 256 << 20 };
 enum { TICK_US = 1000000, PEERS_DEFAULT = 500, DIALS_A_TICK = 30 /* peer digest, section 10 */ };
 #define REST_US ((int64_t)3600 * 1000000) /* with nothing to do, as good as never */
 
@@ -92,13 +93,15 @@ static void on_tick(struct loop_timer *timer)
     if (s->is_deaf)
         listen_again(s);
     bt_conns_tick(&s->greeting, now);
+    store_budget_tick(&s->budget, now);
     for (struct bt_torrent *t; (t = first_to_wake(s)) != NULL && t->wake.key <= now;) {
         bt_torrent_tick(t, now);
         int64_t at = bt_torrent_wake_at(t, now);
         set_wake(s, t, at < now + TICK_US ? now + TICK_US : at);
     }
     bt_choke_tick(s, now);
-    bool is_busy = s->is_deaf || s->n_greeting > 0 || !tarn_list_empty(&s->rivals);
+    bool is_busy = !store_budget_is_idle(&s->budget) || s->is_deaf || s->n_greeting > 0 ||
+                   !tarn_list_empty(&s->rivals);
     const struct bt_torrent *first = first_to_wake(s);
     int64_t at = first == NULL || first->wake.key > now + REST_US ? now + REST_US : first->wake.key;
     set_tick(s, is_busy || at < now + TICK_US ? now + TICK_US : at);
@@ -136,7 +139,9 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->set = *set;
     s->loop = set->loop;
     s->max_peers = set->max_peers == 0 ? PEERS_DEFAULT : set->max_peers;
+    s->metadata_max = set->metadata == 0 ? METADATA_DEFAULT : set->metadata;
     s->choker.slots = set->slots;
+    store_budget_init(&s->budget, s->loop, set->memory);
     tarn_list_init(&s->torrents);
     tarn_list_init(&s->greeting);
     tarn_list_init(&s->dead);
@@ -145,6 +150,7 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->choke_soon.on_idle = bt_choke_run_soon;
     bt_limit_init(&s->up, s->loop, set->rate_up, bt_upload_go_on);
     bt_limit_init(&s->down, s->loop, set->rate_down, bt_conn_go_on);
+    bt_homeline_init(&s->homeline, s->loop, !set->uplink_off);
     s->dials_left = DIALS_A_TICK;
     s->tick.on_time = on_tick;
 
@@ -185,7 +191,9 @@ void bt_session_free(struct bt_session *s)
     loop_timer_stop(s->loop, &s->tick);
     bt_limit_release(&s->up);
     bt_limit_release(&s->down);
+    bt_homeline_release(&s->homeline);
     loop_timer_stop(s->loop, &s->goodbye);
+    store_budget_release(&s->budget);
     tarn_map_release(&s->by_hash);
     tarn_map_release(&s->by_peer);
     tarn_heap_release(&s->wakes);
@@ -286,12 +294,17 @@ static void on_goodbye_late(struct loop_timer *timer)
     goodbye_over(TARN_OUTER(timer, struct bt_session, goodbye));
 }
 
+static bool is_leaving(const struct bt_torrent *t)
+{
+    return bt_announce_is_busy(t) || bt_keep_is_busy(t);
+}
+
 void bt_session_announce_ended(struct bt_session *s)
 {
     if (s->on_goodbye == NULL)
         return;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        if (bt_announce_is_busy(TARN_OUTER(n, struct bt_torrent, node)))
+        if (is_leaving(TARN_OUTER(n, struct bt_torrent, node)))
             return;
     goodbye_over(s);
 }
@@ -302,12 +315,14 @@ void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg
     s->on_goodbye = done;
     s->goodbye_arg = arg;
     s->goodbye.on_time = on_goodbye_late;
-    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
+    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next) {
         bt_announce_stop(TARN_OUTER(n, struct bt_torrent, node));
+        bt_keep_save(TARN_OUTER(n, struct bt_torrent, node), true);
+    }
     /* At the soonest in the next turn, so that done is never called from inside this call. */
     bool any = false;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        any = any || bt_announce_is_busy(TARN_OUTER(n, struct bt_torrent, node));
+        any = any || is_leaving(TARN_OUTER(n, struct bt_torrent, node));
     if (!loop_timer_set(s->loop, &s->goodbye, loop_now_us(s->loop) + (any ? PATIENCE_US : 0)))
         goodbye_over(s);
 }

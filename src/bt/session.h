@@ -13,6 +13,7 @@
 
 #include "bt/core/magnet.h"
 #include "bt/core/metainfo.h"
+#include "bt/resume.h"
 #include "fetch/fetch.h"
 #include "loop/loop.h"
 #include "sys/net.h"
@@ -25,11 +26,16 @@ struct bt_session_settings {
     struct fetcher *fetcher; /* borrowed; NULL: no HTTP trackers */
     const struct sys_addr *listen;
     size_t n_listen;
-    uint64_t memory;             /* payload buffers of each torrent; 0: STORE_BUDGET_DEFAULT */
+    uint64_t memory;             /* arriving payload of all torrents; 0: STORE_BUDGET_DEFAULT */
+    uint64_t metadata;           /* what is kept about torrents and peers; 0: 256 MiB */
     uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
+    bool uplink_off;             /* no upload limit by the line's queue (bt/core/uplink.h) */
+    uint32_t max_requests;       /* blocks asked of one peer at a time; 0: by its rate */
     uint32_t max_peers;          /* connections; 0: 500 */
     uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
-    const char *agent;           /* what we call ourselves to peers: "tarn 0.1.0" */
+    const struct bt_resume_ops *resume; /* where state is kept; NULL: none is. Borrowed */
+    void *resume_arg;
+    const char *agent; /* what we call ourselves to peers: "tarn 0.1.0" */
     /* Somebody was refused, a tracker answered: for logs. May be NULL; comes from anywhere, and
      * must call nothing here. */
     void (*on_note)(void *arg, struct bt_torrent *t, const char *text);
@@ -54,10 +60,19 @@ enum bt_state {
 struct bt_stats {
     enum bt_state state;
     uint64_t done, total; /* verified bytes of what is wanted; while checking: bytes checked */
-    uint64_t downloaded, uploaded, wasted;
+    bool is_paused;
+    uint64_t downloaded, uploaded; /* payload bytes */
+    uint64_t wasted;  /* of downloaded: what was here already, or nobody had asked for */
+    uint64_t corrupt; /* of downloaded: of pieces that failed their hash */
+    uint64_t ever_downloaded, ever_uploaded; /* by all runs, as far as state was kept */
     uint64_t rate_down, rate_up;
-    uint32_t pieces_failed;
+    /* of the session: the upload limit by the line's queue, bytes a second (0: none now), and how
+     * long that queue was when last seen */
+    uint64_t uplink_bps;
+    uint32_t uplink_delay_us;
+    uint32_t pieces_passed, pieces_failed;
     uint32_t peers, seeds;
+    uint32_t known;            /* addresses to connect to */
     const char *tracker_error; /* or NULL; valid until the next turn */
 };
 
@@ -87,7 +102,15 @@ struct bt_add {
 /* Add and start. NULL when its hash is there already or there is no memory. */
 struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add,
                                   struct tarn_err *err) TARN_MUST;
+/* What was saved of it stays as it is after bt_torrent_save; else the next start checks what came
+ * since. */
 void bt_session_remove(struct bt_session *s, struct bt_torrent *t);
+/* Save its state now, if there is anything new to say; it is done when bt_torrent_is_saving is
+ * false. Saved anyway: every 30 s while it changes, at completion and by bt_session_goodbye. */
+void bt_torrent_save(struct bt_torrent *t);
+bool bt_torrent_is_saving(const struct bt_torrent *t);
+/* It goes for good: its saved state goes with it when it is removed. */
+void bt_torrent_forget(struct bt_torrent *t);
 
 /* A paused torrent has no connections and asks no tracker; what is here stays, and is checked when
  * it was to be. Both are harmless when it is so already. */
@@ -104,16 +127,44 @@ bool bt_torrent_set_limits(struct bt_torrent *t, const struct bt_torrent_limits 
 /* The session's own, from now on. */
 void bt_session_set_rates(struct bt_session *s, uint64_t rate_down, uint64_t rate_up);
 
+/* Of each of meta->files: 0 to 7, BT_PRIORITY_SKIP and so on (bt/core/picker.h). Room for files
+ * that are wanted from now on is made first; on_complete comes again when they are here. Copied. */
+bool bt_torrent_set_priorities(struct bt_torrent *t, const uint8_t *priorities,
+                               struct tarn_err *err) TARN_MUST;
+void bt_torrent_set_sequential(struct bt_torrent *t, bool on);
+
 /* An address to connect to, learnt elsewhere. */
 void bt_torrent_add_peer(struct bt_torrent *t, const struct sys_addr *addr);
 
 void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out);
+void *bt_torrent_arg(const struct bt_torrent *t); /* of bt_add */
 /* The metainfo in use, or NULL while it is not known. */
 const struct bt_metainfo *bt_torrent_meta(const struct bt_torrent *t);
 /* Peers and trackers all failed and nothing is under way: nobody to ask for now. */
 bool bt_torrent_is_alone(const struct bt_torrent *t);
 
-/* Tell trackers that we stop, and call done when all have answered or after 5 s. */
+/* Counters of all torrents, those that have gone too; what is now stands first. */
+struct bt_session_stats {
+    uint32_t torrents, conns, greeting, interested, unchoked;
+    uint64_t memory, memory_used, memory_peak, metadata, metadata_used;
+    uint64_t accepted, refused, dialled, banned;
+    uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
+};
+void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out);
+
+/* One connection, for people. Pointers are borrowed until the call returns. */
+struct bt_peer {
+    struct sys_addr addr;
+    const char *agent; /* "" when it did not say */
+    uint64_t downloaded, uploaded;
+    uint32_t pieces, requests_out, requests_in;
+    bool is_incoming, is_seed, is_snubbed, on_parole;
+    bool am_interested, am_choking, is_interested, is_choking;
+};
+void bt_torrent_peers(const struct bt_torrent *t, void (*each)(void *arg, const struct bt_peer *p),
+                      void *arg);
+
+/* Tell trackers that we stop, save all state, and call done when all have answered or after 5 s. */
 void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg);
 
 #endif

@@ -26,6 +26,19 @@ static void join(struct bt_conn *c)
     bt_conn_update_interest(c);
 }
 
+void bt_conn_count_needed(struct bt_conn *c)
+{
+    if (!c->is_open || c->is_dead || c->has.p == NULL)
+        return;
+    if (!c->is_counted) {
+        join(c);
+    } else {
+        c->n_needed = bt_picker_count(&c->torrent->picker, &c->has);
+        bt_conn_update_interest(c);
+    }
+    bt_conn_fill(c);
+}
+
 static bool are_both_seeds(const struct bt_conn *c)
 {
     const struct bt_torrent *t = c->torrent;
@@ -61,7 +74,7 @@ static void note_early_have(struct bt_conn *c, uint32_t piece)
     size_t need = piece / 8 + 1;
     if (need > c->early.len) {
         size_t more = need - c->early.len;
-        uint8_t *room = tarn_out_room(&c->early, more);
+        uint8_t *room = bt_conn_charge(c, (uint32_t)more) ? tarn_out_room(&c->early, more) : NULL;
         if (room == NULL)
             return;
         memset(room, 0, more);
@@ -104,7 +117,10 @@ void bt_theirs_bitfield(struct bt_conn *c, struct tarn_bytes body)
     if (c->has.p == NULL) { /* the number of pieces is not known yet: kept as it is */
         tarn_out_release(&c->early);
         tarn_out_init(&c->early, BT_BITFIELD_MAX);
-        tarn_out_put(&c->early, body);
+        if (bt_conn_charge(c, (uint32_t)body.len))
+            tarn_out_put(&c->early, body);
+        else
+            bt_conn_close(c, "%s", "no memory for its pieces");
     } else if (c->has.count > 0 || c->has_early_all) {
         on_more_pieces(c, body);
     } else if (!tarn_bits_load(&c->has, body)) {

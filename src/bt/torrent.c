@@ -23,11 +23,29 @@ static bool init_identity(struct bt_torrent *t, struct tarn_err *err)
     return true;
 }
 
+static bool charge(struct bt_torrent *t, uint64_t bytes, struct tarn_err *err)
+{
+    if (!bt_charge(t->session, bytes, err))
+        return tarn_fail_in(err, "cannot hold '%s'", t->meta->name);
+    t->charged += bytes;
+    return true;
+}
+
+/* What is kept of a torrent: what it says, where its files lie, what is here of them. */
+static bool charge_content(struct bt_torrent *t, struct tarn_err *err)
+{
+    enum { A_FILE = sizeof(struct store_file) + 64 }; /* 64: its place in the tree, its counts */
+    const struct bt_metainfo *m = t->meta;
+    return charge(t, m->arena.used + (uint64_t)m->n_files * A_FILE + tarn_bits_size(m->n_pieces),
+                  err);
+}
+
 static void start_content(struct bt_torrent *t)
 {
     struct tarn_err err;
     t->state = BT_PREPARING;
-    if (!bt_progress_init(t, &err) || !bt_work_start(t, BT_WORK_PREPARE, &err))
+    if (!charge_content(t, &err) || !bt_progress_init(t, &err) ||
+        !bt_work_start(t, BT_WORK_PREPARE, &err))
         bt_torrent_fail(t, &err);
 }
 
@@ -59,11 +77,17 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
         return NULL;
     }
     bt_session_tick_soon(s);
+    if (!bt_charge(s, sizeof *t, err)) {
+        bt_session_remove(s, t);
+        return NULL;
+    }
+    t->charged = sizeof *t;
     if (!init_identity(t, err) || !bt_announce_init(t, 0, err) || !bt_session_know(s, t, err)) {
         bt_session_remove(s, t);
         return NULL;
     }
     bt_dial_given(t);
+    bt_recall_start(t);
     if (t->meta != NULL)
         after_metadata(t);
     if (t->state == BT_METADATA)
@@ -87,11 +111,13 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
     bt_work_stop(t);
+    bt_recall_stop(t);
     bt_leaves_release(t);
     bt_dial_release(t);
     bt_announce_release(t);
     bt_session_forget(s, t);
     store_places_free(t->places);
+    bt_keep_free(t->keep);
     store_tree_free(t->tree);
     if (t->has_picker)
         bt_picker_release(&t->picker);
@@ -101,6 +127,8 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     bt_hash_cache_release(&t->hash_cache);
     bt_progress_release(t);
     bt_metainfo_release(&t->own);
+    bt_totals_add(&s->past, &t->totals);
+    bt_uncharge(s, t->charged);
     free_limit(t->limit_up);
     free_limit(t->limit_down);
     tarn_free(t->found_layers);
@@ -113,6 +141,44 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     tarn_free(t);
 }
 
+bool bt_torrent_set_priorities(struct bt_torrent *t, const uint8_t *priorities,
+                               struct tarn_err *err)
+{
+    bool any = false;
+    if (t->meta == NULL || t->add.seed_only)
+        return tarn_fail(err, TARN_E_USAGE, "%s",
+                         t->meta == NULL ? "its files are not known yet"
+                                         : "a torrent that is only seeded has no priorities");
+    for (uint32_t i = 0; i < t->meta->n_files; i++) {
+        if (priorities[i] > BT_PRIORITY_TOP)
+            return tarn_fail(err, TARN_E_USAGE, "priority %u: they are 0 to %u", priorities[i],
+                             BT_PRIORITY_TOP);
+        any = any || priorities[i] != BT_PRIORITY_SKIP;
+    }
+    if (!any)
+        return tarn_fail(err, TARN_E_USAGE,
+                         "no file would be wanted: pause the torrent, or remove it");
+    uint8_t *copy = (uint8_t *)tarn_strndup(priorities, t->meta->n_files);
+    if (copy == NULL)
+        return tarn_fail_mem(err, "setting priorities");
+    tarn_free(t->chosen);
+    t->chosen = copy;
+    bt_torrent_settle(t); /* in force now, or when what is under way allows */
+    return true;
+}
+
+void bt_torrent_set_sequential(struct bt_torrent *t, bool on)
+{
+    t->add.sequential = on;
+    if (t->has_picker)
+        bt_picker_set_sequential(&t->picker, on, 0);
+}
+
+void *bt_torrent_arg(const struct bt_torrent *t)
+{
+    return t->add.arg;
+}
+
 void bt_torrent_pause(struct bt_torrent *t)
 {
     if (t->is_paused)
@@ -122,6 +188,7 @@ void bt_torrent_pause(struct bt_torrent *t)
         if (t->conns[i] != NULL)
             bt_conn_close(t->conns[i], "%s", "");
     bt_announce_stop(t);
+    bt_keep_save(t, true);
 }
 
 void bt_torrent_resume(struct bt_torrent *t)
@@ -227,14 +294,8 @@ static void join_other_swarm(struct bt_torrent *t)
     t->n_swarms--;
 }
 
-void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
+static void learnt(struct bt_torrent *t)
 {
-    struct tarn_err err;
-    if (!bt_metainfo_parse_info(&t->own, info, &err)) {
-        (void)tarn_fail_in(&err, "the metadata that peers sent have the right hash, but");
-        bt_torrent_fail(t, &err);
-        return;
-    }
     t->meta = &t->own;
     bt_metadata_release(&t->metadata);
     join_other_swarm(t);
@@ -243,6 +304,23 @@ void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
             bt_conn_learn_pieces(t->conns[i]);
     t->tells_metadata = true; /* after_metadata follows */
     loop_idle_set(t->session->loop, &t->tell);
+}
+
+void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info)
+{
+    struct tarn_err err;
+    if (!bt_metainfo_parse_info(&t->own, info, &err)) {
+        (void)tarn_fail_in(&err, "the metadata that peers sent have the right hash, but");
+        bt_torrent_fail(t, &err);
+        return;
+    }
+    learnt(t);
+}
+
+void bt_torrent_recalled(struct bt_torrent *t, const struct bt_metainfo *m)
+{
+    t->own = *m;
+    learnt(t);
 }
 
 static void on_tell(struct loop_idle *i)
@@ -277,29 +355,39 @@ static void on_tell(struct loop_idle *i)
     t->gone = NULL;
 }
 
+enum { PICKER_A_PIECE = 12 }; /* bytes: bt/core/picker.h */
+
+static void uncharge_picker(struct bt_torrent *t)
+{
+    uint64_t cost = (uint64_t)PICKER_A_PIECE * t->meta->n_pieces;
+    bt_uncharge(t->session, cost);
+    t->charged -= cost;
+}
+
 static bool start_picker(struct bt_torrent *t, struct tarn_err *err)
 {
+    if (!charge(t, (uint64_t)PICKER_A_PIECE * t->meta->n_pieces, err))
+        return false;
     if (!bt_picker_init(&t->picker, t->meta, &t->have, bt_session_chance(t->session), err))
         return false;
     t->has_picker = true;
     bt_picker_set_files(&t->picker, t->wanted);
     bt_picker_set_sequential(&t->picker, t->add.sequential, 0);
-    uint64_t budget = t->session->set.memory == 0 ? STORE_BUDGET_DEFAULT : t->session->set.memory;
-    /* Blocks are only asked for when their piece fits the budget, so that none arrives for which
-     * there is no place. */
-    t->picker.max_partials = (size_t)tarn_max_u64(2, budget / t->layout.piece_len);
     struct store_places_settings set = {
         .loop = t->session->loop,
         .tree = t->tree,
         .layout = &t->layout,
-        .budget = budget,
+        .budget = &t->session->budget,
         .want_v1 = t->hashes.has_v1,
         .want_v2 = t->hashes.has_v2,
         .ops = &bt_places_ops,
         .arg = t,
     };
     t->places = store_places_new(&set, err);
-    return t->places != NULL;
+    if (t->places == NULL)
+        return false;
+    t->picker.hold_max = store_places_hold_max(t->places);
+    return true;
 }
 
 static void run(struct bt_torrent *t)
@@ -320,6 +408,7 @@ static void run(struct bt_torrent *t)
         bt_torrent_fail(t, &err);
         return;
     }
+    bt_keep_begin(t);
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_go(t->conns[i]);
@@ -339,6 +428,10 @@ static void become_seed(struct bt_torrent *t)
                 bt_requests_close(&t->conns[i]->requests);
         bt_picker_release(&t->picker);
         t->has_picker = false;
+        uncharge_picker(t);
+        for (size_t i = 0; i < t->n_numbers; i++)
+            if (t->conns[i] != NULL) /* a new picker would count it anew */
+                t->conns[i]->is_counted = false;
         store_places_free(t->places);
         t->places = NULL;
     }
@@ -357,9 +450,43 @@ static void become_seed(struct bt_torrent *t)
     }
 }
 
+/* What is wanted has changed, and there is room for it: what is missing, and who has it? */
+static void count_anew(struct bt_torrent *t)
+{
+    struct tarn_err err;
+    bt_progress_count(t);
+    if (t->done < t->total) {
+        t->state = BT_FETCHING;
+        t->is_complete_told = false;
+    }
+    if (t->has_picker) {
+        bt_picker_set_files(&t->picker, t->wanted);
+    } else if (t->done < t->total && !start_picker(t, &err)) {
+        bt_torrent_fail(t, &err);
+        return;
+    }
+    for (size_t i = 0; t->has_picker && i < t->n_numbers; i++)
+        if (t->conns[i] != NULL)
+            bt_conn_count_needed(t->conns[i]);
+    bt_session_rouse(t->session, t);
+}
+
+/* New priorities, as soon as no job reads the old ones. */
+static void put_in_force(struct bt_torrent *t)
+{
+    struct tarn_err err;
+    if (!bt_progress_choose(t))
+        count_anew(t);
+    else if (!bt_work_start(t, BT_WORK_PREPARE, &err))
+        bt_torrent_fail(t, &err);
+}
+
 void bt_torrent_settle(struct bt_torrent *t)
 {
     struct tarn_err err;
+    bool runs = t->state == BT_FETCHING || t->state == BT_SEEDING;
+    if (runs && t->chosen != NULL && t->work == NULL)
+        put_in_force(t);
     if (t->state == BT_METADATA && t->meta != NULL && t->meta->has_all_layers &&
         t->layout.files == NULL)
         start_content(t);
@@ -371,6 +498,7 @@ void bt_torrent_settle(struct bt_torrent *t)
     if (all_here && t->work == NULL && t->n_to_finish == 0 &&
         (t->places == NULL || !store_places_busy(t->places))) {
         become_seed(t);
+        bt_keep_save(t, false);
         if (!t->is_complete_told) {
             t->is_complete_told = true;
             t->tells_complete = true;
@@ -391,6 +519,11 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
     }
     switch (kind) {
     case BT_WORK_PREPARE:
+        if (t->state != BT_PREPARING) { /* for files that are wanted now */
+            count_anew(t);
+            bt_torrent_settle(t);
+            break;
+        }
         t->state = BT_CHECKING;
         if (!bt_work_start(t, BT_WORK_CHECK, &why))
             bt_torrent_fail(t, &why);
@@ -424,8 +557,9 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
 {
     if (t->state == BT_STOPPED)
         return;
-    bt_meter_update(&t->down, t->downloaded, now_us);
-    bt_meter_update(&t->up, t->uploaded, now_us);
+    bt_keep_tick(t, now_us);
+    bt_meter_update(&t->down, t->totals.downloaded, now_us);
+    bt_meter_update(&t->up, t->totals.uploaded, now_us);
     for (struct tarn_list *n = t->active.next, *next; n != &t->active; n = next) {
         next = n->next; /* this one may leave the list */
         bt_conn_tick(TARN_OUTER(n, struct bt_conn, node), now_us);
@@ -444,9 +578,11 @@ int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us)
     bool is_live = t->state == BT_METADATA || t->state == BT_FETCHING || t->state == BT_SEEDING;
     if (t->n_conns > 0 && t->state != BT_STOPPED)
         return now_us;
+    int64_t at = is_live ? bt_keep_wake(t) : INT64_MAX;
     if (!is_live || t->is_paused)
-        return INT64_MAX; /* until bt_session_rouse */
-    int64_t at = bt_dial_wake(t);
+        return at; /* or until bt_session_rouse */
+    int64_t dial = bt_dial_wake(t);
+    at = dial < at ? dial : at;
     for (unsigned i = 0; i < t->n_swarms; i++) {
         int64_t due = bt_trackers_wake(&t->swarms[i].trackers);
         at = due < at ? due : at;
@@ -461,14 +597,22 @@ void bt_torrent_stats(const struct bt_torrent *t, struct bt_stats *out)
         .state = t->state,
         .done = checking ? atomic_load(&t->checked) : t->done,
         .total = checking ? t->layout.total : t->total,
-        .downloaded = t->downloaded,
-        .uploaded = t->uploaded,
-        .wasted = t->wasted,
+        .downloaded = t->totals.downloaded,
+        .uploaded = t->totals.uploaded,
+        .wasted = t->totals.wasted,
+        .corrupt = t->totals.corrupt,
+        .ever_downloaded = bt_keep_ever(t, true),
+        .ever_uploaded = bt_keep_ever(t, false),
         .rate_down = t->n_conns > 0 ? (uint64_t)t->down.bps : 0,
         .rate_up = t->n_conns > 0 ? (uint64_t)t->up.bps : 0,
-        .pieces_failed = t->pieces_failed,
+        .pieces_passed = (uint32_t)t->totals.pieces_passed,
+        .pieces_failed = (uint32_t)t->totals.pieces_failed,
+        .uplink_bps = t->session->homeline.uplink.limit_bps,
+        .uplink_delay_us = t->session->homeline.uplink.delay_us,
         .peers = t->n_conns,
         .seeds = t->n_seeds,
+        .known = (uint32_t)t->n_candidates,
+        .is_paused = t->is_paused,
         .tracker_error = t->tracker_error,
     };
 }

@@ -20,12 +20,17 @@ static void reject(struct bt_conn *c, const struct bt_request *r)
         bt_put_request(bt_conn_out(c), BT_EV_REJECT, r);
 }
 
-static bool grow(struct bt_uploads *u)
+static bool grow(struct bt_session *s, struct bt_uploads *u)
 {
     uint32_t cap = u->cap == 0 ? 16 : u->cap * 2;
-    struct bt_request *queue = tarn_calloc(cap, sizeof *queue);
-    if (queue == NULL)
+    uint64_t more = (cap - u->cap) * sizeof(struct bt_request);
+    if (!bt_charge(s, more, NULL))
         return false;
+    struct bt_request *queue = tarn_calloc(cap, sizeof *queue);
+    if (queue == NULL) {
+        bt_uncharge(s, more);
+        return false;
+    }
     for (uint32_t i = 0; i < u->n; i++)
         queue[i] = u->queue[(u->first + i) % u->cap];
     tarn_free(u->queue);
@@ -72,7 +77,7 @@ void bt_upload_request(struct bt_conn *c, const struct bt_request *r)
     bool ok = bt_torrent_is_running(t) && bt_request_fits(r, t->meta) &&
               tarn_bits_has(&t->have, r->piece) && u->n < UPLOADS_MAX &&
               (!c->am_choking || take_allowance(c, r));
-    if (!ok || (u->n == u->cap && !grow(u))) {
+    if (!ok || (u->n == u->cap && !grow(c->session, u))) {
         reject(c, r);
         return;
     }
@@ -98,6 +103,7 @@ void bt_upload_drop_all(struct bt_conn *c, bool with_rejects)
     struct bt_uploads *u = &c->uploads;
     for (uint32_t i = 0; with_rejects && i < u->n; i++)
         reject(c, &u->queue[(u->first + i) % u->cap]);
+    bt_uncharge(c->session, u->cap * sizeof *u->queue);
     tarn_free(u->queue);
     *u = (struct bt_uploads){ 0 };
 }
@@ -138,12 +144,12 @@ static bool queue_block(struct bt_conn *c, const struct bt_request *r, struct ta
     return inside == r->len || queue_zeros(c, (size_t)(r->len - inside), err);
 }
 
-/* The torrent's own limit and the session's. */
+/* The torrent's own limit, the session's, and what the line carries. */
 static bool may_send(struct bt_conn *c)
 {
     struct bt_limit *own = c->torrent->limit_up;
     return (own == NULL || bt_limit_may(own, &c->up_line)) &&
-           bt_limit_may(&c->session->up, &c->up_line);
+           bt_limit_may(&c->session->up, &c->up_line) && bt_homeline_may(c);
 }
 
 static void take_limits(struct bt_conn *c, uint64_t bytes)
@@ -151,6 +157,7 @@ static void take_limits(struct bt_conn *c, uint64_t bytes)
     if (c->torrent->limit_up != NULL)
         bt_limit_take(c->torrent->limit_up, bytes);
     bt_limit_take(&c->session->up, bytes);
+    bt_homeline_take(c, bytes);
 }
 
 void bt_upload_go_on(struct tarn_list *up_line)
@@ -162,7 +169,8 @@ void bt_upload_serve(struct bt_conn *c)
 {
     struct bt_uploads *u = &c->uploads;
     struct bt_session *s = c->session;
-    while (u->n > 0 && !c->is_dead && c->stream.queued < SEND_QUEUE_MAX && may_send(c)) {
+    size_t most = bt_homeline_ahead(c, SEND_QUEUE_MAX);
+    while (u->n > 0 && !c->is_dead && c->stream.queued < most && may_send(c)) {
         struct bt_request r = u->queue[u->first];
         struct tarn_err err;
         u->first = (u->first + 1) % u->cap;
@@ -173,7 +181,7 @@ void bt_upload_serve(struct bt_conn *c)
             return;
         }
         take_limits(c, r.len);
-        c->torrent->uploaded += r.len;
+        c->torrent->totals.uploaded += r.len;
         c->sent += r.len;
         c->sent_round += r.len;
         c->sent_turn += r.len;

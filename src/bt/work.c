@@ -9,6 +9,7 @@ struct bt_work {
     struct bt_torrent *torrent;
     enum bt_work_kind kind;
     struct store_tree *tree; /* made by BT_WORK_PREPARE; the torrent's afterwards */
+    struct bt_keep *keep;    /* the same */
     uint8_t *found;          /* BT_WORK_CHECK: for each piece, 1 when it is good */
     uint32_t *files;         /* BT_WORK_FINISH: taken from the torrent */
     size_t n_files;
@@ -17,24 +18,33 @@ struct bt_work {
     struct tarn_err err;
 };
 
-/* Whether anything was there before is told by the hashes: every wanted file is looked at. */
+static bool open_tree(struct bt_work *w)
+{
+    struct bt_torrent *t = w->torrent;
+    w->tree = t->add.seed_only ? store_tree_open(&t->layout, t->add.path, &w->err)
+                               : store_tree_create(&t->layout, t->add.path, &w->err);
+    if (w->tree != NULL)
+        w->keep = bt_keep_open(t, w->tree, &w->err);
+    return w->keep != NULL;
+}
+
 static bool prepare(struct bt_work *w)
 {
     struct bt_torrent *t = w->torrent;
-    if (t->add.seed_only) {
-        w->tree = store_tree_open(&t->layout, t->add.path, &w->err);
-        return w->tree != NULL;
-    }
-    w->tree = store_tree_create(&t->layout, t->add.path, &w->err);
-    if (w->tree == NULL)
+    if (t->tree == NULL && !open_tree(w))
         return false;
-    for (uint32_t i = 0; i < t->layout.n_files; i++) {
+    /* They are there already when only the choice of files is new. */
+    struct store_tree *tree = t->tree != NULL ? t->tree : w->tree;
+    struct bt_keep *keep = t->tree != NULL ? t->keep : w->keep;
+    for (uint32_t i = 0; !t->add.seed_only && i < t->layout.n_files; i++) {
         bool had;
         if (atomic_load(&w->is_canceled))
             return tarn_fail(&w->err, TARN_E_CANCELED, "stopped while making room");
-        if (t->wanted[i] != 0 && t->layout.files[i].len > 0 &&
-            !store_tree_prepare(w->tree, i, &had, &w->err))
+        if (t->wanted[i] == 0 || t->layout.files[i].len == 0 || bt_keep_takes(keep, i))
+            continue;
+        if (!store_tree_prepare(tree, i, &had, &w->err))
             return false;
+        bt_keep_prepared(keep, i, had);
     }
     return true;
 }
@@ -65,8 +75,12 @@ static bool check(struct bt_work *w)
         memset(w->found, 1, t->layout.n_pieces);
         return true;
     }
+    struct tarn_bits check = { 0 };
+    if (!bt_keep_plan(t->keep, w->found, &check, &w->err))
+        return false;
     struct store_scan scan = {
         .tree = t->tree,
+        .only = &check,
         .layout = &t->layout,
         .want_v1 = t->hashes.has_v1,
         .want_v2 = t->hashes.has_v2,
@@ -75,15 +89,19 @@ static bool check(struct bt_work *w)
         .on_progress = on_scan_progress,
         .arg = w,
     };
-    return store_scan_run(&scan, &w->err);
+    bool ok = store_scan_run(&scan, &w->err);
+    if (ok)
+        bt_keep_checked(t->keep, &check);
+    tarn_bits_release(&check);
+    return ok;
 }
 
 static bool finish(struct bt_work *w)
 {
-    for (size_t i = 0; i < w->n_files; i++)
-        if (!store_tree_finish(w->torrent->tree, w->files[i], &w->err))
-            return false;
-    return true;
+    struct bt_torrent *t = w->torrent;
+    bool ok = store_tree_finish(t->tree, w->files, w->n_files, &w->err);
+    bt_keep_files(t->keep, w->files, w->n_files);
+    return ok;
 }
 
 static void on_run(struct loop_job *j)
@@ -104,6 +122,7 @@ static void on_run(struct loop_job *j)
 
 static void work_free(struct bt_work *w)
 {
+    bt_keep_free(w->keep);
     store_tree_free(w->tree);
     tarn_free(w->found);
     tarn_free(w->files);
@@ -115,9 +134,11 @@ static void on_done(struct loop_job *j)
     struct bt_work *w = TARN_OUTER(j, struct bt_work, job);
     struct bt_torrent *t = w->torrent;
     t->work = NULL;
-    if (w->kind == BT_WORK_PREPARE && w->ok) {
+    if (w->kind == BT_WORK_PREPARE && w->ok && w->tree != NULL) {
         t->tree = w->tree;
+        t->keep = w->keep;
         w->tree = NULL;
+        w->keep = NULL;
     }
     bt_torrent_work_done(t, w->kind, w->found, w->ok ? NULL : &w->err);
     work_free(w);

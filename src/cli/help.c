@@ -67,8 +67,14 @@ void cli_help_verb(struct tarn_out *o, const struct cli_verb *verb)
     tarn_out_fmt(o, "Usage: tarn %s [OPTION]...%s%s\n", verb->name,
                  *verb->operands == '\0' ? "" : " ", verb->operands);
     tarn_out_fmt(o, "%c%s.\n\n", verb->help[0] - ('a' - 'A'), verb->help + 1);
-    for (const uint8_t *id = verb->options; *id != CLI_END; id++)
-        put_option(o, &cli_options[*id]);
+    bool has_rare = false;
+    for (const uint8_t *id = verb->options; *id != CLI_END; id++) {
+        has_rare = has_rare || cli_options[*id].is_rare;
+        if (!cli_options[*id].is_rare)
+            put_option(o, &cli_options[*id]);
+    }
+    if (has_rare)
+        tarn_out_fmt(o, "      (rarer ones are in the manual: man tarn-%s)\n", verb->name);
     if (verb->examples != NULL) {
         const char *command = strchr(verb->examples, '\t') + 1;
         tarn_out_fmt(o, "\nExample: %.*s\n", (int)strcspn(command, "\n"), command);

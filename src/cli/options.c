@@ -51,8 +51,22 @@ const struct cli_option cli_options[CLI_OPTS] = {
                      .more = "With port 0 the system chooses one." },
     [CLI_MEMORY] = { .name = "memory",
                      .arg = "SIZE",
+                     .is_rare = true,
                      .help = "memory for arriving data (64M)",
                      .more = "When it is full, peers are made to wait." },
+    [CLI_METADATA] = { .name = "metadata",
+                       .arg = "SIZE",
+                       .is_rare = true,
+                       .help = "memory for what torrents and peers say (256M)",
+                       .more =
+                           "Metadata, hashes, and who has which piece: when it is full, torrents "
+                           "and peers are refused." },
+    [CLI_NO_STATE] = { .name = "no-state",
+                       .is_rare = true,
+                       .help = "keep no state, and check everything",
+                       .more =
+                           "Nothing is remembered of this run, and what earlier ones left is not "
+                           "believed." },
     [CLI_NO_TRACKER] = { .name = "no-tracker", .help = "ask no tracker" },
     [CLI_ONLY] = { .name = "only",
                    .arg = "GLOB",
@@ -101,6 +115,12 @@ const struct cli_option cli_options[CLI_OPTS] = {
     [CLI_RATE_UP] = { .name = "rate-up",
                       .arg = "SIZE",
                       .help = "send at most SIZE a second (no limit)" },
+    [CLI_REQUESTS] = { .name = "requests",
+                       .arg = "N",
+                       .is_rare = true,
+                       .help = "ask a peer for at most N blocks at once (by its rate)",
+                       .more = "Fewer than its rate and distance call for make it slower: this is "
+                               "for measuring." },
     [CLI_SAVE_TORRENT] = { .name = "save-torrent",
                            .arg = "FILE",
                            .offer = CLI_OFFER_FILE,
@@ -118,10 +138,20 @@ const struct cli_option cli_options[CLI_OPTS] = {
                                      "error." },
     [CLI_SLOTS] = { .name = "slots",
                     .arg = "N",
+                    .is_rare = true,
                     .help = "send to at most N peers at once (by their rates)" },
     [CLI_SOURCE] = { .name = "source",
                      .arg = "TEXT",
                      .help = "write a source (another one, another torrent)" },
+    [CLI_STATE] = { .name = "state",
+                    .arg = "DIR",
+                    .is_rare = true,
+                    .offer = CLI_OFFER_FOLDER,
+                    .help = "where to remember what is verified",
+                    .more =
+                        "Files that have not changed since are not read again at the next start. "
+                        "Otherwise it is the folder resume in $TARN_HOME, or tarn/resume in "
+                        "$XDG_STATE_HOME or in ~/.local/state." },
     [CLI_STAY] = { .name = "stay", .help = "when complete, seed until stopped" },
     [CLI_TRACKER] = { .name = "tracker",
                       .arg = "URL",
@@ -131,6 +161,14 @@ const struct cli_option cli_options[CLI_OPTS] = {
                     .help = "do not check the data first",
                     .more = "Bytes that have changed since are then served as they are, and peers "
                             "refuse them." },
+    [CLI_UPLINK] = { .name = "uplink",
+                     .arg = "WHEN",
+                     .words = "auto off",
+                     .help = "keep the line's queue short by sending less (auto)",
+                     .more = "A home router's queue is where calls and games wait behind an "
+                             "upload. Its growth shows in the round trips of connections, on "
+                             "Linux; peers less than a millisecond away are left alone. With "
+                             "--rate-up the lesser counts." },
     [CLI_WEB_SEED] = { .name = "web-seed",
                        .arg = "URL",
                        .repeats = true,
@@ -147,14 +185,15 @@ static const uint8_t verify_options[] = {
     CLI_LEAVES_IN, CLI_EXTRA, CLI_JOBS, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
 };
 static const uint8_t fetch_options[] = {
-    CLI_OUTPUT_FOLDER, CLI_ONLY,         CLI_PEER,     CLI_SEED_FOR, CLI_STAY,
-    CLI_SEQUENTIAL,    CLI_SAVE_TORRENT, CLI_PATIENCE, CLI_LISTEN,   CLI_NO_TRACKER,
-    CLI_RATE_DOWN,     CLI_RATE_UP,      CLI_PEERS,    CLI_SLOTS,    CLI_MEMORY,
-    CLI_JSON,          CLI_PROGRESS,     CLI_HELP,     CLI_END,
+    CLI_OUTPUT_FOLDER, CLI_ONLY,     CLI_PEER,   CLI_SEED_FOR,   CLI_STAY,      CLI_SEQUENTIAL,
+    CLI_SAVE_TORRENT,  CLI_PATIENCE, CLI_LISTEN, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
+    CLI_UPLINK,        CLI_PEERS,    CLI_SLOTS,  CLI_REQUESTS,   CLI_MEMORY,    CLI_METADATA,
+    CLI_STATE,         CLI_NO_STATE, CLI_JSON,   CLI_PROGRESS,   CLI_HELP,      CLI_END,
 };
 static const uint8_t seed_options[] = {
-    CLI_LISTEN, CLI_PEER,   CLI_TRUST, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP, CLI_PEERS,
-    CLI_SLOTS,  CLI_MEMORY, CLI_JSON,  CLI_PROGRESS,   CLI_HELP,      CLI_END,
+    CLI_LISTEN,   CLI_PEER,  CLI_TRUST,    CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
+    CLI_UPLINK,   CLI_PEERS, CLI_SLOTS,    CLI_MEMORY,     CLI_METADATA,  CLI_STATE,
+    CLI_NO_STATE, CLI_JSON,  CLI_PROGRESS, CLI_HELP,       CLI_END,
 };
 static const uint8_t version_options[] = { CLI_JSON, CLI_HELP, CLI_END };
 
@@ -220,11 +259,12 @@ const struct cli_verb cli_verbs[] = {
         .max = 1,
         .offers = { CLI_OFFER_TORRENT, CLI_OFFER_TORRENT },
         .help = "fetch a torrent's files from peers",
-        .more = "Writes DIR/<name>. Every piece is checked before it is written under a final "
-                "name; files that are not complete are called <name>.part. What is there already "
-                "is checked and kept, so a fetch that was stopped goes on where it was. With a URL "
-                "(http or https) the torrent file is fetched from there first.\n\n"
-                "Stopped by Ctrl-C before it is complete, the exit code is 3.",
+        .more =
+            "Writes DIR/<name>. Every piece is checked before it is written under a final "
+            "name; files that are not complete are called <name>.part. What is there already "
+            "is checked and kept, so a fetch that was stopped, or killed, goes on where it was. "
+            "With a URL (http or https) the torrent file is fetched from there first.\n\n"
+            "Stopped by Ctrl-C before it is complete, the exit code is 3.",
         .examples = "fetch into a folder\ttarn fetch photos.torrent -o downloads\n"
                     "one file of a magnet link, from a friend\ttarn fetch 'magnet:?xt=...' "
                     "--only '*/one.jpg' --peer friend.example:6881\n",
@@ -238,9 +278,11 @@ const struct cli_verb cli_verbs[] = {
         .max = 2,
         .offers = { CLI_OFFER_TORRENT, CLI_OFFER_FILE },
         .help = "serve a torrent's files to peers",
-        .more = "Serves until it is stopped (Ctrl-C), which is success. PATH is the file or folder "
-                "itself, or the folder that holds it. The data is checked first; data that does "
-                "not match ends the command with exit code 4.",
+        .more =
+            "Serves until it is stopped (Ctrl-C), which is success. PATH is the file or folder "
+            "itself, or the folder that holds it. The data is checked first, unless it was before "
+            "and has not changed since; data that does not match ends the command with exit "
+            "code 4.",
         .examples = "seed a folder\ttarn seed photos.torrent photos --listen 0.0.0.0:6881\n",
         .options = seed_options,
         .run = cli_seed,

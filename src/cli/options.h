@@ -23,6 +23,8 @@ enum cli_opt {
     CLI_LEAVES_OUT,
     CLI_LISTEN,
     CLI_MEMORY,
+    CLI_METADATA,
+    CLI_NO_STATE,
     CLI_NO_TRACKER,
     CLI_ONLY,
     CLI_OUTPUT_FILE,
@@ -35,15 +37,18 @@ enum cli_opt {
     CLI_PROGRESS,
     CLI_RATE_DOWN,
     CLI_RATE_UP,
+    CLI_REQUESTS,
     CLI_SAVE_TORRENT,
     CLI_SEED_FOR,
     CLI_SEQUENTIAL,
     CLI_SKIP_BAD_NAMES,
     CLI_SLOTS,
     CLI_SOURCE,
+    CLI_STATE,
     CLI_STAY,
     CLI_TRACKER,
     CLI_TRUST,
+    CLI_UPLINK,
     CLI_WEB_SEED,
     CLI_OPTS,
 };
@@ -57,6 +62,7 @@ struct cli_option {
     const char *arg;  /* what it takes, for people; NULL: nothing */
     bool is_arg_free; /* the argument may be left out (then it is given only as --name=arg) */
     bool repeats;
+    bool is_rare; /* in the manual and the completion, but not on the screen of --help */
     enum cli_offer offer;
     const char *words; /* the only values it takes, with spaces between; or NULL */
     const char *help;  /* a few words */

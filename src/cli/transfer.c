@@ -2,11 +2,13 @@
  * status line is written when the state changes and else once a second. */
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/out.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/stop.h"
 #include "cli/verbs.h"
 
+#include <stdlib.h>
 #include <strings.h>
 #include <time.h>
 
@@ -22,6 +24,7 @@ struct transferring {
     struct tarn_torrent *torrent;
     struct tarn_transfer t;
     const char **listen, **peers, **only; /* owned */
+    struct tarn_out state;                /* the path of the state folder */
     int last_state;                       /* -1: none yet */
     time_t last_line;
     uint64_t downloaded, uploaded;
@@ -50,6 +53,8 @@ static void status_line(struct transferring *x, const struct tarn_transfer_statu
     json_put_u64(&l.json, "wasted", s->wasted);
     json_put_u64(&l.json, "rate_down", s->rate_down);
     json_put_u64(&l.json, "rate_up", s->rate_up);
+    json_put_u64(&l.json, "uplink", s->uplink);
+    json_put_u64(&l.json, "uplink_delay_us", s->uplink_delay_us);
     json_put_u64(&l.json, "pieces_failed", s->pieces_failed);
     json_put_u64(&l.json, "peers", s->peers);
     json_put_u64(&l.json, "seeds", s->seeds);
@@ -99,7 +104,7 @@ static void on_event(void *arg, enum tarn_event e, const char *text)
     static const char *const events[] = {
         [TARN_EVENT_LISTENING] = "listening", [TARN_EVENT_METADATA] = "metadata",
         [TARN_EVENT_TRACKER] = "tracker",     [TARN_EVENT_PEER] = "peer",
-        [TARN_EVENT_COMPLETE] = "complete",
+        [TARN_EVENT_COMPLETE] = "complete",   [TARN_EVENT_STATE] = "state",
     };
     struct transferring *x = arg;
     if (x->as_json) {
@@ -122,19 +127,51 @@ static bool read_numbers(struct transferring *x, struct tarn_err *err)
 {
     const struct cli_args *args = x->args;
     struct tarn_transfer *t = &x->t;
-    uint64_t seed_seconds = 0, patience = 0, peers = 0, slots = 0;
+    uint64_t seed_seconds = 0, patience = 0, peers = 0, slots = 0, requests = 0;
     if (!cli_size(args, CLI_MEMORY, UINT64_MAX, &t->memory, err) ||
+        !cli_size(args, CLI_METADATA, UINT64_MAX, &t->metadata, err) ||
         !cli_size(args, CLI_RATE_DOWN, UINT64_MAX, &t->rate_down, err) ||
         !cli_size(args, CLI_RATE_UP, UINT64_MAX, &t->rate_up, err) ||
         !cli_number(args, CLI_PEERS, PEERS_MAX, &peers, err) ||
         !cli_number(args, CLI_SLOTS, PEERS_MAX, &slots, err) ||
+        !cli_number(args, CLI_REQUESTS, UINT32_MAX, &requests, err) ||
         !cli_seconds(args, CLI_SEED_FOR, UINT32_MAX, &seed_seconds, err) ||
         !cli_seconds(args, CLI_PATIENCE, UINT32_MAX, &patience, err))
         return false;
     t->max_peers = (uint32_t)peers;
     t->slots = (uint32_t)slots;
+    t->max_requests = (uint32_t)requests;
     t->seed_seconds = (uint32_t)seed_seconds;
     t->patience_seconds = (uint32_t)patience;
+    return true;
+}
+
+/* Where state is kept: as asked, else as the environment says. NULL: nowhere. */
+static bool choose_state(struct transferring *x, struct tarn_err *err)
+{
+    static const struct {
+        const char *variable, *below;
+    } places[] = { { "TARN_HOME", "resume" },
+                   { "XDG_STATE_HOME", "tarn/resume" },
+                   { "HOME", ".local/state/tarn/resume" } };
+    const char *asked = cli_text(x->args, CLI_STATE);
+    if (cli_has(x->args, CLI_NO_STATE))
+        return asked == NULL ||
+               tarn_fail(err, TARN_E_USAGE, "--state and --no-state contradict each other");
+    tarn_out_init(&x->state, 4096);
+    for (size_t i = 0; asked == NULL && i < TARN_COUNT_OF(places) && x->state.len == 0; i++) {
+        const char *root = getenv(places[i].variable);
+        if (root != NULL && root[0] == '/') /* a relative one means nothing, says XDG */
+            tarn_out_fmt(&x->state, "%s/%s", root, places[i].below);
+    }
+    if (asked == NULL && x->state.len == 0)
+        return true;
+    if (asked != NULL)
+        tarn_out_str(&x->state, asked);
+    tarn_out_u8(&x->state, 0);
+    if (!tarn_out_ok(&x->state))
+        return tarn_fail(err, TARN_E_USAGE, "the path of the state folder is too long");
+    x->t.state = (const char *)x->state.p;
     return true;
 }
 
@@ -143,7 +180,8 @@ static bool read_settings(struct transferring *x, struct tarn_err *err)
     const struct cli_args *args = x->args;
     struct tarn_transfer *t = &x->t;
     const char *folder = cli_text(args, CLI_OUTPUT_FOLDER);
-    if (!read_numbers(x, err) || !cli_texts(args, CLI_LISTEN, &x->listen, &t->n_listen, err) ||
+    if (!read_numbers(x, err) || !choose_state(x, err) ||
+        !cli_texts(args, CLI_LISTEN, &x->listen, &t->n_listen, err) ||
         !cli_texts(args, CLI_PEER, &x->peers, &t->n_peers, err) ||
         !cli_texts(args, CLI_ONLY, &x->only, &t->n_only, err))
         return false;
@@ -152,6 +190,8 @@ static bool read_settings(struct transferring *x, struct tarn_err *err)
     t->only = x->only;
     t->path = x->is_seed ? args->operands[1] : folder == NULL ? "." : folder;
     t->no_trackers = cli_has(args, CLI_NO_TRACKER);
+    const char *uplink = cli_text(args, CLI_UPLINK);
+    t->uplink_off = uplink != NULL && strcmp(uplink, "off") == 0;
     t->trust = cli_has(args, CLI_TRUST);
     t->stay = cli_has(args, CLI_STAY);
     t->sequential = cli_has(args, CLI_SEQUENTIAL);
@@ -216,6 +256,7 @@ static int run(const struct cli_args *args, bool is_seed)
     tarn_free(x.listen);
     tarn_free(x.peers);
     tarn_free(x.only);
+    tarn_out_release(&x.state);
     return ok ? 0 : cli_fail(x.as_json, &err);
 }
 

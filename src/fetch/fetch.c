@@ -44,6 +44,7 @@ struct fetch_transfer {
     bool is_running; /* in the multi */
     bool was_public; /* the last server was */
     bool is_refused; /* by one of our callbacks: fetch->err says why */
+    bool is_asked;   /* a request was sent, and no line of its answer has come */
     size_t header_bytes;
     struct tarn_quote host; /* for messages */
     char why[CURL_ERROR_SIZE];
@@ -116,6 +117,9 @@ static bool judge(struct fetch *f, CURLcode result)
         return false;
     switch (result) {
     case CURLE_UNSUPPORTED_PROTOCOL:
+        if (t->is_asked)
+            return tarn_fail(&f->err, TARN_E_NETWORK,
+                             "'%s' answered with something that is no HTTP", t->host.s);
         return tarn_fail(&f->err, TARN_E_POLICY, "'%s' led to a URL that is neither http nor https",
                          t->host.s);
     case CURLE_URL_MALFORMAT:
@@ -253,6 +257,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
     (void)p;
     struct fetch_transfer *t = arg;
+    t->is_asked = false;
     t->header_bytes += size * n;
     if (t->header_bytes <= HEADERS_MAX)
         return size * n;
@@ -312,6 +317,7 @@ static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
     (void)own_ip, (void)own_port;
     struct fetch_transfer *t = arg;
     struct sys_addr a;
+    t->is_asked = true;
     if (!sys_addr_parse(tarn_bytes_str(ip), (uint16_t)port, &a))
         return CURL_PREREQFUNC_OK; /* no IP: a proxy behind a Unix socket */
     if (!may_reach(t, &a))

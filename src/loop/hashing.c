@@ -252,12 +252,17 @@ static void on_waited(struct loop_timer *t)
     leave_when_ready(g->service);
 }
 
+static int64_t wait_us(const struct loop_hash *h)
+{
+    uint64_t wait = h->data.len * (uint64_t)LOOP_HASH_WAIT_US >> 20;
+    return (int64_t)tarn_min_u64(tarn_max_u64(wait, LOOP_HASH_WAIT_US), LOOP_HASH_WAIT_MAX_US);
+}
+
 void loop_hash_submit(struct loop *l, struct loop_hash *h)
 {
     struct gather *g = &l->hashing->gathers[kind_of(h)];
     /* Without memory for a timer nothing waits. */
-    if (tarn_list_empty(&g->requests) &&
-        !loop_timer_set(l, &g->timer, loop_now_us(l) + LOOP_HASH_WAIT_US))
+    if (tarn_list_empty(&g->requests) && !loop_timer_set(l, &g->timer, loop_now_us(l) + wait_us(h)))
         g->is_due = true;
     tarn_list_push_back(&g->requests, &h->node);
     g->lanes += lanes_of(h);

@@ -18,9 +18,9 @@ static bool make_buffers(struct loop *l, size_t recv_len)
     if (l->recv_len > SIZE_MAX - LOOP_REST_SMALL)
         return false;
     l->recv = tarn_realloc(NULL, LOOP_REST_SMALL + l->recv_len, 1);
-    l->scratch = tarn_realloc(NULL, LOOP_SCRATCH, 1);
+    l->sender.scratch = (struct sys_buf){ tarn_realloc(NULL, LOOP_SCRATCH, 1), LOOP_SCRATCH };
     tarn_out_init(&l->nowhere, 0);
-    return l->recv != NULL && l->scratch != NULL;
+    return l->recv != NULL && l->sender.scratch.p != NULL;
 }
 
 struct loop *loop_new(const struct loop_settings *set, struct tarn_err *err)
@@ -71,7 +71,7 @@ void loop_free(struct loop *l)
     sys_lock_release(&l->lock);
     tarn_out_release(&l->nowhere);
     tarn_free(l->recv);
-    tarn_free(l->scratch);
+    tarn_free(l->sender.scratch.p);
     tarn_free(l);
 }
 

@@ -41,7 +41,7 @@ void loop_hashing_free(struct loop_hashing *h); /* after the pool; accepts NULL 
 enum {
     LOOP_READY_MAX = 256,      /* taken from the poller at once */
     LOOP_REST_SMALL = 4 << 10, /* a rest so short is copied in front of what is received */
-    LOOP_SCRATCH = 64 << 10,   /* for sys_send_spans: stays in L2 */
+    LOOP_SCRATCH = 256 << 10,  /* for sys_send_spans */
     LOOP_NAME_THREADS = 2,
 };
 
@@ -70,8 +70,8 @@ struct loop {
     /* One for all streams: LOOP_REST_SMALL bytes for a rest, then recv_len. */
     uint8_t *recv;
     size_t recv_len;
-    uint8_t *scratch;
-    struct tarn_out nowhere; /* for those who write while there is no memory */
+    struct sys_sender sender; /* its scratch is owned */
+    struct tarn_out nowhere;  /* for those who write while there is no memory */
 };
 
 /* Take a message back that has not run yet; harmless when it is not there. */
@@ -82,6 +82,7 @@ void loop_resolve_free_all(struct loop *l);
 /* The send queue of a stream. */
 bool loop_send_some(struct loop_stream *s, struct tarn_err *err) TARN_MUST;
 void loop_send_count(struct loop_stream *s); /* brings s->queued up to date */
+void loop_send_woken(struct loop_stream *s); /* the socket takes more: judge how soon */
 void loop_send_drop(struct loop_stream *s);
 void loop_send_free_colds(struct loop *l);
 

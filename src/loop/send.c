@@ -44,6 +44,7 @@ struct loop_send {
     struct run *runs; /* owned; from first to n they wait */
     size_t first, n, cap;
     uint64_t in_runs;       /* bytes of files that wait */
+    int64_t woken_us;       /* when the socket was ready for more; 0: not yet */
     uint64_t warm_to;       /* s->sent up to which files have been read by a job ... */
     int64_t warm_until_us;  /* ... not long ago */
     struct loop_cold *cold; /* the job under way */
@@ -340,8 +341,7 @@ static bool send_batch(struct loop_stream *s, size_t max, size_t *sent, bool *go
         return false;
     if (b.n == 0)
         return true;
-    struct sys_buf scratch = { s->loop->scratch, LOOP_SCRATCH };
-    enum sys_io io = sys_send_spans(s->watch.fd, b.spans, b.n, b.len, scratch, sent, err);
+    enum sys_io io = sys_send_spans(s->watch.fd, b.spans, b.n, b.len, &s->loop->sender, sent, err);
     consume(s, *sent);
     if (io == SYS_IO_FAIL)
         return false;
@@ -372,6 +372,26 @@ bool loop_send_some(struct loop_stream *s, struct tarn_err *err)
     if (s->queued == 0)
         free_queue(s);
     return true;
+}
+
+void loop_send_woken(struct loop_stream *s)
+{
+    struct loop_send *q = s->send;
+    int64_t now = loop_now_us(s->loop), since = q == NULL ? 0 : q->woken_us;
+    uint32_t unsent = s->unsent;
+    if (q == NULL)
+        return;
+    q->woken_us = now;
+    if (since == 0)
+        return;
+    if (now - since < LOOP_STREAM_SOON_US && unsent < LOOP_STREAM_UNSENT_MAX)
+        unsent *= 2;
+    else if (now - since > LOOP_STREAM_LATE_US && unsent > LOOP_STREAM_UNSENT)
+        unsent /= 2;
+    if (unsent == s->unsent)
+        return;
+    s->unsent = unsent;
+    sys_set_unsent_low(s->watch.fd, unsent);
 }
 
 void loop_send_drop(struct loop_stream *s)

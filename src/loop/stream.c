@@ -227,8 +227,10 @@ static bool serve(struct loop_stream *s, unsigned events, const bool *gone)
         return hung_up(s, gone);
     if ((events & SYS_READABLE) != 0 && !receive(s, gone))
         return false;
-    if ((events & SYS_WRITABLE) != 0 && s->wants_write)
+    if ((events & SYS_WRITABLE) != 0 && s->wants_write) {
+        loop_send_woken(s);
         return send(s, gone);
+    }
     return true;
 }
 
@@ -275,7 +277,8 @@ static void begin(struct loop_stream *s, struct loop *l, const struct loop_strea
 static bool take(struct loop_stream *s, int fd, struct tarn_err *err)
 {
     s->watch.fd = fd;
-    sys_set_unsent_low(fd, LOOP_STREAM_UNSENT);
+    s->unsent = LOOP_STREAM_UNSENT;
+    sys_set_unsent_low(fd, s->unsent);
     if (loop_watch_set(s->loop, &s->watch, s->is_connecting ? SYS_WRITABLE : SYS_READABLE, err))
         return true;
     s->is_ended = true;

@@ -23,10 +23,15 @@ enum {
     /* Bytes received or sent for one stream in one turn: fairness. */
     LOOP_STREAM_TURN_MAX = 1 << 20,
     LOOP_STREAM_LOW = 64 << 10, /* on_drain when less than this waits */
-    /* Ours: at most this much unsent in the kernel (sys_set_unsent_low). 16 KiB would wake us for
-     * every block, megabytes would put a choke or a cancel behind seconds of data; this is 1 ms of
-     * a gigabit, and eight blocks a wake-up. */
+    /* Ours: at most this much unsent in the kernel (sys_set_unsent_low); it wakes us when half of
+     * that has left. A choke or a cancel waits behind it, so it begins low, and grows with what the
+     * line takes: doubled when we are woken sooner than LOOP_STREAM_SOON_US after the last time,
+     * halved when later than LOOP_STREAM_LATE_US. Seeding over loopback costs 0.31 CPU-s/GiB with
+     * 128 KiB, 0.22 with 1 MiB. */
     LOOP_STREAM_UNSENT = 128 << 10,
+    LOOP_STREAM_UNSENT_MAX = 1 << 20,
+    LOOP_STREAM_SOON_US = 1000,
+    LOOP_STREAM_LATE_US = 16 * 1000,
 };
 
 struct loop_stream;
@@ -67,6 +72,7 @@ struct loop_stream {
     bool is_connecting, is_paused, wants_write, is_ended;
     bool has_unread;  /* rest may hold whole messages: the owner paused */
     bool is_starving; /* no memory for what the owner wanted to send */
+    uint32_t unsent;  /* allowed in the kernel */
 };
 
 /* Take a connected socket over; it is closed when this fails. */

@@ -19,7 +19,7 @@ bool long_init(struct place_piece *q)
 
 static void free_block(struct place_piece *q, uint32_t block)
 {
-    places_give(q->places, q->bufs[block], STORE_BLOCK);
+    store_share_give(&q->places->share, q->bufs[block], STORE_BLOCK);
     q->bufs[block] = NULL;
 }
 
@@ -36,7 +36,7 @@ void long_release(struct place_piece *q)
 enum store_place_answer long_place(struct place_piece *q, uint32_t block, uint8_t **at)
 {
     bool is_full;
-    q->bufs[block] = places_take(q->places, STORE_BLOCK, &is_full);
+    q->bufs[block] = store_share_take(&q->places->share, STORE_BLOCK, &is_full);
     *at = q->bufs[block];
     if (*at != NULL)
         return STORE_PLACE_OK;
@@ -55,8 +55,10 @@ static void run_writer(struct loop_job *job)
     struct place_writer *w = TARN_OUTER(job, struct place_writer, job);
     const struct store_places_settings *set = &w->piece->places->set;
     uint64_t at = (uint64_t)w->piece->index * set->layout->piece_len;
+    places_before_write(w->piece);
     w->ok = store_tree_write_early(set->tree, at + (uint64_t)w->first * STORE_BLOCK, w->runs, w->n,
                                    &w->err);
+    places_after_write(w->piece);
 }
 
 static void go_on(struct place_piece *q);
@@ -200,6 +202,57 @@ void long_commit(struct place_piece *q, uint32_t block)
     struct place_writer *w = spare_writer(q);
     if (w != NULL && end - first >= PLACES_RUN_MIN)
         write_run(q, w, first, end - first);
+}
+
+/* Spilling. */
+
+static void run_spill(struct loop_job *job)
+{
+    struct place_piece *q = TARN_OUTER(job, struct place_piece, job);
+    const struct store_places_settings *set = &q->places->set;
+    uint64_t start = (uint64_t)q->index * set->layout->piece_len;
+    bool ok = true;
+    places_before_write(q);
+    for (uint32_t i = 0, n; i < q->n_blocks && ok; i += n + 1) {
+        size_t len = 0;
+        for (n = 0; i + n < q->n_blocks && q->state[i + n] == BLOCK_WRITING; n++)
+            len += places_block_len(q, i + n);
+        size_t at = (size_t)i * STORE_BLOCK;
+        struct tarn_bytes run = tarn_bytes_of(q->buf + at, len);
+        ok = len == 0 || store_tree_write_early(set->tree, start + at, &run, 1, &q->err);
+    }
+    places_after_write(q);
+    q->has_failed = !ok;
+}
+
+static void on_spilled(struct loop_job *job)
+{
+    struct place_piece *q = TARN_OUTER(job, struct place_piece, job);
+    for (uint32_t i = 0; i < q->n_blocks; i++)
+        if (q->state[i] == BLOCK_WRITING)
+            places_set_block(q, i, BLOCK_WRITTEN);
+    q->stage = STAGE_FILLING;
+    places_give_whole(q);
+    if (places_came_back(q) && q->has_failed)
+        places_tell_written(q, &q->err);
+}
+
+bool long_spill(struct place_piece *q)
+{
+    if (!long_init(q)) {
+        long_release(q);
+        q->bufs = NULL;
+        q->writers = NULL;
+        return false;
+    }
+    for (uint32_t i = 0; i < q->n_blocks; i++)
+        if (q->state[i] == BLOCK_HERE)
+            places_set_block(q, i, BLOCK_WRITING);
+    q->stage = STAGE_SPILLING;
+    q->job.run = run_spill;
+    q->job.done = on_spilled;
+    places_submit(q, &q->job);
+    return true;
 }
 
 /* It is on disk already; its owner is told from the loop. */

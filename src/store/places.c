@@ -15,42 +15,100 @@
 
 /* The budget. */
 
-uint8_t *places_take(struct store_places *p, size_t len, bool *is_full)
+/* Pieces that the owner has begun may not be here yet, and some that are here it may have given up.
+ */
+static void update_promise(struct store_places *p)
 {
-    *is_full = p->used + len > p->set.budget;
-    if (*is_full) {
-        p->wants_room = true;
-        return NULL;
-    }
-    uint8_t *buf = tarn_realloc(NULL, len, 1); /* not cleared: it is filled before it is read */
-    if (buf != NULL)
-        p->used += len;
-    return buf;
+    uint64_t begun = p->begun > p->spilled ? p->begun - p->spilled : 0;
+    store_share_promise(&p->share, tarn_max_u64(begun, p->held));
 }
 
-void places_give(struct store_places *p, uint8_t *buf, size_t len)
+static void on_room(struct store_share *s)
 {
-    if (buf == NULL)
-        return;
-    tarn_free(buf);
-    p->used -= len;
-    if (p->wants_room && !atomic_load(&p->is_over))
-        loop_idle_set(p->set.loop, &p->room);
-}
-
-static void on_idle(struct loop_idle *i)
-{
-    struct store_places *p = TARN_OUTER(i, struct store_places, room);
-    p->wants_room = false;
+    struct store_places *p = TARN_OUTER(s, struct store_places, share);
     p->set.ops->on_room(p->set.arg);
 }
 
-/* Pieces. */
-
-static size_t buffer_len(const struct place_piece *q)
+void places_give_whole(struct place_piece *q)
 {
-    return (size_t)q->n_blocks * STORE_BLOCK;
+    struct store_places *p = q->places;
+    size_t len = places_buffer_len(q);
+    if (q->buf == NULL)
+        return;
+    store_share_give(&p->share, q->buf, len);
+    q->buf = NULL;
+    p->held -= len;
+    if (q->bufs != NULL)
+        p->spilled += len;
+    update_promise(p);
 }
+
+static bool take_whole(struct place_piece *q, bool *is_full)
+{
+    struct store_places *p = q->places;
+    size_t len = places_buffer_len(q);
+    q->buf = store_share_take(&p->share, len, is_full);
+    if (q->buf == NULL)
+        return false;
+    p->held += len;
+    update_promise(p);
+    return true;
+}
+
+/* Of the pieces that could be spilled, the one that has waited longest for a block; or NULL. */
+static struct place_piece *most_stalled(const struct store_places *p)
+{
+    struct place_piece *found = NULL;
+    for (struct tarn_list *node = p->pieces.next; node != &p->pieces; node = node->next) {
+        struct place_piece *q = TARN_OUTER(node, struct place_piece, node);
+        if (q->buf != NULL && q->stage == STAGE_FILLING && q->n_out == 0 && !q->is_dropped &&
+            q->count[BLOCK_LENT] == 0 && (found == NULL || q->came_us < found->came_us))
+            found = q;
+    }
+    return found;
+}
+
+static int64_t waits_since(struct store_share *s)
+{
+    const struct place_piece *q = most_stalled(TARN_OUTER(s, struct store_places, share));
+    return q == NULL ? INT64_MAX : q->came_us;
+}
+
+static void spill(struct store_share *s)
+{
+    struct place_piece *q = most_stalled(TARN_OUTER(s, struct store_places, share));
+    if (q != NULL)
+        (void)long_spill(q); /* without memory it is tried again at the next tick */
+}
+
+size_t store_places_may_begin(const struct store_places *p)
+{
+    uint64_t len = tarn_div_up_u64(p->set.layout->piece_len, STORE_BLOCK) * STORE_BLOCK;
+    uint64_t most = store_budget_piece_max(p->set.budget);
+    size_t room = store_share_may_begin(&p->share, (size_t)tarn_min_u64(len, most));
+    return len <= most ? room : tarn_min_size(room, STORE_LONG_BEGUN_MAX);
+}
+
+void store_places_await(struct store_places *p)
+{
+    uint64_t len = tarn_div_up_u64(p->set.layout->piece_len, STORE_BLOCK) * STORE_BLOCK;
+    store_share_await(&p->share, (size_t)tarn_min_u64(len, store_budget_piece_max(p->set.budget)));
+}
+
+void store_places_begun(struct store_places *p, uint64_t blocks)
+{
+    if (p->begun == blocks * STORE_BLOCK)
+        return;
+    p->begun = blocks * STORE_BLOCK;
+    update_promise(p);
+}
+
+uint32_t store_places_hold_max(const struct store_places *p)
+{
+    return (uint32_t)tarn_min_u64(store_budget_piece_max(p->set.budget) / STORE_BLOCK, UINT32_MAX);
+}
+
+/* Pieces. */
 
 static struct place_piece *find(struct store_places *p, uint32_t piece)
 {
@@ -64,10 +122,12 @@ static void free_piece(struct place_piece *q)
     assert(q->n_out == 0);
     tarn_map_remove(&p->map, tarn_bytes_of(&q->index, sizeof q->index));
     tarn_list_remove(&q->node);
-    if (places_is_long(q))
-        long_release(q);
-    else
-        places_give(p, q->buf, buffer_len(q));
+    if (q->bufs != NULL && q->was_held)
+        p->spilled -= q->buf == NULL ? places_buffer_len(q) : 0;
+    long_release(q);
+    q->bufs = NULL;
+    places_give_whole(q);
+    update_promise(p);
     tarn_free(q->state);
     tarn_free(q->leaves);
     tarn_free(q);
@@ -96,12 +156,13 @@ static enum store_place_answer make_piece(struct store_places *p, uint32_t piece
     if (q == NULL)
         return STORE_PLACE_NO_MEMORY;
     q->places = p;
+    q->came_us = loop_now_us(p->set.loop);
     bool ok = fill_in(q, piece);
-    if (ok && buffer_len(q) > p->set.budget / 4) {
+    if (ok && places_buffer_len(q) > store_budget_piece_max(p->set.budget)) {
         ok = long_init(q);
     } else if (ok) {
-        q->buf = places_take(p, buffer_len(q), &is_full);
-        ok = q->buf != NULL;
+        q->was_held = true;
+        ok = take_whole(q, &is_full);
     }
     ok = ok &&
          tarn_map_put(&p->map, tarn_bytes_of(&q->index, sizeof q->index), (uint64_t)(uintptr_t)q);
@@ -138,7 +199,7 @@ void places_drop(struct place_piece *q)
 
 /* What is under way. */
 
-static void sent_out(struct place_piece *q)
+void places_sent_out(struct place_piece *q)
 {
     q->n_out++;
     q->places->n_out++;
@@ -156,7 +217,7 @@ bool places_came_back(struct place_piece *q)
 
 void places_submit(struct place_piece *q, struct loop_job *job)
 {
-    sent_out(q);
+    places_sent_out(q);
     loop_pool_submit(q->places->set.loop, job);
 }
 
@@ -175,6 +236,8 @@ void places_tell_hashed(struct place_piece *q)
 
 static void hash_came_back(struct place_piece *q)
 {
+    if (q->n_out == 1)
+        q->places->hashing -= q->len;
     if (places_came_back(q) && q->n_out == 0)
         places_tell_hashed(q);
 }
@@ -193,33 +256,42 @@ static void start_hashing(struct place_piece *q)
 {
     const struct store_places_settings *set = &q->places->set;
     q->stage = STAGE_HASHING;
+    q->places->hashing += q->len;
     if (set->want_v1) {
         crypt_sha_init(&q->message, CRYPT_SHA1);
         q->v1 = (struct loop_hash){ .message = &q->message,
                                     .digest = q->sha1,
                                     .data = tarn_bytes_of(q->buf, q->len),
                                     .done = on_v1 };
-        sent_out(q);
+        places_sent_out(q);
         loop_hash_submit(set->loop, &q->v1);
     }
     if (q->own_len > 0) {
         q->v2 = (struct loop_hash){ .leaves = q->leaves,
                                     .data = tarn_bytes_of(q->buf, q->own_len),
                                     .done = on_v2 };
-        sent_out(q);
+        places_sent_out(q);
         loop_hash_submit(set->loop, &q->v2);
     }
+    /* Half of the memory waits for company: the other half fills meanwhile. */
+    if (q->places->hashing >= set->budget->limit / 2)
+        loop_hash_flush(set->loop);
 }
 
 /* Writing. */
 
-static void run_write(struct loop_job *job)
+void places_before_write(const struct place_piece *q)
 {
-    struct place_piece *q = TARN_OUTER(job, struct place_piece, job);
     const struct store_places_settings *set = &q->places->set;
-    struct tarn_bytes run = tarn_bytes_of(q->buf, q->len);
-    q->has_failed =
-        !store_tree_write(set->tree, (uint64_t)q->index * set->layout->piece_len, &run, 1, &q->err);
+    if (set->ops->before_write != NULL)
+        set->ops->before_write(set->arg, q->index);
+}
+
+void places_after_write(const struct place_piece *q)
+{
+    const struct store_places_settings *set = &q->places->set;
+    if (set->ops->after_write != NULL)
+        set->ops->after_write(set->arg, q->index);
 }
 
 void places_tell_written(struct place_piece *q, const struct tarn_err *err)
@@ -231,13 +303,6 @@ void places_tell_written(struct place_piece *q, const struct tarn_err *err)
         why = *err;
     places_drop(q);
     p->set.ops->on_written(p->set.arg, piece, err == NULL ? NULL : &why);
-}
-
-static void on_write_done(struct loop_job *job)
-{
-    struct place_piece *q = TARN_OUTER(job, struct place_piece, job);
-    if (places_came_back(q))
-        places_tell_written(q, q->has_failed ? &q->err : NULL);
 }
 
 /* The door. */
@@ -253,12 +318,13 @@ struct store_places *store_places_new(const struct store_places_settings *set, s
         return NULL;
     }
     p->set = *set;
-    if (p->set.budget == 0)
-        p->set.budget = STORE_BUDGET_DEFAULT;
-    p->set.budget = tarn_max_u64(p->set.budget, PLACES_BUDGET_MIN);
+    p->share.on_room = on_room;
+    p->share.waits_since = waits_since;
+    p->share.spill = spill;
+    store_share_join(&p->share, set->budget);
+    batch_init(p);
     tarn_map_init(&p->map, seed);
     tarn_list_init(&p->pieces);
-    p->room.on_idle = on_idle;
     atomic_init(&p->is_over, false);
     return p;
 }
@@ -269,7 +335,7 @@ void store_places_free(struct store_places *p)
         return;
     struct tarn_list *node;
     atomic_store(&p->is_over, true);
-    loop_idle_stop(&p->room);
+    batch_stop(p);
     while ((node = tarn_list_pop_front(&p->pieces)) != NULL) {
         struct place_piece *q = TARN_OUTER(node, struct place_piece, node);
         loop_hash_cancel(p->set.loop, &q->v1);
@@ -278,8 +344,15 @@ void store_places_free(struct store_places *p)
         q->n_out = 0;
         free_piece(q);
     }
+    store_share_leave(&p->share);
     tarn_map_release(&p->map);
     tarn_free(p);
+}
+
+static enum store_place_answer wait_for_spill(struct place_piece *q)
+{
+    store_share_await_any(&q->places->share); /* its buffer comes free when it is written */
+    return STORE_PLACE_FULL;
 }
 
 enum store_place_answer store_place(struct store_places *p, uint32_t piece, uint32_t begin,
@@ -291,6 +364,8 @@ enum store_place_answer store_place(struct store_places *p, uint32_t piece, uint
     (void)len;
     if (q == NULL)
         answer = make_piece(p, piece, &q);
+    else if (q->stage == STAGE_SPILLING && !q->is_dropped)
+        answer = wait_for_spill(q);
     else if (q->stage != STAGE_FILLING || q->is_dropped || q->has_failed ||
              q->state[block] != BLOCK_FREE)
         answer = STORE_PLACE_TAKEN;
@@ -339,6 +414,7 @@ void store_commit(struct store_places *p, uint32_t piece, uint32_t begin, uint32
         return;
     }
     places_set_block(q, block, BLOCK_HERE);
+    q->came_us = loop_now_us(p->set.loop);
     if (places_is_long(q))
         long_commit(q, block);
     else if (q->count[BLOCK_HERE] == q->n_blocks)
@@ -362,9 +438,7 @@ void store_piece_write(struct store_places *p, uint32_t piece)
         long_tell_written(q);
         return;
     }
-    q->job.run = run_write;
-    q->job.done = on_write_done;
-    places_submit(q, &q->job);
+    batch_add(q);
 }
 
 void store_piece_drop(struct store_places *p, uint32_t piece)
@@ -388,7 +462,7 @@ void store_block_drop(struct store_places *p, uint32_t piece, uint32_t begin)
 
 uint64_t store_places_used(const struct store_places *p)
 {
-    return p->used;
+    return p->share.used;
 }
 
 bool store_places_busy(const struct store_places *p)

@@ -6,9 +6,15 @@
  * written in one large run or dropped. Nothing unverified is ever written under a final name, and
  * with pieces that fit the budget nothing unverified is written at all.
  *
- * Budget: memory of all buffers together. When a new piece does not fit, store_place says FULL: the
- * caller stops reading that connection until on_room. A piece longer than a quarter of the budget
- * is not held: its blocks are written as they come (to the .part file) and read back to be hashed.
+ * Budget (store/budget.h): memory of all buffers of all places together. Ask store_places_may_begin
+ * before blocks of one more piece are asked for, and say with store_places_begun what has been
+ * begun: then there is a buffer when they come. When there is none after all, store_place says
+ * FULL: the caller stops reading that connection until on_room. A piece longer than a quarter of
+ * the budget is not held: its blocks are written as they come (to the .part file) and read back to
+ * be hashed. A piece whose blocks have stopped coming becomes such a one when others need the room.
+ *
+ * Pieces that are verified are written one after the other, as many as wait in one job: two writers
+ * of one file would only wait for each other.
  *
  * Lives on one loop; hashing and disk work go to its pool. */
 #ifndef STORE_PLACES_H
@@ -16,9 +22,13 @@
 
 #include "crypt/merkle.h"
 #include "loop/loop.h"
+#include "store/budget.h"
 #include "store/tree.h"
 
-enum { STORE_BLOCK = 16384, STORE_BUDGET_DEFAULT = 64 << 20 };
+enum {
+    STORE_BLOCK = 16384,
+    STORE_LONG_BEGUN_MAX = 16, /* long pieces under way: each is read back, which costs */
+};
 
 struct store_places;
 
@@ -36,15 +46,19 @@ struct store_places_ops {
                       const struct tarn_err *err);
     /* The piece is on disk (err NULL), or writing failed. Its buffer is gone. */
     void (*on_written)(void *arg, uint32_t piece, const struct tarn_err *err);
-    /* There is room again after STORE_PLACE_FULL. */
+    /* There is room again after STORE_PLACE_FULL or store_places_await. */
     void (*on_room)(void *arg);
+    /* Bytes of this piece are about to be written to the files, verified or not; they were, or it
+     * failed. On a thread of the pool, and while others write. May be NULL. */
+    void (*before_write)(void *arg, uint32_t piece);
+    void (*after_write)(void *arg, uint32_t piece);
 };
 
 struct store_places_settings {
     struct loop *loop;
     struct store_tree *tree; /* borrowed */
     const struct store_layout *layout;
-    uint64_t budget; /* bytes; 0: STORE_BUDGET_DEFAULT; less than 64 KiB is taken as that */
+    struct store_budget *budget; /* borrowed */
     bool want_v1, want_v2;
     const struct store_places_ops *ops;
     void *arg;
@@ -58,7 +72,7 @@ void store_places_free(struct store_places *p);
 
 enum store_place_answer {
     STORE_PLACE_OK,
-    STORE_PLACE_FULL,  /* over budget: stop reading until on_room */
+    STORE_PLACE_FULL,  /* no room now: stop reading until on_room */
     STORE_PLACE_TAKEN, /* that block is there already, or is arriving, or its piece is being hashed:
                           read it into nothing */
     STORE_PLACE_NO_MEMORY,
@@ -81,6 +95,15 @@ void store_piece_drop(struct store_places *p, uint32_t piece);
 /* One bad block of a hashed piece (v2 leaves told which), or of a partial one: it is free again,
  * the others stay. */
 void store_block_drop(struct store_places *p, uint32_t piece, uint32_t begin);
+
+/* How many more pieces may be begun now. */
+size_t store_places_may_begin(const struct store_places *p);
+/* None may, but one is wanted: on_room when there is room. */
+void store_places_await(struct store_places *p);
+/* Blocks of all pieces that are begun and not longer than store_places_hold_max: asked for, here,
+ * or being judged and written. Say so whenever it changes. */
+void store_places_begun(struct store_places *p, uint64_t blocks);
+uint32_t store_places_hold_max(const struct store_places *p); /* blocks */
 
 uint64_t store_places_used(const struct store_places *p); /* bytes of budget in use */
 bool store_places_busy(const struct store_places *p);     /* hashing or writing anything */

@@ -214,7 +214,9 @@ bool store_tree_prepare(struct store_tree *t, uint32_t file, bool *had, struct t
     return ok;
 }
 
-static bool finish_empty(struct store_tree *t, uint32_t file, struct tarn_err *err)
+/* Finishing: finish.c does it for many at once. */
+
+bool store_make_empty(struct store_tree *t, uint32_t file, struct tarn_err *err)
 {
     struct store_path path;
     struct sys_stat st;
@@ -230,40 +232,41 @@ static bool finish_empty(struct store_tree *t, uint32_t file, struct tarn_err *e
     return !t->layout->files[file].is_executable || sys_make_executable(fd, err);
 }
 
-static bool finish_open(struct store_tree *t, uint32_t file, struct store_settled *s,
-                        struct tarn_err *err)
+bool store_find_whole(struct store_tree *t, uint32_t file, struct store_settled *s,
+                      struct tarn_err *err)
 {
     struct sys_stat st;
-    const struct store_file *f = &t->layout->files[file];
-    if (!sys_stat_fd(s->fd, &st, err))
+    sys_lock_take(&t->making);
+    bool ok = store_settle(t, file, false, s, err);
+    sys_lock_give(&t->making);
+    if (!ok || !sys_stat_fd(s->fd, &st, err))
         return false;
     struct sys_file *written = store_table_get(&t->table, file, false);
     bool is_other =
         written != NULL && (written->at_open.ino != st.ino || written->at_open.dev != st.dev);
     sys_file_unref(written);
-    if (is_other || st.size != f->len)
-        return fail_file(t, file, err,
-                         "was replaced, or its size changed, while it was being written");
-    if (!store_sync_dirty(t, file, err))
-        return false;
-    if (f->is_executable && !st.is_executable && !sys_make_executable(s->fd, err))
-        return false;
-    return s->where == STORE_WHERE_FINAL || rename_file(t, file, s->fd, STORE_WHERE_FINAL, err);
+    return (!is_other && st.size == t->layout->files[file].len) ||
+           fail_file(t, file, err, "was replaced, or its size changed, while it was being written");
 }
 
-bool store_tree_finish(struct store_tree *t, uint32_t file, struct tarn_err *err)
+bool store_name_whole(struct store_tree *t, uint32_t file, const struct store_settled *s,
+                      struct tarn_err *err)
 {
-    const struct store_file *f = &t->layout->files[file];
-    if (f->is_pad || f->symlink_target != NULL)
+    struct sys_stat st;
+    if (t->layout->files[file].is_executable &&
+        (!sys_stat_fd(s->fd, &st, err) || (!st.is_executable && !sys_make_executable(s->fd, err))))
+        return false;
+    if (s->where == STORE_WHERE_FINAL)
         return true;
-    if (f->len == 0)
-        return finish_empty(t, file, err);
-    struct store_settled s = { .fd = -1 };
     sys_lock_take(&t->making);
-    bool ok = store_settle(t, file, false, &s, err) && finish_open(t, file, &s, err);
+    bool ok = rename_file(t, file, s->fd, STORE_WHERE_FINAL, err);
     sys_lock_give(&t->making);
-    sys_close(&s.fd);
     return ok;
+}
+
+void store_tree_take(struct store_tree *t, uint32_t file, enum store_where where)
+{
+    store_set_where(t, file, where);
 }
 
 bool store_tree_withdraw(struct store_tree *t, uint32_t file, struct tarn_err *err)

@@ -54,12 +54,6 @@ bool store_names_part(const struct store_names *n, const struct store_layout *l,
 
 /* tree.c */
 
-enum store_where {
-    STORE_WHERE_UNKNOWN, /* not looked yet */
-    STORE_WHERE_FINAL,   /* whole, under its own name */
-    STORE_WHERE_PART,    /* under its temporary name */
-};
-
 struct store_tree {
     const struct store_layout *layout; /* borrowed */
     char *root;       /* owned: reading: the payload or its folder; writing: the folder */
@@ -92,8 +86,10 @@ int store_open_parent(struct store_tree *t, const char *path, const char **name,
 bool store_path_at(struct store_tree *t, uint32_t file, enum store_where where,
                    struct store_path *path, struct tarn_err *err) TARN_MUST;
 
-/* Sync one file when it has been written to since the last sync. */
-bool store_sync_dirty(struct store_tree *t, uint32_t file, struct tarn_err *err) TARN_MUST;
+/* Sync one file when it has been written to since the last sync: through fd, or when that is -1 as
+ * it is found. */
+bool store_sync_dirty(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err) TARN_MUST;
+bool store_is_dirty(struct store_tree *t, uint32_t file);
 
 /* prepare.c */
 
@@ -106,6 +102,15 @@ struct store_settled {
 };
 bool store_settle(struct store_tree *t, uint32_t file, bool may_make, struct store_settled *s,
                   struct tarn_err *err) TARN_MUST;
+
+/* The three steps of finishing a file: make an empty one; find one that is written, as it was
+ * written and whole (s->fd is the caller's to close, also on failure); and, when it is synced, give
+ * it its mode and name. */
+bool store_make_empty(struct store_tree *t, uint32_t file, struct tarn_err *err) TARN_MUST;
+bool store_find_whole(struct store_tree *t, uint32_t file, struct store_settled *s,
+                      struct tarn_err *err) TARN_MUST;
+bool store_name_whole(struct store_tree *t, uint32_t file, const struct store_settled *s,
+                      struct tarn_err *err) TARN_MUST;
 
 /* Give a file that is under its final name the temporary one again, because something that is not
  * verified will be written to it. */

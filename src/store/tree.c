@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/out.h"
 #include "store/priv.h"
 
 #include <stdio.h>
@@ -299,30 +300,79 @@ struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tar
     return open_file(t, file, false, err);
 }
 
-bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
+static bool stat_named(struct store_tree *t, uint32_t file, enum store_where where,
+                       struct sys_stat *st, struct tarn_err *err)
 {
     struct store_path path;
     const char *name;
-    struct tarn_err why = { 0 };
-    if (!t->is_writable)
-        return join(&path, t->root, t->layout->files[file].path, t->is_payload)
-                   ? sys_stat(SYS_CWD, path.s, true, st, err)
-                   : fail_long(err, t->layout->files[file].path);
-    enum store_where where = store_where_of(t, file);
     if (!store_path_at(t, file, where, &path, err))
         return false;
     SYS_AUTO_FD folder = store_open_parent(t, path.s, &name, err);
-    if (folder < 0)
-        return false;
-    if (sys_stat(folder, name, false, st, &why))
+    return folder >= 0 && sys_stat(folder, name, false, st, err);
+}
+
+static bool stat_written(struct store_tree *t, uint32_t file, struct sys_stat *st,
+                         enum store_where *where, struct tarn_err *err)
+{
+    struct tarn_err why = { 0 };
+    *where = store_where_of(t, file);
+    if (*where != STORE_WHERE_UNKNOWN)
+        return stat_named(t, file, *where, st, err);
+    *where = STORE_WHERE_FINAL;
+    if (stat_named(t, file, *where, st, &why))
         return true;
-    if (where == STORE_WHERE_UNKNOWN && why.code == TARN_E_NOT_FOUND &&
-        store_path_at(t, file, STORE_WHERE_PART, &path, NULL) &&
-        sys_stat(folder, last_element(path.s), false, st, NULL))
+    *where = STORE_WHERE_PART;
+    if (why.code == TARN_E_NOT_FOUND && stat_named(t, file, *where, st, NULL))
         return true;
     if (err != NULL)
         *err = why;
     return false;
+}
+
+static bool stat_read(const struct store_tree *t, uint32_t file, struct sys_stat *st,
+                      struct tarn_err *err)
+{
+    struct store_path path;
+    const char *own = t->layout->files[file].path;
+    return join(&path, t->root, own, t->is_payload) ? sys_stat(SYS_CWD, path.s, true, st, err)
+                                                    : fail_long(err, own);
+}
+
+bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
+{
+    enum store_where where;
+    return t->is_writable ? stat_written(t, file, st, &where, err) : stat_read(t, file, st, err);
+}
+
+bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
+                     enum store_where *where, struct tarn_err *err)
+{
+    *where = STORE_WHERE_FINAL;
+    if (!t->is_writable)
+        return stat_read(t, file, st, err);
+    *where = store_where_of(t, file);
+    struct sys_file *f =
+        *where == STORE_WHERE_UNKNOWN ? NULL : store_table_get(&t->table, file, false);
+    if (f == NULL)
+        return stat_written(t, file, st, where, err);
+    bool ok = sys_stat_fd(f->fd, st, err);
+    sys_file_unref(f);
+    return ok;
+}
+
+char *store_tree_place(const struct store_tree *t, struct tarn_err *err)
+{
+    char *root = sys_real_path(t->root, err);
+    if (root == NULL || t->is_payload)
+        return root;
+    struct tarn_out o;
+    tarn_out_init(&o, 2 * sizeof(struct store_path));
+    tarn_out_fmt(&o, "%s%s%s", root, strcmp(root, "/") == 0 ? "" : "/", t->layout->name);
+    tarn_free(root);
+    char *place = tarn_out_take_str(&o);
+    if (place == NULL)
+        tarn_fail_mem(err, "finding a path");
+    return place;
 }
 
 /* Reading and writing. */
@@ -405,6 +455,7 @@ static bool write_part(struct store_tree *t, const struct store_part *part, stru
         ok = sys_write_runs_at(f->fd, runs, n, part->off + at, err);
         at += len;
     }
+    set_dirty(t, part->file, true); /* again: a sync may have come between */
     sys_file_unref(f);
     return ok || store_fail_space(t, part->file, "writing", part->len, err);
 }
@@ -432,23 +483,42 @@ bool store_tree_write(struct store_tree *t, uint64_t off, const struct tarn_byte
     return true;
 }
 
-static bool sync_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
+static bool sync_file(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err)
 {
-    struct sys_file *f = open_file(t, file, false, err);
-    bool ok = f != NULL && sys_sync(f->fd, err);
+    struct sys_file *f = fd < 0 ? open_file(t, file, false, err) : NULL;
+    bool ok = (fd >= 0 || f != NULL) && sys_sync(fd < 0 ? f->fd : fd, err);
     sys_file_unref(f);
     struct tarn_quote q;
     return ok || tarn_fail_in(err, "bringing '%s' to the disk",
                               tarn_quote_str(&q, t->layout->files[file].path));
 }
 
-bool store_sync_dirty(struct store_tree *t, uint32_t file, struct tarn_err *err)
+bool store_is_dirty(struct store_tree *t, uint32_t file)
+{
+    sys_lock_take(&t->table.lock);
+    bool is = t->dirty[file] != 0;
+    sys_lock_give(&t->table.lock);
+    return is;
+}
+
+bool store_sync_dirty(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err)
 {
     /* Clean first: what is written meanwhile makes it dirty again. */
-    if (!set_dirty(t, file, false) || sync_file(t, file, err))
+    if (!set_dirty(t, file, false) || sync_file(t, file, fd, err))
         return true;
     set_dirty(t, file, true);
     return false;
+}
+
+/* Advice for all that will be synced, as long as it is open: the disk works on them together. */
+static void sync_soon(struct store_tree *t)
+{
+    for (uint32_t i = 0; i < t->layout->n_files; i++) {
+        struct sys_file *f = store_is_dirty(t, i) ? store_table_get(&t->table, i, false) : NULL;
+        if (f != NULL)
+            sys_sync_soon(f->fd);
+        sys_file_unref(f);
+    }
 }
 
 bool store_tree_sync(struct store_tree *t, struct tarn_err *err)
@@ -456,10 +526,12 @@ bool store_tree_sync(struct store_tree *t, struct tarn_err *err)
     if (!t->is_writable)
         return true;
     sys_lock_take(&t->table.lock);
-    bool none = t->n_dirty == 0;
+    uint32_t n = t->n_dirty;
     sys_lock_give(&t->table.lock);
-    for (uint32_t i = 0; !none && i < t->layout->n_files; i++)
-        if (!store_sync_dirty(t, i, err))
+    if (n > 1)
+        sync_soon(t);
+    for (uint32_t i = 0; n > 0 && i < t->layout->n_files; i++)
+        if (!store_sync_dirty(t, i, -1, err))
             return false;
     return true;
 }

@@ -17,6 +17,12 @@ enum { STORE_OPEN_FILES = 256 }; /* at most so many stay open for one tree */
 
 struct store_tree;
 
+enum store_where {
+    STORE_WHERE_UNKNOWN, /* not looked yet */
+    STORE_WHERE_FINAL,   /* whole, under its own name */
+    STORE_WHERE_PART,    /* under its temporary name */
+};
+
 /* path is the payload itself (the file, or the folder that bears the content's name) or the folder
  * that holds it; what is there decides. TARN_E_NOT_FOUND when neither is. The layout is borrowed.
  */
@@ -38,9 +44,16 @@ void store_tree_free(struct store_tree *t); /* accepts NULL */
 bool store_tree_prepare(struct store_tree *t, uint32_t file, bool *had, struct tarn_err *err)
     TARN_MUST;
 
-/* All of the file's pieces are verified: sync it and give it its name (and mode); makes empty
- * files. Refused when something else has taken either name meanwhile. */
-bool store_tree_finish(struct store_tree *t, uint32_t file, struct tarn_err *err) TARN_MUST;
+/* In place of store_tree_prepare, for a file that was prepared in an earlier run and is unchanged
+ * since: nothing is touched, neither its room nor its times. */
+void store_tree_take(struct store_tree *t, uint32_t file, enum store_where where);
+
+/* All pieces of these files are verified: sync them, give them their names (and modes), and sync
+ * the folders that hold them, each once; makes empty files. On success all of it outlives a power
+ * cut. Refused when something else has taken either name of one meanwhile; others may have their
+ * names then. */
+bool store_tree_finish(struct store_tree *t, const uint32_t *files, size_t n, struct tarn_err *err)
+    TARN_MUST;
 
 /* Read a run of the address space. Zeros for padding. False with TARN_E_NOT_FOUND when a file is
  * missing, TARN_E_INTEGRITY when it is too short. */
@@ -59,6 +72,14 @@ struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tar
 /* What is there under the file's name (or its .part name when writing). */
 bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
     TARN_MUST;
+
+/* The same, and which name that is. Of a file that is open, what is open is looked at. */
+bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
+                     enum store_where *where, struct tarn_err *err) TARN_MUST;
+
+/* The absolute path of the payload (the file, or the folder of its name), by which this tree and
+ * another can be told to be of the same files; tarn_free. NULL on failure. */
+char *store_tree_place(const struct store_tree *t, struct tarn_err *err) TARN_MUST;
 
 /* The file's path as the user would write it, cut to fit. Its bytes are as they are: messages quote
  * them. Returns dst. */

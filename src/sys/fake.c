@@ -2,6 +2,7 @@
 #include "sys/fake.h"
 
 #include "base/num.h"
+#include "sys/net.h"
 
 #include <errno.h>
 #include <string.h>
@@ -153,6 +154,23 @@ static int fake_resident(int fd, int64_t off, size_t len)
     return fake->resident;
 }
 
+static void *fake_map(int fd, size_t len)
+{
+    return fails(SYS_FAKE_MAP) ? NULL : fake->under->map(fd, len);
+}
+
+static ssize_t fake_copy_into(void *to, const struct iovec *from, int n, size_t len)
+{
+    if (fails(SYS_FAKE_COPY_INTO))
+        return -1;
+    struct runs r;
+    cut(&r, from, n, fake->short_io);
+    ssize_t done = fake->under->copy_into(to, r.iov, r.n, tarn_min_size(len, r.len));
+    if (done > 0)
+        atomic_fetch_add(&fake->bytes_written, (unsigned long long)done);
+    return done;
+}
+
 static int fake_socket(int family, int type)
 {
     return fails(SYS_FAKE_SOCKET) ? -1 : fake->under->socket(family, type);
@@ -198,9 +216,26 @@ static ssize_t fake_sendfile(int sock, int fd, int64_t off, size_t len)
     return done;
 }
 
+static int fake_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    if (fails(SYS_FAKE_TCP_INFO))
+        return -1;
+    if (fake->tcp_info == NULL)
+        return fake->under->tcp_info(fd, out);
+    *out = *fake->tcp_info;
+    return 0;
+}
+
 static int64_t fake_now_us(void)
 {
     return fake->under->now_us() + atomic_load(&fake->clock_offset_us);
+}
+
+static int64_t fake_thread_ns(void)
+{
+    if (fake->thread_step_ns == 0)
+        return fake->under->thread_ns();
+    return fake->thread_ns += fake->thread_step_ns;
 }
 
 static int fake_random(void *p, size_t len)
@@ -225,13 +260,17 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.rename_at = fake_rename_at;
     table.mkdir_at = fake_mkdir_at;
     table.resident = fake_resident;
+    table.map = fake_map;
+    table.copy_into = fake_copy_into;
     table.socket = fake_socket;
     table.accept = fake_accept;
     table.connect = fake_connect;
     table.recvv = fake_recvv;
     table.sendv = fake_sendv;
     table.sendfile = fake_sendfile;
+    table.tcp_info = fake_tcp_info;
     table.now_us = fake_now_us;
+    table.thread_ns = fake_thread_ns;
     table.random = fake_random;
     sys_ops = &table;
 }

@@ -19,6 +19,8 @@ enum sys_fake_call {
     SYS_FAKE_OPEN, /* open_at and open_beneath */
     SYS_FAKE_PREADV,
     SYS_FAKE_PWRITEV,
+    SYS_FAKE_MAP,
+    SYS_FAKE_COPY_INTO,
     SYS_FAKE_RESERVE,
     SYS_FAKE_SYNC,
     SYS_FAKE_RENAME,
@@ -29,6 +31,7 @@ enum sys_fake_call {
     SYS_FAKE_RECVV,
     SYS_FAKE_SENDV,
     SYS_FAKE_SENDFILE,
+    SYS_FAKE_TCP_INFO,
     SYS_FAKE_RANDOM,
     SYS_FAKE_CALLS,
 };
@@ -49,8 +52,11 @@ struct sys_fake {
      * is ENOSPC; a write that fits in part is made in part. Holes count as if they were full. */
     uint64_t disk_limit;
     atomic_ullong disk_used;
+    int64_t thread_step_ns; /* not 0: each thread_ns is so much more than the last */
+    int64_t thread_ns;
     int resident; /* what `resident` answers: -2 as the real one, else -1, 0, 1 */
-    _Atomic int64_t clock_offset_us; /* added to now_us */
+    const struct sys_tcp_info *tcp_info; /* what it answers; NULL: as the real one */
+    _Atomic int64_t clock_offset_us;     /* added to now_us */
     const struct sys_ops *under;
 };
 

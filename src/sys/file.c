@@ -243,10 +243,11 @@ static int gather(struct iovec iov[RUNS_A_CALL], const struct tarn_bytes *runs, 
     return count;
 }
 
-bool sys_write_runs_at(int fd, const struct tarn_bytes *runs, size_t n, uint64_t off,
+/* The runs without their first skip bytes, which are written already. */
+static bool write_from(int fd, const struct tarn_bytes *runs, size_t n, size_t skip, uint64_t off,
                        struct tarn_err *err)
 {
-    size_t skip = 0; /* bytes of the first run that are written already */
+    off += skip;
     for (;;) {
         while (n > 0 && skip >= runs->len) {
             skip -= runs->len;
@@ -274,6 +275,12 @@ bool sys_write_runs_at(int fd, const struct tarn_bytes *runs, size_t n, uint64_t
         skip += (size_t)done;
         off += (size_t)done;
     }
+}
+
+bool sys_write_runs_at(int fd, const struct tarn_bytes *runs, size_t n, uint64_t off,
+                       struct tarn_err *err)
+{
+    return write_from(fd, runs, n, 0, off, err);
 }
 
 static bool fail_size(struct tarn_err *err, const char *what, uint64_t size)
@@ -359,6 +366,17 @@ void sys_will_need(int fd, uint64_t off, size_t len)
         sys_ops->will_need(fd, (int64_t)off, len);
 }
 
+bool sys_sync_folder(int fd, struct tarn_err *err)
+{
+    int rc;
+    do
+        rc = sys_ops->sync_folder(fd);
+    while (rc != 0 && errno == EINTR);
+    /* Some network file systems know no such thing. */
+    return rc == 0 || errno == EINVAL ||
+           tarn_fail_sys(err, "cannot bring a folder's names to the disk");
+}
+
 bool sys_stat_same(const struct sys_stat *a, const struct sys_stat *b)
 {
     return a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns &&
@@ -395,32 +413,50 @@ bool sys_remove(int dir, const char *path, struct tarn_err *err)
     return tarn_fail_sys(err, "cannot remove '%s'", q.s);
 }
 
-bool sys_make_folders(const char *path, struct tarn_err *err)
+/* One folder; fine when it is there. */
+static bool make_folder(const char *path, unsigned mode, struct tarn_err *err)
 {
+    if (sys_ops->mkdir_at(SYS_CWD, path, mode) == 0)
+        return true;
+    /* Some systems say EROFS or EACCES of a folder that is there. */
+    int number = errno;
+    struct sys_stat st;
     struct tarn_quote q;
+    if (sys_stat(SYS_CWD, path, true, &st, NULL) && st.kind == SYS_FOLDER)
+        return true;
+    tarn_quote_str(&q, path);
+    errno = number == EEXIST ? ENOTDIR : number;
+    return tarn_fail_sys(err, "cannot make the folder '%s'", q.s);
+}
+
+static bool make_folders(const char *path, unsigned last_mode, struct tarn_err *err)
+{
     size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
     char *part = tarn_strndup(path, len);
     if (part == NULL)
         return tarn_fail_mem(err, "making folders");
     bool ok = true;
     for (size_t i = 1; ok && i <= len; i++) {
-        if ((path[i] != '/' && path[i] != '\0') || path[i - 1] == '/')
+        if ((i < len && path[i] != '/') || path[i - 1] == '/')
             continue;
         part[i] = '\0';
-        if (sys_ops->mkdir_at(SYS_CWD, part, 0777) != 0) {
-            /* Some systems say EROFS or EACCES of a folder that is there. */
-            int number = errno;
-            struct sys_stat st;
-            ok = sys_stat(SYS_CWD, part, true, &st, NULL) && st.kind == SYS_FOLDER;
-            tarn_quote_str(&q, part);
-            errno = number == EEXIST ? ENOTDIR : number;
-            if (!ok)
-                tarn_fail_sys(err, "cannot make the folder '%s'", q.s);
-        }
-        part[i] = path[i];
+        ok = make_folder(part, i == len ? last_mode : 0777, err);
+        part[i] = i == len ? '\0' : path[i];
     }
     tarn_free(part);
     return ok;
+}
+
+bool sys_make_folders(const char *path, struct tarn_err *err)
+{
+    return make_folders(path, 0777, err);
+}
+
+bool sys_make_private_folder(const char *path, struct tarn_err *err)
+{
+    return make_folders(path, 0700, err);
 }
 
 enum sys_residency sys_resident(int fd, uint64_t off, size_t len)
@@ -437,6 +473,34 @@ enum sys_residency sys_resident(int fd, uint64_t off, size_t len)
     default:
         return SYS_UNKNOWN;
     }
+}
+
+bool sys_bring_in(int fd, uint64_t off, size_t len, size_t *got, struct tarn_err *err)
+{
+    enum { PAGE = 4096 };
+    uint8_t page[PAGE]; /* what is read goes over and over here, which stays in the first cache */
+    struct iovec iov[RUNS_A_CALL];
+    size_t done = 0;
+    if (!fits_offset(off, len))
+        return tarn_fail(err, TARN_E_USAGE, "cannot read at %llu: beyond any file",
+                         (unsigned long long)off);
+    while (done < len) {
+        int count = 0;
+        for (size_t left = len - done; left > 0 && count < RUNS_A_CALL;
+             left -= iov[count++].iov_len)
+            iov[count] = (struct iovec){ page, tarn_min_size(left, PAGE) };
+        ssize_t n = sys_ops->preadv(fd, iov, count, (int64_t)(off + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return tarn_fail_sys(err, "cannot read %zu bytes at %llu of a file", len - done,
+                                 (unsigned long long)(off + done));
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    *got = done;
+    return true;
 }
 
 struct sys_file *sys_file_new(int fd)
@@ -462,6 +526,64 @@ void sys_file_unref(struct sys_file *f)
 {
     if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
         return;
+    uint8_t *map = atomic_load_explicit(&f->map, memory_order_relaxed);
+    if (map != NULL)
+        sys_ops->unmap(map, (size_t)f->at_open.size);
     sys_close(&f->fd);
     tarn_free(f);
+}
+
+static uint8_t *map_whole(struct sys_file *f)
+{
+    size_t len = (size_t)f->at_open.size;
+    uint8_t *none = NULL, *made = NULL;
+    if (len == f->at_open.size)
+        made = sys_ops->map(f->fd, len);
+    if (made == NULL || atomic_compare_exchange_strong(&f->map, &none, made))
+        return made;
+    sys_ops->unmap(made, len); /* another was quicker */
+    return none;
+}
+
+uint8_t *sys_file_mapped(struct sys_file *f, uint64_t off, size_t len)
+{
+    if (len == 0 || off > f->at_open.size || len > f->at_open.size - off)
+        return NULL;
+    uint8_t *map = atomic_load_explicit(&f->map, memory_order_acquire);
+    if (map == NULL)
+        map = map_whole(f);
+    return map == NULL ? NULL : map + off;
+}
+
+/* As much as goes; the rest is somebody else's. What is written behind the end of a file that was
+ * cut short in a page would be lost with nobody told, so its length is asked for. */
+static size_t write_mapped(struct sys_file *f, const struct tarn_bytes *runs, size_t n, size_t len,
+                           uint64_t off)
+{
+    struct sys_stat st;
+    uint8_t *to = sys_file_mapped(f, off, len);
+    size_t done = 0;
+    if (!sys_stat_fd(f->fd, &st, NULL) || st.size < off + len)
+        return 0;
+    while (to != NULL && done < len) {
+        struct iovec iov[RUNS_A_CALL];
+        ssize_t some = sys_ops->copy_into(to + done, iov, gather(iov, runs, n, done), len - done);
+        if (some < 0 && errno == EINTR)
+            continue;
+        if (some <= 0)
+            break;
+        done += (size_t)some;
+    }
+    return done;
+}
+
+bool sys_file_write(struct sys_file *f, const struct tarn_bytes *runs, size_t n, uint64_t off,
+                    struct tarn_err *err)
+{
+    size_t len = 0, done = 0;
+    for (size_t i = 0; i < n; i++)
+        len += runs[i].len;
+    if (f->way == SYS_FILE_MMAP)
+        done = write_mapped(f, runs, n, len, off);
+    return done == len || write_from(f->fd, runs, n, done, off, err);
 }

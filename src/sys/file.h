@@ -72,6 +72,15 @@ bool sys_reserve(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 bool sys_truncate(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 
 bool sys_sync(int fd, struct tarn_err *err) TARN_MUST;
+/* Names that were made, changed or removed in it; fine where a file system knows no such thing. */
+bool sys_sync_folder(int fd, struct tarn_err *err) TARN_MUST;
+/* Advice: sys_sync of this file comes soon. Begun for many files first, their syncs wait less. */
+void sys_sync_soon(int fd);
+
+/* Hold the byte at off for this open file until it is given back or closed: through another one
+ * nobody can (TARN_E_POLICY). Nothing need be there. Fine where a file system has no locks. */
+bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err) TARN_MUST;
+void sys_unlock_at(int fd, uint64_t off);
 /* Whoever may read it may run it too. */
 bool sys_make_executable(int fd, struct tarn_err *err) TARN_MUST;
 bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
@@ -86,6 +95,10 @@ bool sys_rename(int from_dir, const char *from, int to_dir, const char *to, stru
 bool sys_remove(int dir, const char *path, struct tarn_err *err) TARN_MUST;
 /* The folder and those above it; fine when it is there. */
 bool sys_make_folders(const char *path, struct tarn_err *err) TARN_MUST;
+/* The same, and nobody else may look into the last one if it is made here. */
+bool sys_make_private_folder(const char *path, struct tarn_err *err) TARN_MUST;
+/* The absolute path without symlinks of what is there; tarn_free. NULL on failure. */
+char *sys_real_path(const char *path, struct tarn_err *err) TARN_MUST;
 bool sys_make_symlink(int dir, const char *path, const char *target, struct tarn_err *err)
     TARN_MUST;
 
@@ -104,22 +117,39 @@ enum sys_residency sys_resident(int fd, uint64_t off, size_t len);
 void sys_will_need(int fd, uint64_t off, size_t len);
 void sys_read_in_order(int fd);
 
-/* A read-only window over a file, its pages brought in before return. Reading it after the file has
- * been cut short raises SIGBUS: only for system calls and for files nobody else can change.
- * addr is for sys_unmap. */
-bool sys_map(int fd, uint64_t off, size_t len, const uint8_t **addr, struct tarn_err *err)
-    TARN_MUST;
-void sys_unmap(const uint8_t *addr, size_t len);
+/* Bring a run into memory and wait until it is there. *got: how much of it the file has. */
+bool sys_bring_in(int fd, uint64_t off, size_t len, size_t *got, struct tarn_err *err) TARN_MUST;
+
+/* How the bytes of an open file are sent and written. */
+enum sys_file_way {
+    SYS_FILE_AUTO,  /* by what costs least: sendfile, or pread and one writev; pwrite */
+    SYS_FILE_MMAP,  /* straight from and into a mapping, which only system calls touch */
+    SYS_FILE_PREAD, /* pread and writev by way of a buffer; pwrite */
+};
 
 /* An open file that several hold: spans in send queues, jobs, the table of open files. */
 struct sys_file {
     int fd;
     atomic_uint refs;
     struct sys_stat at_open;
+    enum sys_file_way way;  /* set by who opens it, before anybody else has it */
+    _Atomic(uint8_t *) map; /* private: owned; NULL until it is needed */
 };
 /* Takes fd over, with one reference. NULL (fd closed) when there is no memory. */
 struct sys_file *sys_file_new(int fd);
 struct sys_file *sys_file_ref(struct sys_file *f); /* returns f */
 void sys_file_unref(struct sys_file *f);           /* closes with the last; accepts NULL */
+
+/* A run in a mapping of the whole file, which is made when first asked for and kept as long as the
+ * file. Give it to system calls only: where the file has been cut short, or its disk is full, they
+ * answer EFAULT; touching it would raise SIGBUS. NULL when the run is beyond what the file had when
+ * it was opened, or the file cannot be mapped. Any thread. */
+uint8_t *sys_file_mapped(struct sys_file *f, uint64_t off, size_t len);
+
+/* Write n runs that follow each other in the file from off, in the file's way. Into a mapping they
+ * are copied by a system call; what that refuses (a full disk, a file cut short, a system that has
+ * no such call) goes by pwrite, which says why. */
+bool sys_file_write(struct sys_file *f, const struct tarn_bytes *runs, size_t n, uint64_t off,
+                    struct tarn_err *err) TARN_MUST;
 
 #endif

@@ -171,3 +171,12 @@ enum sys_io sys_recv(int fd, const struct sys_buf *bufs, size_t n, size_t *got,
     *got = (size_t)len;
     return SYS_IO_DONE;
 }
+
+bool sys_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    struct sys_tcp_info info;
+    if (sys_ops->tcp_info(fd, &info) != 0)
+        return false;
+    *out = info;
+    return true;
+}

@@ -69,19 +69,50 @@ struct sys_span {
     size_t len;
 };
 
+/* Which of two ways is the cheaper on this machine, by what each has cost: the one in use is
+ * measured now and then, the other tried now and then. Zeroed at first. Pure. */
+enum sys_send_way { SYS_SEND_COPY, SYS_SEND_FILE };
+struct sys_choice {
+    unsigned turn;
+    int64_t cost[2]; /* of enum sys_send_way: ns of processor time a KiB; 0: not known */
+};
+/* The way to go now; is_measured: tell sys_choice_learn what it cost. */
+enum sys_send_way sys_choice_next(struct sys_choice *c, bool *is_measured);
+void sys_choice_learn(struct sys_choice *c, enum sys_send_way way, size_t sent, int64_t ns);
+
+/* What sending needs and counts; one for all sockets of a thread. Zeroed but for scratch. */
+struct sys_sender {
+    struct sys_buf scratch; /* borrowed; at least a byte. 256 KiB is best: it stays in the second
+                               cache */
+    struct sys_choice choice;
+    /* Bytes of files, so far: sent by sendfile; read into scratch; given from a mapping. Of the
+     * last two more than was sent: what the socket did not take is given again. */
+    uint64_t by_sendfile, copied, mapped;
+};
+
 /* Send the spans in order, as much as the socket takes but at most max bytes.
  * SYS_IO_DONE   all of it went.
  * SYS_IO_AGAIN  the socket is full: call again with the rest when it is writable.
  * SYS_IO_FAIL   err says why; close the connection, the other side may have half a message.
  * *sent says how much went, whatever the answer. Memory before a file goes out in one segment with
- * it; file runs go by sendfile where the system has it and they are long enough to win, else
- * through scratch (at least a byte; what holds four blocks, 64 KiB, is enough). A file that has
+ * it; file runs go in their file's way, by sendfile or scratch as it costs least. A file that has
  * become shorter than its span fails with TARN_E_INTEGRITY.
  *
  * sendfile to a socket that the other side has reset raises SIGPIPE. Threads of sys_thread_start
  * block it; others must, or the program calls sys_ignore_sigpipe (sys/signals.h). */
 enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_t max,
-                           struct sys_buf scratch, size_t *sent, struct tarn_err *err);
+                           struct sys_sender *by, size_t *sent, struct tarn_err *err);
+
+/* What the system knows of a TCP connection's way out. */
+struct sys_tcp_info {
+    uint32_t rtt_us;     /* smoothed round trip; 0: not measured yet */
+    uint32_t min_rtt_us; /* the shortest of the last minutes (Linux: five); 0: not known */
+    uint64_t acked;      /* bytes that arrived at the other side since the beginning */
+    uint32_t unsent;     /* bytes in the socket that have not left yet */
+    uint32_t in_flight;  /* segments that left and have not arrived yet, as far as we know */
+};
+/* False where the system does not tell, or not all of it; *out is as it was. */
+bool sys_tcp_info(int fd, struct sys_tcp_info *out) TARN_MUST;
 
 /* Keep at most this much unsent in the kernel, so that a later message is not stuck behind
  * megabytes. Nothing happens where the system cannot. */

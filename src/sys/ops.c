@@ -18,6 +18,11 @@ int64_t sys_wall_ms(void)
     return sys_ops->wall_ms();
 }
 
+int64_t sys_thread_ns(void)
+{
+    return sys_ops->thread_ns();
+}
+
 bool sys_random(void *p, size_t len, struct tarn_err *err)
 {
     if (len == 0 || sys_ops->random(p, len) == 0)

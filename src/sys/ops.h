@@ -24,6 +24,7 @@ struct iovec;
 struct sockaddr;
 struct sys_poller_ops;
 struct sys_stat;
+struct sys_tcp_info;
 
 struct sys_ops {
     /* files */
@@ -51,6 +52,13 @@ struct sys_ops {
     int (*mkdir_at)(int dir, const char *path, unsigned mode);
     /* 1 all of the run is in memory, 0 some of it is not, -1 (ENOSYS) cannot tell */
     int (*resident)(int fd, int64_t off, size_t len);
+    /* the whole of a file, for system calls to read from, and to write to when fd is open for
+     * that; NULL: no */
+    void *(*map)(int fd, size_t len);
+    void (*unmap)(void *p, size_t len);
+    /* copy into a mapping as a system call does: EFAULT where we would get SIGBUS; ENOSYS where
+     * there is none. What it returns may be less than all. */
+    ssize_t (*copy_into)(void *to, const struct iovec *from, int n, size_t len);
 
     /* sockets; all non-blocking and close-on-exec */
     int (*socket)(int family, int type);
@@ -67,10 +75,12 @@ struct sys_ops {
      */
     bool has_sendfile;
     ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
+    int (*tcp_info)(int fd, struct sys_tcp_info *out); /* ENOSYS where the system does not tell */
 
     /* time and chance */
-    int64_t (*now_us)(void);  /* monotonic */
-    int64_t (*wall_ms)(void); /* since 1970, UTC */
+    int64_t (*now_us)(void);    /* monotonic */
+    int64_t (*wall_ms)(void);   /* since 1970, UTC */
+    int64_t (*thread_ns)(void); /* processor time that the calling thread has used */
     int (*random)(void *p, size_t len);
 
     const struct sys_poller_ops *poller;

@@ -125,17 +125,6 @@ static bool fill_temp(int fd, struct tarn_bytes data, const unsigned *mode, stru
     return sys_write_at(fd, data, 0, err) && sys_sync(fd, err);
 }
 
-static bool sync_folder(int folder, struct tarn_err *err)
-{
-    int rc;
-    do
-        rc = sys_ops->sync_folder(folder);
-    while (rc != 0 && errno == EINTR);
-    /* Some network file systems know no such thing. */
-    return rc == 0 || errno == EINVAL ||
-           tarn_fail_sys(err, "it is written, but may not outlive a power cut: syncing its folder");
-}
-
 static bool replace(int folder, const char *name, const unsigned *mode, struct tarn_bytes data,
                     struct tarn_err *err)
 {
@@ -147,7 +136,8 @@ static bool replace(int folder, const char *name, const unsigned *mode, struct t
         (void)sys_ops->unlink_at(folder, temp, 0); /* the first failure is the one to tell */
         return false;
     }
-    return sync_folder(folder, err);
+    return sys_sync_folder(folder, err) ||
+           tarn_fail_in(err, "it is written, but may not outlive a power cut");
 }
 
 /* The folder that a path is in, opened before anything is changed. */

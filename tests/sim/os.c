@@ -492,6 +492,30 @@ static int64_t os_now_us(void)
     return node_now() == NULL ? world_now_us() : node_now_us(node_now());
 }
 
+/* Files here are not the system's: there is nothing to map, and nothing costs processor time. */
+static void *os_map(int fd, size_t len)
+{
+    (void)fd, (void)len;
+    return NULL;
+}
+
+static void os_unmap(void *p, size_t len)
+{
+    (void)p, (void)len;
+}
+
+static ssize_t os_copy_into(void *to, const struct iovec *from, int n, size_t len)
+{
+    (void)to, (void)from, (void)n, (void)len;
+    errno = ENOSYS;
+    return -1;
+}
+
+static int64_t os_thread_ns(void)
+{
+    return 0;
+}
+
 static int64_t os_wall_ms(void)
 {
     return node_now() == NULL ? world_now_us() / 1000 : node_wall_ms(node_now());
@@ -525,6 +549,9 @@ static const struct sys_ops table = {
     .unlink_at = os_unlink,
     .mkdir_at = os_mkdir,
     .resident = os_resident,
+    .map = os_map,
+    .unmap = os_unmap,
+    .copy_into = os_copy_into,
     .socket = os_socket,
     .bind = os_bind,
     .listen = os_listen,
@@ -539,6 +566,7 @@ static const struct sys_ops table = {
     .sendfile = os_sendfile,
     .now_us = os_now_us,
     .wall_ms = os_wall_ms,
+    .thread_ns = os_thread_ns,
     .random = os_random,
     .poller = &poller_ops,
 };

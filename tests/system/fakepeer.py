@@ -1,6 +1,6 @@
 """Peers and trackers made of plain sockets, that keep to the rules until a test overrides one.
 
-Framing after BEP 3, 6, 9, 10 and 52. Everything listens on 127.0.0.1, on ports the system chose, and is
+Framing after BEP 3, 6, 9, 10 and 52. Everything listens on loopback, on ports the system chose, and is
 stopped at the end of its `with`."""
 import hashlib
 import os
@@ -229,10 +229,12 @@ def fetch_block(wire, content, piece=0):
 class Server:
     """Accepts on a free port; each connection is served on a thread of its own."""
 
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, host="127.0.0.1"):
+        is_v6 = ":" in host
+        family = socket.AF_INET6 if is_v6 else socket.AF_INET
+        self.listener = socket.create_server((host, 0), family=family)
         self.port = self.listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"[{host}]:{self.port}" if is_v6 else f"{host}:{self.port}"
         self.calls = 0
         self.stopping = threading.Event()
         self.faults = []
@@ -398,10 +400,10 @@ def pad_hash(layer):
 class FakeTracker(Server):
     """An HTTP server whose answer is a function of the path with its query."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, host="127.0.0.1"):
         self.answer = answer
         self.paths = []
-        super().__init__()
+        super().__init__(host)
 
     @property
     def url(self):

@@ -135,7 +135,9 @@ bool bt_picker_init(struct bt_picker *p, const struct bt_metainfo *m, struct tar
 {
     uint32_t n = m->n_pieces;
     assert(have->n == n);
-    *p = (struct bt_picker){ .m = m, .have = have, .max_partials = SIZE_MAX, .random = seed };
+    *p = (struct bt_picker){
+        .m = m, .have = have, .max_partials = SIZE_MAX, .hold_max = UINT32_MAX, .random = seed
+    };
     p->order = tarn_calloc(n, sizeof *p->order);
     p->place = tarn_calloc(n, sizeof *p->place);
     p->avail = tarn_calloc(n, sizeof *p->avail);
@@ -300,6 +302,13 @@ static struct bt_partial *new_partial(const struct bt_picker *p, uint32_t piece)
     return part;
 }
 
+/* What the memory for it must hold. */
+static uint32_t blocks_held(const struct bt_picker *p, const struct bt_partial *part)
+{
+    uint32_t n = p->m->hashes.has_v1 ? part->n_blocks : part->n_blocks - part->n_pads;
+    return n <= p->hold_max ? n : 0;
+}
+
 struct bt_partial *picker_begin(struct bt_picker *p, uint32_t piece)
 {
     assert(!p->is_stale && picker_is_open(p, piece));
@@ -312,6 +321,7 @@ struct bt_partial *picker_begin(struct bt_picker *p, uint32_t piece)
     assert(p->place[piece] == p->n_partials);
     p->partials[p->n_partials++] = part;
     p->n_free += part->n_free;
+    p->held += blocks_held(p, part);
     return part;
 }
 
@@ -325,6 +335,7 @@ static void end_partial(struct bt_picker *p, struct bt_partial *part)
     swap_places(p, at, last);
     p->n_partials--;
     p->n_free -= part->n_free;
+    p->held -= blocks_held(p, part);
     tarn_free(part);
     set_need(p, piece);
     move(p, piece, BUCKET_BEGUN, bucket_of(p, piece));

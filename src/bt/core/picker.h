@@ -41,7 +41,9 @@ struct bt_picker {
     uint32_t *starts;             /* owned: where each bucket begins in order */
     struct bt_partial **partials; /* owned: partials[i] is of the piece order[i] */
     size_t n_partials, cap_partials;
-    size_t max_partials;     /* no piece is begun beyond; SIZE_MAX at first */
+    size_t max_partials; /* no piece is begun beyond; SIZE_MAX at first */
+    uint32_t hold_max;   /* pieces of more blocks are not counted in held; UINT32_MAX at first */
+    uint64_t held;       /* blocks of begun pieces, padding counted where v1 hashes it */
     struct bt_pad_run *pads; /* owned; sorted */
     size_t n_pads;
     uint64_t n_free;  /* blocks of begun pieces that nobody is asked for */

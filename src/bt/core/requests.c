@@ -11,6 +11,7 @@ enum {
     TICK_US = 16,        /* unit of bt_asked.at, which wraps after 19 hours */
     LIST_MAX = 2 * 2048, /* with those canceled and late */
     LIST_MIN = 8,
+    BATCH = 8, /* an eighth of the depth goes out at once: fewer calls and wake-ups on both sides */
     WINDOW_US = 50 * 1000, /* shortest time over which a rate is measured */
     WINDOW_MAX_US = 2000 * 1000,
     GROWS = 5, /* slow start goes on while the rate grows by a quarter: times 5 / 4 */
@@ -46,7 +47,8 @@ void bt_requests_init(struct bt_requests *q, bool has_fast)
                                .is_choked = true,
                                .is_starting = true,
                                .depth = BT_DEPTH_MIN,
-                               .reqq = BT_REQQ_SILENT };
+                               .reqq = BT_REQQ_SILENT,
+                               .most = BT_DEPTH_MAX };
 }
 
 void bt_requests_release(struct bt_requests *q)
@@ -62,12 +64,19 @@ void bt_requests_set_reqq(struct bt_requests *q, uint16_t reqq)
     q->reqq = reqq < BT_DEPTH_MAX ? reqq : BT_DEPTH_MAX;
 }
 
+void bt_requests_set_most(struct bt_requests *q, uint32_t most)
+{
+    q->most = (uint16_t)(most == 0 || most > BT_DEPTH_MAX ? BT_DEPTH_MAX : most);
+}
+
 uint32_t bt_requests_room(const struct bt_requests *q)
 {
-    uint32_t depth = q->is_snubbed ? 1 : q->depth;
+    uint32_t depth = q->is_snubbed ? 1 : q->depth < q->most ? q->depth : q->most;
     if (q->n_open >= depth || q->n >= q->reqq)
         return 0;
-    return (uint32_t)tarn_min_u64(depth - q->n_open, (uint32_t)(q->reqq - q->n));
+    uint64_t room = tarn_min_u64(depth - q->n_open, (uint32_t)(q->reqq - q->n));
+    uint64_t most = tarn_min_u64(depth, q->reqq);
+    return room * BATCH >= most || q->n_open == 0 ? (uint32_t)room : 0;
 }
 
 static bool make_room(struct bt_requests *q)

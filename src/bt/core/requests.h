@@ -34,6 +34,7 @@ struct bt_requests {
     uint16_t n_lost;        /* of them still to be told by bt_requests_next_lost */
     uint16_t depth;         /* that the rule wants now */
     uint16_t reqq;          /* that the peer takes */
+    uint16_t most;          /* that we ask for at a time, whatever the rule wants */
     uint16_t unasked, rejects;
     bool has_fast, is_choked, is_snubbed, is_starting;
     uint32_t min_rtt_us;   /* request to first byte; 0: not measured */
@@ -49,7 +50,11 @@ void bt_requests_release(struct bt_requests *q); /* accepts a zeroed one */
 /* The peer said how many it queues (its handshake's reqq; 0: not said). */
 void bt_requests_set_reqq(struct bt_requests *q, uint16_t reqq);
 
-/* How many more to ask for now. Does not look at choking: pieces allowed fast may be asked for. */
+/* Never ask for more than so many at a time; 0: BT_DEPTH_MAX. */
+void bt_requests_set_most(struct bt_requests *q, uint32_t most);
+
+/* How many more to ask for now: 0, or an eighth of the depth and more. Does not look at choking:
+ * pieces allowed fast may be asked for. */
 uint32_t bt_requests_room(const struct bt_requests *q);
 
 /* A request goes out. False: no memory, and nothing was noted. */

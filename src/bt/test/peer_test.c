@@ -43,8 +43,8 @@ static void raw_send(struct raw *p, const void *data, size_t len)
         size_t sent = 0;
         struct tarn_err err;
         struct sys_span span = { .p = (const uint8_t *)data + at, .len = len - at };
-        struct sys_buf room = { scratch, sizeof scratch };
-        if (sys_send_spans(p->fd, &span, 1, span.len, room, &sent, &err) == SYS_IO_FAIL)
+        struct sys_sender by = { .scratch = { scratch, sizeof scratch } };
+        if (sys_send_spans(p->fd, &span, 1, span.len, &by, &sent, &err) == SYS_IO_FAIL)
             p->is_over = true;
         at += sent;
         if (at < len)
@@ -459,10 +459,10 @@ static void flooding_without_reading(void **state)
     for (int idle = 0, turns = 0; idle < 50 && turns < 20000 && !a.is_over; turns++) {
         uint8_t scratch[65536];
         struct sys_span span = { .p = run + at, .len = sizeof run - at };
-        struct sys_buf room = { scratch, sizeof scratch };
+        struct sys_sender by = { .scratch = { scratch, sizeof scratch } };
         struct tarn_err err;
         size_t sent = 0;
-        if (sys_send_spans(a.fd, &span, 1, span.len, room, &sent, &err) == SYS_IO_FAIL)
+        if (sys_send_spans(a.fd, &span, 1, span.len, &by, &sent, &err) == SYS_IO_FAIL)
             a.is_over = true;
         at = (at + sent) % sizeof run;
         idle = sent == 0 ? idle + 1 : 0;

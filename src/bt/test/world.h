@@ -27,6 +27,7 @@ struct world {
     struct tarn_out torrent, magnet_text;
     struct bt_magnet magnet;
     uint8_t *bytes[FILES];
+    bool keeps; /* state, in the folder `state` */
 };
 
 /* --- a payload and its torrent --- */
@@ -147,10 +148,12 @@ static inline void world_release(struct world *w)
 struct side {
     struct bt_session *session;
     struct bt_torrent *torrent;
+    struct bt_resume_files *state;
     struct bt_metainfo meta; /* a copy of its own: what it learns it writes there */
     char path[96], peer[64];
     const char *peers[1];
-    bool is_complete, has_metadata;
+    bool is_complete, has_metadata, has_gone;
+    char noted[512]; /* the last note about state */
     struct tarn_err err;
 };
 
@@ -176,7 +179,10 @@ static const struct bt_torrent_ops ops = { on_metadata, on_complete, on_failed }
 static inline void note(void *arg, struct bt_torrent *t, const char *text)
 {
     (void)t;
-    printf("# %s: %s\n", ((struct side *)arg)->path, text);
+    struct side *s = arg;
+    printf("# %s: %s\n", s->path, text);
+    if (strncmp(text, "state: ", 7) == 0)
+        snprintf(s->noted, sizeof s->noted, "%s", text);
 }
 
 static inline void side_open(struct side *s, struct world *w, const char *folder)
@@ -186,8 +192,22 @@ static inline void side_open(struct side *s, struct world *w, const char *folder
     memset(s, 0, sizeof *s);
     assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 1, &at));
     snprintf(s->path, sizeof s->path, "%s/%s", w->folder, folder);
+    if (w->keeps) {
+        char folder_of_state[96];
+        snprintf(folder_of_state, sizeof folder_of_state, "%s/state", w->folder);
+        s->state = bt_resume_files_new(folder_of_state, &err);
+        if (s->state == NULL)
+            fail_msg("%s", err.msg);
+    }
     struct bt_session_settings set = {
-        .loop = w->loop, .listen = &at, .n_listen = 1, .agent = "test", .on_note = note, .arg = s
+        .loop = w->loop,
+        .listen = &at,
+        .n_listen = 1,
+        .resume = w->keeps ? &bt_resume_files_ops : NULL,
+        .resume_arg = s->state,
+        .agent = "test",
+        .on_note = note,
+        .arg = s,
     };
     s->session = bt_session_new(&set, &err);
     if (s->session == NULL)
@@ -199,6 +219,7 @@ static inline void side_open(struct side *s, struct world *w, const char *folder
 static inline void side_close(struct side *s)
 {
     bt_session_free(s->session);
+    bt_resume_files_free(s->state);
     bt_metainfo_release(&s->meta);
 }
 

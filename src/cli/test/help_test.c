@@ -39,7 +39,10 @@ static void test_screens(void **state)
         char *text = text_of(&o);
         check_screen(text);
         for (const uint8_t *id = cli_verbs[i].options; *id != CLI_END; id++)
-            assert_non_null(strstr(text, cli_options[*id].name));
+            if (!cli_options[*id].is_rare)
+                assert_non_null(strstr(text, cli_options[*id].name));
+            else
+                assert_non_null(strstr(text, "man tarn-"));
         tarn_free(text);
     }
     tarn_free(all);

@@ -134,6 +134,8 @@ static bool serve_path(struct tarn_out *o, const char *path)
                      body->len);
         tarn_out_put(o, tarn_out_bytes(body));
         tarn_out_release(&z);
+    } else if (strcmp(path, "/no-http") == 0) {
+        tarn_out_str(o, "d8:intervali1800e5:peers0:e\r\n\r\n");
     } else if (strcmp(path, "/close") == 0) {
         return false;
     } else {
@@ -307,6 +309,7 @@ static void test_answers(void **state)
     assert_true(w.fetch.ok);
     assert_int_equal(w.fetch.body.len, 1 + 258 * 10);
     tarn_out_release(&w.fetch.body);
+    expect("127.0.0.1", "/no-http", TARN_E_NETWORK, "that is no HTTP");
 }
 
 static void test_limits(void **state)

@@ -9,6 +9,7 @@ struct owner {
     struct loop *loop;
     struct store_tree *tree;
     struct store_places *places;
+    struct store_budget shared;
     uint64_t budget;
     bool want_v1, want_v2;
     bool judges;   /* write good pieces, drop bad ones, in on_hashed; else keep them */
@@ -88,7 +89,9 @@ static void on_room(void *arg)
 
 static void begin(struct owner *o, struct room *r, unsigned kind, uint64_t budget)
 {
-    static const struct store_places_ops ops = { on_hashed, on_written, on_room };
+    static const struct store_places_ops ops = { .on_hashed = on_hashed,
+                                                 .on_written = on_written,
+                                                 .on_room = on_room };
     static const struct loop_settings settings = { .threads = 2 };
     *o = (struct owner){ .r = r,
                          .budget = budget,
@@ -98,10 +101,11 @@ static void begin(struct owner *o, struct room *r, unsigned kind, uint64_t budge
     o->good = tarn_calloc(r->layout.n_pieces, 1);
     o->loop = loop_new(&settings, NULL);
     o->tree = store_tree_create(&r->layout, ".", NULL);
+    store_budget_init(&o->shared, o->loop, budget);
     struct store_places_settings set = { .loop = o->loop,
                                          .tree = o->tree,
                                          .layout = &r->layout,
-                                         .budget = budget,
+                                         .budget = &o->shared,
                                          .want_v1 = o->want_v1,
                                          .want_v2 = o->want_v2,
                                          .ops = &ops,
@@ -124,6 +128,8 @@ static void end(struct owner *o)
 {
     store_places_free(o->places);
     store_tree_free(o->tree);
+    assert_int_equal(o->shared.used, 0);
+    store_budget_release(&o->shared);
     loop_free(o->loop);
     tarn_free(o->good);
 }
@@ -179,7 +185,7 @@ static void bring_piece(struct owner *o, uint32_t piece)
 static void finish_all(struct owner *o)
 {
     for (uint32_t i = 0; i < o->r->layout.n_files; i++)
-        assert_true(store_tree_finish(o->tree, i, NULL));
+        assert_true(finish(o->tree, i, NULL));
 }
 
 static const struct room_file two[] = { { .len = 100000 }, { .len = 200000 } };

@@ -31,6 +31,11 @@ static inline size_t room_open_fds(void)
     return n;
 }
 
+static inline bool finish(struct store_tree *t, uint32_t file, struct tarn_err *err)
+{
+    return store_tree_finish(t, &file, 1, err);
+}
+
 static inline void room_empty(int dir)
 {
     const char **names;

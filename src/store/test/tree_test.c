@@ -176,7 +176,7 @@ static bool write_run(struct store_tree *t, const struct room *r, uint64_t off, 
 static void finish_all(struct store_tree *t)
 {
     for (uint32_t i = 0; i < t->layout->n_files; i++)
-        assert_true(store_tree_finish(t, i, NULL));
+        assert_true(finish(t, i, NULL));
 }
 
 static void test_write_and_finish(void **state)
@@ -233,7 +233,7 @@ static void test_write_without_prepare(void **state)
     assert_int_equal(stat("c/d/b.part", &st), 0);
     assert_int_equal(st.st_size, 10);
     struct tarn_err err = { 0 };
-    assert_false(store_tree_finish(t, 1, &err)); /* not all there */
+    assert_false(finish(t, 1, &err)); /* not all there */
     assert_int_equal(err.code, TARN_E_POLICY);
     uint8_t got[20];
     assert_true(store_tree_read(t, 90, (struct tarn_bytes_mut){ got, 20 }, NULL));
@@ -344,7 +344,7 @@ static void test_withdraw(void **state)
     assert_true(store_tree_withdraw(t, 0, NULL));
     assert_true(!room_has("c/a") && room_has("c/a.part"));
     assert_true(write_run(t, &r, 0, 10, NULL));
-    assert_true(store_tree_finish(t, 0, NULL));
+    assert_true(finish(t, 0, NULL));
     room_expect("c/a", r.bytes, 100);
     store_tree_free(t);
     room_release(&r);
@@ -381,7 +381,7 @@ static void test_refusals(void **state)
         if (i != 6)
             assert_false(store_tree_prepare(t, i, &had, &err));
         else
-            assert_false(store_tree_finish(t, i, &err));
+            assert_false(finish(t, i, &err));
         assert_int_equal(err.code, TARN_E_POLICY);
         if (i != 6)
             assert_false(write_run(t, &r, r.layout.files[i].off, 10, &err));
@@ -413,12 +413,12 @@ static void test_replaced_meanwhile(void **state)
     assert_int_equal(symlink("../target", "c/a.part"), 0);
     /* Our open file is written, which nobody sees; but not named. */
     assert_true(write_run(t, &r, 0, 100, NULL));
-    assert_false(store_tree_finish(t, 0, &err));
+    assert_false(finish(t, 0, &err));
     assert_int_equal(err.code, TARN_E_POLICY);
     store_table_drop(&t->table, 0); /* as if it had been the longest unused */
     assert_false(write_run(t, &r, 0, 100, &err));
     assert_int_equal(err.code, TARN_E_POLICY);
-    assert_false(store_tree_finish(t, 0, &err));
+    assert_false(finish(t, 0, &err));
     assert_int_equal(err.code, TARN_E_POLICY);
     room_expect("target", other, 100);
     assert_false(room_has("c/a"));
@@ -427,14 +427,14 @@ static void test_replaced_meanwhile(void **state)
     assert_int_equal(unlink("c/a.part"), 0);
     assert_true(store_tree_prepare(t, 0, &had, NULL));
     assert_int_equal(rename("target", "c/a.part"), 0);
-    assert_false(store_tree_finish(t, 0, &err));
+    assert_false(finish(t, 0, &err));
     assert_int_equal(err.code, TARN_E_POLICY);
     room_expect("c/a.part", other, 100);
 
     /* The final name is taken. */
     store_table_drop(&t->table, 0);
     room_put("c/a", other, 10);
-    assert_false(store_tree_finish(t, 0, &err));
+    assert_false(finish(t, 0, &err));
     assert_int_equal(err.code, TARN_E_POLICY);
     room_expect("c/a", other, 10);
 
@@ -442,7 +442,7 @@ static void test_replaced_meanwhile(void **state)
     assert_int_equal(unlink("c/a"), 0);
     assert_int_equal(unlink("c/a.part"), 0);
     store_table_drop(&t->table, 0);
-    assert_false(store_tree_finish(t, 0, &err));
+    assert_false(finish(t, 0, &err));
     assert_int_equal(err.code, TARN_E_NOT_FOUND);
     assert_false(room_has("c/a.part"));
     store_tree_free(t);
@@ -508,7 +508,7 @@ static bool whole_life(struct room *r, struct tarn_err *err)
         ok = store_tree_prepare(t, i, &had, err);
     ok = ok && write_run(t, r, 0, r->layout.total, err) && store_tree_sync(t, err);
     for (uint32_t i = 0; ok && i < r->layout.n_files; i++)
-        ok = store_tree_finish(t, i, err);
+        ok = finish(t, i, err);
     store_tree_free(t);
     return ok;
 }

@@ -1,6 +1,7 @@
 /* sys/bsd: the native table of FreeBSD, NetBSD, OpenBSD and macOS: the plain one, and what differs.
  * Not compiled by anybody yet. To do then: kqueue for the poller; sendfile, whose arguments differ
  * on FreeBSD and macOS, with the header in its own struct, for there is no MSG_MORE. */
+#include "sys/clock.h"
 #include "sys/posix/priv.h"
 
 #include <stdlib.h>
@@ -41,6 +42,9 @@ const struct sys_ops sys_ops_native = {
     .unlink_at = posix_unlink_at,
     .mkdir_at = posix_mkdir_at,
     .resident = posix_resident,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .copy_into = posix_copy_into,
     .socket = posix_socket,
     .bind = posix_bind,
     .listen = posix_listen,
@@ -53,8 +57,16 @@ const struct sys_ops sys_ops_native = {
     .sendv = posix_sendv,
     .has_sendfile = false,
     .sendfile = posix_sendfile,
+    .tcp_info = posix_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
+    .thread_ns = posix_thread_ns,
     .random = bsd_random,
     .poller = &posix_poller,
 };
+
+const char *sys_boot_id(struct sys_boot *dst)
+{
+    dst->s[0] = '\0'; /* kern.boottime moves when the clock is set */
+    return dst->s;
+}

@@ -1,9 +1,12 @@
 /* sys/linux: files. Each call that is newer than the kernels still in use falls back by itself. */
+#include "sys/file.h"
 #include "base/num.h"
+#include "sys/clock.h"
 #include "sys/linux/priv.h"
 #include "sys/posix/priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -45,6 +48,14 @@ int linux_reserve(int fd, int64_t len)
     if (len == 0 || fallocate(fd, 0, 0, (off_t)len) == 0)
         return 0;
     return errno == EOPNOTSUPP || errno == ENOSYS ? posix_reserve(fd, len) : -1;
+}
+
+/* Writing to one's own memory as to another process's: the kernel walks the pages, and what would
+ * be SIGBUS in our hands is EFAULT in its own. */
+ssize_t linux_copy_into(void *to, const struct iovec *from, int n, size_t len)
+{
+    struct iovec there = { to, len };
+    return process_vm_writev(getpid(), from, (unsigned long)n, &there, 1, 0);
 }
 
 /* As the kernel's own. */
@@ -129,4 +140,18 @@ int linux_resident(int fd, int64_t off, size_t len)
 {
     int answer = len == 0 ? 1 : by_cachestat(fd, off, len);
     return answer < 0 ? linux_resident_by_reading(fd, off, len) : answer;
+}
+
+const char *sys_boot_id(struct sys_boot *dst)
+{
+    size_t len = 0;
+    dst->s[0] = '\0';
+    SYS_AUTO_FD fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return dst->s;
+    ssize_t got = read(fd, dst->s, sizeof dst->s - 1);
+    while (got > 0 && len < (size_t)got && dst->s[len] != '\n')
+        len++;
+    dst->s[len] = '\0';
+    return dst->s;
 }

@@ -1,8 +1,12 @@
 /* sys/linux: the native table. */
 #include "sys/linux/priv.h"
+#include "sys/net.h"
 #include "sys/posix/priv.h"
 
 #include <errno.h>
+#include <linux/tcp.h> /* glibc's netinet/tcp.h knows only the first half of tcp_info */
+#include <netinet/in.h>
+#include <stddef.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -21,6 +25,26 @@ static ssize_t linux_sendfile(int sock, int fd, int64_t off, size_t len)
 {
     off_t at = (off_t)off;
     return sendfile(sock, fd, &at, len);
+}
+
+/* Kernels before 4.6 tell less. */
+static int linux_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    struct tcp_info info = { 0 };
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return -1;
+    if (len < offsetof(struct tcp_info, tcpi_min_rtt) + sizeof info.tcpi_min_rtt) {
+        errno = ENOSYS;
+        return -1;
+    }
+    bool is_known = info.tcpi_min_rtt != UINT32_MAX;
+    *out = (struct sys_tcp_info){ .rtt_us = info.tcpi_rtt,
+                                  .min_rtt_us = is_known ? info.tcpi_min_rtt : 0,
+                                  .acked = info.tcpi_bytes_acked,
+                                  .unsent = info.tcpi_notsent_bytes,
+                                  .in_flight = info.tcpi_unacked };
+    return 0;
 }
 
 static int linux_random(void *p, size_t len)
@@ -58,6 +82,9 @@ const struct sys_ops sys_ops_native = {
     .unlink_at = posix_unlink_at,
     .mkdir_at = posix_mkdir_at,
     .resident = linux_resident,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .copy_into = linux_copy_into,
     .socket = linux_socket,
     .bind = posix_bind,
     .listen = posix_listen,
@@ -70,8 +97,10 @@ const struct sys_ops sys_ops_native = {
     .sendv = posix_sendv,
     .has_sendfile = true,
     .sendfile = linux_sendfile,
+    .tcp_info = linux_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
+    .thread_ns = posix_thread_ns,
     .random = linux_random,
     .poller = &linux_poller,
 };

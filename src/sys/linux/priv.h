@@ -8,6 +8,7 @@
 int linux_open_beneath(int dir, const char *path, int flags, unsigned mode);
 int linux_reserve(int fd, int64_t len);
 int linux_resident(int fd, int64_t off, size_t len);
+ssize_t linux_copy_into(void *to, const struct iovec *from, int n, size_t len);
 int linux_resident_by_reading(int fd, int64_t off, size_t len); /* before Linux 6.5 */
 
 extern const struct sys_poller_ops linux_poller;

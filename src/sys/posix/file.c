@@ -10,10 +10,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -201,6 +201,51 @@ int posix_free_space(int fd, uint64_t *bytes)
     return 0;
 }
 
+/* Of the open file where the system can, so that two of one process keep each other out too. */
+static int set_lock(int fd, short type, uint64_t off)
+{
+#ifdef F_OFD_SETLK
+    const int set = F_OFD_SETLK;
+#else
+    const int set = F_SETLK;
+#endif
+    struct flock byte = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1 };
+    int rc;
+    do
+        rc = fcntl(fd, set, &byte);
+    while (rc != 0 && errno == EINTR);
+    return rc;
+}
+
+bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err)
+{
+    if (set_lock(fd, F_WRLCK, off) == 0 || errno == ENOLCK || errno == EOPNOTSUPP ||
+        errno == EINVAL || errno == ENOSYS)
+        return true;
+    return errno == EAGAIN || errno == EACCES
+               ? tarn_fail(err, TARN_E_POLICY, "another process holds it")
+               : tarn_fail_sys(err, "cannot lock a file");
+}
+
+void sys_unlock_at(int fd, uint64_t off)
+{
+    (void)!set_lock(fd, F_UNLCK, off); /* closing does it too */
+}
+
+char *sys_real_path(const char *path, struct tarn_err *err)
+{
+    char *real = realpath(path, NULL);
+    if (real == NULL) {
+        fail_path(err, "cannot find", path);
+        return NULL;
+    }
+    char *copy = tarn_strndup(real, strlen(real));
+    free(real); /* the C library's, not ours */
+    if (copy == NULL)
+        tarn_fail_mem(err, "finding a path");
+    return copy;
+}
+
 void posix_will_need(int fd, int64_t off, size_t len)
 {
 #if defined(POSIX_FADV_WILLNEED)
@@ -214,6 +259,15 @@ void posix_will_need(int fd, int64_t off, size_t len)
 #endif
 }
 
+void sys_sync_soon(int fd)
+{
+#if defined(SYNC_FILE_RANGE_WRITE)
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
+#else
+    (void)fd;
+#endif
+}
+
 void sys_read_in_order(int fd)
 {
 #if defined(POSIX_FADV_SEQUENTIAL)
@@ -223,59 +277,4 @@ void sys_read_in_order(int fd)
 #else
     (void)fd;
 #endif
-}
-
-/* Bytes between the start of the page and the one at off. */
-static size_t in_page(uint64_t off)
-{
-    return (size_t)(off % (uint64_t)sysconf(_SC_PAGESIZE));
-}
-
-/* Bring the pages in now, so that a file cut short or a failing disk is an error here. */
-static bool populate(void *base, size_t len)
-{
-#ifdef MADV_POPULATE_READ
-    int rc;
-    do
-        rc = madvise(base, len, MADV_POPULATE_READ);
-    while (rc != 0 && errno == EINTR);
-    if (rc == 0 || errno != EINVAL) /* EINVAL: Linux before 5.14 */
-        return rc == 0;
-#endif
-    (void)posix_madvise(base, len, POSIX_MADV_WILLNEED); /* advice */
-    return true;
-}
-
-bool sys_map(int fd, uint64_t off, size_t len, const uint8_t **addr, struct tarn_err *err)
-{
-    struct sys_stat st;
-    if (!sys_stat_fd(fd, &st, err))
-        return false;
-    if (len == 0)
-        return tarn_fail(err, TARN_E_USAGE, "cannot map 0 bytes of a file");
-    if (off > st.size || len > st.size - off)
-        return tarn_fail(err, TARN_E_INTEGRITY,
-                         "cannot map %zu bytes at %llu of a file: it has only %llu", len,
-                         (unsigned long long)off, (unsigned long long)st.size);
-    size_t before = in_page(off);
-    void *base = mmap(NULL, len + before, PROT_READ, MAP_SHARED, fd, (off_t)(off - before));
-    if (base == MAP_FAILED)
-        return tarn_fail_sys(err, "cannot map %zu bytes at %llu of a file", len,
-                             (unsigned long long)off);
-    if (!populate(base, len + before)) {
-        tarn_fail_sys(err, "cannot bring %zu bytes at %llu of a file into memory", len,
-                      (unsigned long long)off);
-        munmap(base, len + before);
-        return false;
-    }
-    *addr = (const uint8_t *)base + before;
-    return true;
-}
-
-void sys_unmap(const uint8_t *addr, size_t len)
-{
-    if (addr == NULL)
-        return;
-    size_t before = in_page((uintptr_t)addr);
-    munmap((void *)(uintptr_t)(addr - before), len + before);
 }

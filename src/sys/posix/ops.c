@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -80,6 +81,31 @@ int posix_mkdir_at(int dir, const char *path, unsigned mode)
 int posix_resident(int fd, int64_t off, size_t len)
 {
     (void)fd, (void)off, (void)len;
+    errno = ENOSYS;
+    return -1;
+}
+
+/* Faults read the page that was asked for and not a window of readahead: what is cold has been read
+ * before, by the page. */
+void *posix_map(int fd, size_t len)
+{
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    (void)posix_madvise(p, len, POSIX_MADV_RANDOM); /* advice */
+    return p;
+}
+
+void posix_unmap(void *p, size_t len)
+{
+    munmap(p, len);
+}
+
+ssize_t posix_copy_into(void *to, const struct iovec *from, int n, size_t len)
+{
+    (void)to, (void)from, (void)n, (void)len;
     errno = ENOSYS;
     return -1;
 }
@@ -190,6 +216,13 @@ ssize_t posix_sendfile(int sock, int fd, int64_t off, size_t len)
     return -1;
 }
 
+int posix_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    (void)fd, (void)out;
+    errno = ENOSYS;
+    return -1;
+}
+
 int64_t posix_now_us(void)
 {
     struct timespec t;
@@ -202,6 +235,13 @@ int64_t posix_wall_ms(void)
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t posix_thread_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 int posix_random(void *p, size_t len)
@@ -244,6 +284,9 @@ const struct sys_ops sys_ops_plain = {
     .unlink_at = posix_unlink_at,
     .mkdir_at = posix_mkdir_at,
     .resident = posix_resident,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .copy_into = posix_copy_into,
     .socket = posix_socket,
     .bind = posix_bind,
     .listen = posix_listen,
@@ -256,8 +299,10 @@ const struct sys_ops sys_ops_plain = {
     .sendv = posix_sendv,
     .has_sendfile = false,
     .sendfile = posix_sendfile,
+    .tcp_info = posix_tcp_info,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
+    .thread_ns = posix_thread_ns,
     .random = posix_random,
     .poller = &posix_poller,
 };

@@ -32,6 +32,9 @@ int posix_rename_at(int from_dir, const char *from, int to_dir, const char *to);
 int posix_unlink_at(int dir, const char *path, int flags);
 int posix_mkdir_at(int dir, const char *path, unsigned mode);
 int posix_resident(int fd, int64_t off, size_t len);
+void *posix_map(int fd, size_t len);
+void posix_unmap(void *p, size_t len);
+ssize_t posix_copy_into(void *to, const struct iovec *from, int n, size_t len);
 
 int posix_socket(int family, int type);
 int posix_bind(int fd, const struct sockaddr *addr, unsigned len);
@@ -44,9 +47,11 @@ int posix_socket_error(int fd);
 ssize_t posix_recvv(int fd, const struct iovec *iov, int n);
 ssize_t posix_sendv(int fd, const struct iovec *iov, int n, bool more);
 ssize_t posix_sendfile(int sock, int fd, int64_t off, size_t len);
+int posix_tcp_info(int fd, struct sys_tcp_info *out);
 
 int64_t posix_now_us(void);
 int64_t posix_wall_ms(void);
+int64_t posix_thread_ns(void);
 int posix_random(void *p, size_t len);
 
 extern const struct sys_poller_ops posix_poller;

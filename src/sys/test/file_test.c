@@ -350,23 +350,132 @@ static void maps(void **state)
 {
     (void)state;
     enum { LEN = 20000 };
-    struct tarn_err err;
     uint8_t *data = room_pattern(LEN);
     room_put("file", data, LEN);
-    int fd = sys_open("file", SYS_OPEN_READ, NULL);
-    const uint8_t *p;
+    struct sys_file *f = sys_file_new(sys_open("file", SYS_OPEN_READ, NULL));
     static const size_t offs[] = { 0, 1, 4096, 4095, LEN - 1 };
     for (size_t i = 0; i < TARN_COUNT_OF(offs); i++) {
-        assert_true(sys_map(fd, offs[i], LEN - offs[i], &p, NULL));
+        const uint8_t *p = sys_file_mapped(f, offs[i], LEN - offs[i]);
+        assert_non_null(p);
         assert_memory_equal(p, data + offs[i], LEN - offs[i]);
-        sys_unmap(p, LEN - offs[i]);
     }
-    assert_false(sys_map(fd, 1, LEN, &p, &err));
-    assert_int_equal(err.code, TARN_E_INTEGRITY);
-    assert_false(sys_map(fd, UINT64_MAX, 1, &p, &err));
-    assert_false(sys_map(fd, 0, 0, &p, &err));
-    sys_unmap(NULL, 0);
+    assert_null(sys_file_mapped(f, 1, LEN));
+    assert_null(sys_file_mapped(f, UINT64_MAX, 1));
+    assert_null(sys_file_mapped(f, 0, 0));
+    sys_file_unref(f);
+
+    struct sys_fake fake;
+    sys_fake_install(&fake, room_ops);
+    fake.fail[SYS_FAKE_MAP] = (struct sys_fault){ .error = ENOMEM };
+    f = sys_file_new(sys_open("file", SYS_OPEN_READ, NULL));
+    assert_null(sys_file_mapped(f, 0, LEN));
+    assert_non_null(sys_file_mapped(f, 0, LEN)); /* there is memory again */
+    sys_file_unref(f);
+    sys_fake_remove(&fake);
+    tarn_free(data);
+}
+
+/* Runs that follow each other at an odd place, and back. */
+static void write_and_compare(struct sys_file *f, const uint8_t *data, size_t len)
+{
+    struct tarn_bytes runs[3] = { tarn_bytes_of(data + 7, 5000), tarn_bytes_of(data + 5007, 0),
+                                  tarn_bytes_of(data + 5007, len - 5007) };
+    struct tarn_err err;
+    if (!sys_file_write(f, runs, TARN_COUNT_OF(runs), 7, &err))
+        fail_msg("%s", err.msg);
+    uint8_t *got = tarn_calloc(len, 1);
+    size_t n;
+    assert_true(sys_read_at(f->fd, got, len, 0, &n, NULL));
+    assert_int_equal(n, len);
+    assert_memory_equal(got + 7, data + 7, len - 7);
+    tarn_free(got);
+}
+
+static void writes_in_each_way(void **state)
+{
+    (void)state;
+    enum { LEN = 50000 };
+    uint8_t *data = room_pattern(LEN);
+    static const int faults[] = { 0, EFAULT, EPERM, EINTR, ENOSYS };
+    for (enum sys_file_way way = SYS_FILE_AUTO; way <= SYS_FILE_PREAD; way++)
+        for (size_t i = 0; i < TARN_COUNT_OF(faults); i++) {
+            struct sys_fake fake;
+            sys_fake_install(&fake, room_ops);
+            fake.short_io = i == 1 ? 3000 : 0;
+            fake.fail[SYS_FAKE_COPY_INTO] =
+                (struct sys_fault){ .after = (unsigned)i, .error = faults[i] };
+            SYS_AUTO_FD fd = sys_open("file", SYS_OPEN_CREATE, NULL);
+            assert_true(sys_truncate(fd, 0, NULL));
+            assert_true(sys_reserve(fd, LEN, NULL));
+            struct sys_file *f = sys_file_new(sys_take_fd(&fd));
+            f->way = way;
+            write_and_compare(f, data, LEN);
+            if (way != SYS_FILE_MMAP)
+                assert_int_equal(atomic_load(&fake.calls[SYS_FAKE_COPY_INTO]), 0);
+            else if (room_ops == &sys_ops_native && faults[i] == 0)
+                assert_int_equal(atomic_load(&fake.calls[SYS_FAKE_PWRITEV]), 0);
+            sys_file_unref(f);
+            sys_fake_remove(&fake);
+        }
+    tarn_free(data);
+}
+
+/* A mapping over bytes that the file does not have any more: not a signal, and no byte lost. */
+static void writes_where_the_file_was_cut(void **state)
+{
+    (void)state;
+    enum { LEN = 50000 };
+    uint8_t *data = room_pattern(LEN);
+    SYS_AUTO_FD fd = sys_open("file", SYS_OPEN_CREATE, NULL);
+    assert_true(sys_reserve(fd, LEN, NULL));
+    struct sys_file *f = sys_file_new(sys_take_fd(&fd));
+    f->way = SYS_FILE_MMAP;
+    assert_non_null(sys_file_mapped(f, 0, LEN));
+    assert_true(sys_truncate(f->fd, 10000, NULL));
+    write_and_compare(f, data, LEN);
+
+    /* and when the disk is full, that is what is told */
+    struct sys_fake fake;
+    struct tarn_err err;
+    struct tarn_bytes run = tarn_bytes_of(data, LEN);
+    sys_fake_install(&fake, room_ops);
+    fake.fail[SYS_FAKE_COPY_INTO] = (struct sys_fault){ .error = EFAULT, .forever = true };
+    fake.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ .error = ENOSPC, .forever = true };
+    assert_false(sys_file_write(f, &run, 1, 0, &err));
+    assert_int_equal(err.code, TARN_E_NO_SPACE);
+    sys_fake_remove(&fake);
+    sys_file_unref(f);
+    tarn_free(data);
+}
+
+static void brings_in(void **state)
+{
+    (void)state;
+    enum { LEN = 300000 };
+    uint8_t *data = room_pattern(LEN);
+    room_put("file", data, LEN);
+    struct sys_fake fake;
+    struct tarn_err err;
+    size_t got;
+    sys_fake_install(&fake, room_ops);
+    int fd = sys_open("file", SYS_OPEN_READ, NULL);
+    assert_true(sys_bring_in(fd, 0, LEN, &got, NULL));
+    assert_int_equal(got, LEN);
+    assert_int_equal(atomic_load(&fake.bytes_read), LEN);
+    assert_true(sys_bring_in(fd, LEN - 10, 20, &got, NULL));
+    assert_int_equal(got, 10);
+    assert_true(sys_bring_in(fd, LEN, 20, &got, NULL));
+    assert_int_equal(got, 0);
+    assert_false(sys_bring_in(fd, UINT64_MAX - 5, 20, &got, &err));
+    fake.short_io = 5000;
+    fake.calls[SYS_FAKE_PREADV] = 0;
+    fake.fail[SYS_FAKE_PREADV] = (struct sys_fault){ .after = 1, .error = EINTR };
+    assert_true(sys_bring_in(fd, 1, LEN - 1, &got, NULL));
+    assert_int_equal(got, LEN - 1);
+    fake.fail[SYS_FAKE_PREADV] = (struct sys_fault){ .error = EIO, .forever = true };
+    assert_false(sys_bring_in(fd, 0, LEN, &got, &err));
     sys_close(&fd);
+    sys_fake_remove(&fake);
     tarn_free(data);
 }
 
@@ -408,5 +517,6 @@ static void counted_files(void **state)
 TEST_MAIN(ON_BOTH(reads_and_writes_in_any_slices), ON_BOTH(writes_many_runs),
           ON_BOTH(offsets_no_file_has), ON_BOTH(errors_say_what), ON_BOTH(reserves_and_truncates),
           ON_BOTH(a_full_disk), ON_BOTH(tells_states_apart), ON_BOTH(folders_and_names),
-          ON_BOTH(no_memory_for_names), ON_BOTH(residency), ON_BOTH(maps), ON_BOTH(free_space),
-          ON_BOTH(counted_files))
+          ON_BOTH(no_memory_for_names), ON_BOTH(residency), ON_BOTH(maps),
+          ON_BOTH(writes_in_each_way), ON_BOTH(writes_where_the_file_was_cut), ON_BOTH(brings_in),
+          ON_BOTH(free_space), ON_BOTH(counted_files))

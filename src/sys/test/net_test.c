@@ -85,7 +85,8 @@ static void a_peer_that_resets(void **state)
     assert_int_equal(err.code, TARN_E_NETWORK);
     assert_string_equal(err.msg, "cannot receive: Connection reset by peer");
     struct sys_span span = { .p = &c, .len = 1 };
-    assert_int_equal(sys_send_spans(w.a, &span, 1, 1, buf, &n, &err), SYS_IO_FAIL); /* no SIGPIPE */
+    struct sys_sender by = { .scratch = buf };
+    assert_int_equal(sys_send_spans(w.a, &span, 1, 1, &by, &n, &err), SYS_IO_FAIL); /* no SIGPIPE */
     assert_int_equal(n, 0);
     assert_int_equal(err.code, TARN_E_NETWORK);
     assert_string_equal(err.msg, "cannot send: Broken pipe");
@@ -209,6 +210,37 @@ static void resolves(void **state)
     assert_memory_equal(err.msg, "cannot look up the host 'no such\\x0ahost': ", 43);
 }
 
+static void tells_how_a_connection_goes(void **state)
+{
+    (void)state;
+    struct sys_fake f;
+    struct wire w = wire_open(false);
+    sys_fake_install(&f, room_ops);
+    struct sys_tcp_info info = { .rtt_us = 7 };
+    if (room_ops == &sys_ops_plain) {
+        assert_false(sys_tcp_info(w.a, &info));
+        assert_int_equal(info.rtt_us, 7);
+    } else {
+        char got[11];
+        assert_int_equal(send(w.a, "hello world", 11, 0), 11);
+        wire_wait(w.b, POLLIN);
+        assert_int_equal(recv(w.b, got, sizeof got, 0), 11);
+        assert_true(sys_tcp_info(w.a, &info));
+        assert_true(info.rtt_us > 0 && info.min_rtt_us > 0 && info.min_rtt_us < 1000000);
+        assert_true(info.acked >= 11 && info.acked <= 12 && info.unsent == 0);
+        assert_false(sys_tcp_info(-1, &info));
+    }
+    struct sys_tcp_info set = { .rtt_us = 1, .acked = 2 };
+    f.tcp_info = &set;
+    assert_true(sys_tcp_info(w.a, &info));
+    assert_int_equal(info.acked, 2);
+    f.fail[SYS_FAKE_TCP_INFO] = (struct sys_fault){ .error = EIO, .forever = true };
+    assert_false(sys_tcp_info(w.a, &info));
+    sys_fake_remove(&f);
+    wire_close(&w);
+}
+
 TEST_MAIN(ON_BOTH(sockets_are_tuned), ON_BOTH(receives_into_many_buffers),
           ON_BOTH(a_peer_that_resets), ON_BOTH(listening_that_fails),
-          ON_BOTH(connecting_that_fails), ON_BOTH(accepting_that_fails), ON_BOTH(resolves))
+          ON_BOTH(connecting_that_fails), ON_BOTH(accepting_that_fails),
+          ON_BOTH(tells_how_a_connection_goes), ON_BOTH(resolves))

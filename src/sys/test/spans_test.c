@@ -56,6 +56,8 @@ static void receive(int fd, uint8_t *to, size_t *have, size_t until)
     }
 }
 
+static struct sys_choice choice; /* what senders of these tests begin with */
+
 /* Send all of it in calls of at most max bytes, receiving between them, and compare. */
 static void carry(struct load *l, size_t max, size_t scratch_len)
 {
@@ -64,12 +66,12 @@ static void carry(struct load *l, size_t max, size_t scratch_len)
     memcpy(rest, l->spans, sizeof rest);
     uint8_t *scratch = tarn_calloc(scratch_len, 1), *got = tarn_calloc(l->len + 1, 1);
     assert_true(scratch != NULL && got != NULL);
+    struct sys_sender by = { .scratch = { scratch, scratch_len }, .choice = choice };
     size_t first = 0, done = 0, have = 0;
     while (done < l->len) {
         size_t sent = SIZE_MAX;
         struct tarn_err err;
-        enum sys_io io = sys_send_spans(w.a, rest + first, l->n - first, max,
-                                        (struct sys_buf){ scratch, scratch_len }, &sent, &err);
+        enum sys_io io = sys_send_spans(w.a, rest + first, l->n - first, max, &by, &sent, &err);
         if (io == SYS_IO_FAIL)
             fail_msg("%s", err.msg);
         assert_true(io == SYS_IO_DONE || io == SYS_IO_AGAIN);
@@ -105,17 +107,23 @@ static void every_path_carries_the_same(void **state)
     (void)state;
     open_file();
     uint64_t seed = test_seed();
-    for (unsigned round = 0; round < 60; round++) {
+    for (unsigned round = 0; round < 120; round++) {
         struct load l = { 0 };
-        size_t spans = 1 + test_rand_below(&seed, SPANS_MAX - 1);
+        size_t spans = 1 + test_rand_below(&seed, SPANS_MAX - 1), next = 0;
         for (size_t i = 0; i < spans; i++) {
             static const size_t lens[] = { 1, 13, 100, 4095, 4096, 16384, 40000 };
             size_t len = lens[test_rand_below(&seed, TARN_COUNT_OF(lens))];
             if (test_rand_below(&seed, 10) == 0)
                 len = 0;
-            add_span(&l, test_rand_below(&seed, 2) == 0, test_rand_below(&seed, FILE_LEN - len),
-                     len);
+            size_t off = test_rand_below(&seed, FILE_LEN - len);
+            if (test_rand_below(&seed, 2) == 0 && next + len <= FILE_LEN)
+                off = next; /* as it continues */
+            bool is_file = test_rand_below(&seed, 2) == 0;
+            next = is_file ? off + len : next;
+            add_span(&l, is_file, off, len);
         }
+        file->way = (enum sys_file_way)(round / 4 % 3);
+        choice = (struct sys_choice){ .turn = 1000, .cost = { round % 2 == 0 ? 1 : 9, 5 } };
         static const size_t scratches[] = { 1000, 4096, 32768, 131072 };
         static const size_t maxes[] = { 777, 20000, 100000, SIZE_MAX };
         static const size_t slices[] = { 0, 0, 5000, 40000 };
@@ -162,32 +170,128 @@ static void takes_the_cheaper_path(void **state)
 {
     (void)state;
     open_file();
-    static uint8_t scratch[65536];
+    static uint8_t scratch[256 << 10];
     static const struct {
-        size_t blocks, sendvs, sendfiles;
-    } rows[] = { { 1, 1, 0 }, { 4, 1, 0 }, { 5, 5, 5 } };
+        size_t blocks, step, len;
+        enum sys_file_way way;
+        int64_t copy_cost, file_cost;
+        size_t reads, sendvs, sendfiles;
+    } rows[] = {
+        /* little: read at once when it hangs together */
+        { 1, 16384, 16384, SYS_FILE_AUTO, 9, 1, 1, 1, 0 },
+        { 4, 16384, 16384, SYS_FILE_AUTO, 9, 1, 1, 1, 0 },
+        { 4, 32768, 16384, SYS_FILE_AUTO, 9, 1, 4, 1, 0 },
+        /* much: as it costs */
+        { 5, 16384, 16384, SYS_FILE_AUTO, 9, 1, 0, 5, 5 },
+        { 5, 16384, 16384, SYS_FILE_AUTO, 1, 9, 1, 1, 0 },
+        { 16, 16384, 16384, SYS_FILE_AUTO, 1, 9, 1, 1, 0 },
+        { 18, 16384, 16384, SYS_FILE_AUTO, 1, 9, 2, 2, 0 },
+        { 10, 16384, 16384, SYS_FILE_PREAD, 9, 1, 1, 1, 0 },
+        { 18, 16384, 16384, SYS_FILE_MMAP, 9, 1, 0, 1, 0 },
+        /* long runs */
+        { 1, 0, 200000, SYS_FILE_AUTO, 1, 9, 0, 1, 1 },
+        { 1, 0, 200000, SYS_FILE_PREAD, 1, 9, 1, 1, 0 },
+        { 1, 0, 200000, SYS_FILE_MMAP, 1, 9, 0, 1, 0 },
+    };
     for (size_t i = 0; i < TARN_COUNT_OF(rows); i++) {
         struct load l = { 0 };
         struct sys_fake f;
         struct wire w = wire_open(false);
+        file->way = rows[i].way;
         for (size_t b = 0; b < rows[i].blocks; b++) {
             add_span(&l, false, 0, 13);
-            add_span(&l, true, b * 16384, 16384);
+            add_span(&l, true, b * rows[i].step, rows[i].len);
         }
+        struct sys_sender by = {
+            .scratch = { scratch, sizeof scratch },
+            .choice = { .turn = 1000, .cost = { rows[i].copy_cost, rows[i].file_cost } },
+        };
         sys_fake_install(&f, room_ops);
         size_t sent;
-        assert_int_equal(sys_send_spans(w.a, l.spans, l.n, SIZE_MAX,
-                                        (struct sys_buf){ scratch, sizeof scratch }, &sent, NULL),
+        assert_int_equal(sys_send_spans(w.a, l.spans, l.n, SIZE_MAX, &by, &sent, NULL),
                          SYS_IO_DONE);
         assert_int_equal(sent, l.len);
-        bool may = room_ops->has_sendfile;
-        assert_int_equal(atomic_load(&f.calls[SYS_FAKE_SENDFILE]), may ? rows[i].sendfiles : 0);
-        if (may)
+        if (room_ops->has_sendfile) {
+            assert_int_equal(atomic_load(&f.calls[SYS_FAKE_SENDFILE]), rows[i].sendfiles);
+            assert_int_equal(atomic_load(&f.calls[SYS_FAKE_PREADV]), rows[i].reads);
             assert_int_equal(atomic_load(&f.calls[SYS_FAKE_SENDV]), rows[i].sendvs);
+            size_t of_files = rows[i].blocks * rows[i].len;
+            assert_int_equal(by.by_sendfile, rows[i].sendfiles > 0 ? of_files : 0);
+            assert_int_equal(by.copied, rows[i].reads > 0 ? of_files : 0);
+            assert_int_equal(by.mapped, rows[i].way == SYS_FILE_MMAP ? of_files : 0);
+        } else {
+            assert_int_equal(atomic_load(&f.calls[SYS_FAKE_SENDFILE]), 0);
+        }
         sys_fake_remove(&f);
         wire_close(&w);
         tarn_free(l.all);
     }
+    file->way = SYS_FILE_AUTO;
+    close_file();
+}
+
+/* The way in use, how often the other is tried, and what is learned. */
+static void the_choice(void **state)
+{
+    (void)state;
+    struct sys_choice c = { 0 };
+    bool is_measured;
+    unsigned of[2] = { 0, 0 }, measured[2] = { 0, 0 };
+    for (int i = 0; i < 8; i++) {
+        enum sys_send_way way = sys_choice_next(&c, &is_measured);
+        assert_true(is_measured);
+        of[way]++;
+        sys_choice_learn(&c, way, 1 << 20, way == SYS_SEND_COPY ? 200000 : 100000);
+    }
+    assert_int_equal(of[SYS_SEND_COPY], 4);
+    for (int i = 0; i < 1280; i++) {
+        enum sys_send_way way = sys_choice_next(&c, &is_measured);
+        of[way]++;
+        measured[way] += is_measured;
+    }
+    assert_in_range(of[SYS_SEND_COPY], 4 + 8, 4 + 12);
+    assert_in_range(measured[SYS_SEND_COPY], 8, 12);
+    assert_in_range(measured[SYS_SEND_FILE], 140, 180);
+    /* what a few bytes cost tells nothing, nor does a clock that goes back */
+    sys_choice_learn(&c, SYS_SEND_COPY, 1000, 1);
+    sys_choice_learn(&c, SYS_SEND_COPY, 1 << 20, -1);
+    assert_int_equal(c.cost[SYS_SEND_COPY], 195);
+    /* the machine has changed its mind */
+    for (int i = 0; i < 50; i++)
+        sys_choice_learn(&c, SYS_SEND_COPY, 1 << 20, 10000);
+    unsigned copies = 0;
+    for (int i = 0; i < 128; i++)
+        copies += sys_choice_next(&c, &is_measured) == SYS_SEND_COPY;
+    assert_true(copies >= 126);
+}
+
+/* Left to itself, a sender finds the cheaper one: here a clock that says that both cost the same
+ * time, of which sendfile moves less in a call. */
+static void a_sender_measures(void **state)
+{
+    (void)state;
+    open_file();
+    static uint8_t scratch[65536];
+    struct sys_fake f;
+    struct sys_sender by = { .scratch = { scratch, sizeof scratch } };
+    sys_fake_install(&f, room_ops);
+    f.thread_step_ns = 1000;
+    for (int i = 0; i < 20; i++) {
+        struct load l = { 0 };
+        for (size_t b = 0; b < 10; b++)
+            add_span(&l, true, b * 16384, 16384);
+        struct wire w = wire_open(false);
+        size_t sent;
+        enum sys_io io = sys_send_spans(w.a, l.spans, l.n, SIZE_MAX, &by, &sent, NULL);
+        assert_true(io == SYS_IO_DONE || io == SYS_IO_AGAIN);
+        wire_close(&w);
+        tarn_free(l.all);
+    }
+    sys_fake_remove(&f);
+    bool may = room_ops->has_sendfile;
+    assert_int_equal(by.choice.turn, may ? 20 : 0);
+    assert_int_equal(by.choice.cost[SYS_SEND_COPY] > 0, may);
+    assert_int_equal(by.choice.cost[SYS_SEND_FILE] > 0, may);
     close_file();
 }
 
@@ -197,18 +301,19 @@ static void nothing_to_send(void **state)
     uint8_t c;
     size_t sent = 9;
     struct sys_span empty = { .p = NULL, .len = 0 };
-    struct sys_buf scratch = { &c, 1 };
-    assert_int_equal(sys_send_spans(-1, NULL, 0, SIZE_MAX, scratch, &sent, NULL), SYS_IO_DONE);
+    struct sys_sender by = { .scratch = { &c, 1 } };
+    assert_int_equal(sys_send_spans(-1, NULL, 0, SIZE_MAX, &by, &sent, NULL), SYS_IO_DONE);
     assert_int_equal(sent, 0);
-    assert_int_equal(sys_send_spans(-1, &empty, 1, SIZE_MAX, scratch, &sent, NULL), SYS_IO_DONE);
-    assert_int_equal(sys_send_spans(-1, &empty, 1, 0, scratch, &sent, NULL), SYS_IO_DONE);
+    assert_int_equal(sys_send_spans(-1, &empty, 1, SIZE_MAX, &by, &sent, NULL), SYS_IO_DONE);
+    assert_int_equal(sys_send_spans(-1, &empty, 1, 0, &by, &sent, NULL), SYS_IO_DONE);
 }
 
-static void a_file_that_shrank(void **state)
+static void shrinks(enum sys_file_way way)
 {
-    (void)state;
     open_file();
+    file->way = way;
     static uint8_t scratch[65536];
+    struct sys_sender by = { .scratch = { scratch, sizeof scratch } };
     static const size_t cuts[] = { 0, 1, 5000, 16384, 100000 };
     for (size_t i = 0; i < TARN_COUNT_OF(cuts); i++) {
         static const size_t lens[] = { 1, 16384, 200000 };
@@ -233,8 +338,7 @@ static void a_file_that_shrank(void **state)
                 rest[0].len -= of_head;
                 rest[1].off += total - of_head;
                 rest[1].len -= total - of_head;
-                io = sys_send_spans(w.a, rest, 2, SIZE_MAX,
-                                    (struct sys_buf){ scratch, sizeof scratch }, &sent, &err);
+                io = sys_send_spans(w.a, rest, 2, SIZE_MAX, &by, &sent, &err);
                 total += sent;
                 static uint8_t sink[FILE_LEN + 13];
                 size_t have = 0;
@@ -251,10 +355,34 @@ static void a_file_that_shrank(void **state)
     struct sys_span beyond = { .file = file, .off = UINT64_MAX - 5, .len = 3 };
     size_t sent;
     struct tarn_err err;
-    assert_int_equal(sys_send_spans(-1, &beyond, 1, SIZE_MAX,
-                                    (struct sys_buf){ scratch, sizeof scratch }, &sent, &err),
-                     SYS_IO_FAIL);
+    assert_int_equal(sys_send_spans(-1, &beyond, 1, SIZE_MAX, &by, &sent, &err), SYS_IO_FAIL);
     assert_int_equal(err.code, TARN_E_INTEGRITY);
+    close_file();
+}
+
+static void a_file_that_shrank(void **state)
+{
+    (void)state;
+    for (enum sys_file_way way = SYS_FILE_AUTO; way <= SYS_FILE_PREAD; way++)
+        shrinks(way);
+}
+
+/* Nobody asks how long it is between the question and the send: a system call's EFAULT tells. */
+static void a_mapped_file_that_shrinks_now(void **state)
+{
+    (void)state;
+    open_file();
+    struct wire w = wire_open(false);
+    const uint8_t *p = sys_file_mapped(file, 0, FILE_LEN);
+    assert_true(sys_truncate(file->fd, 0, NULL));
+    struct sys_span span = { .p = p, .len = FILE_LEN };
+    uint8_t c;
+    struct sys_sender by = { .scratch = { &c, 1 } };
+    size_t sent;
+    struct tarn_err err;
+    assert_int_equal(sys_send_spans(w.a, &span, 1, SIZE_MAX, &by, &sent, &err), SYS_IO_FAIL);
+    assert_int_equal(err.code, TARN_E_INTEGRITY);
+    wire_close(&w);
     close_file();
 }
 
@@ -263,6 +391,7 @@ static void each_call_fails(void **state)
     (void)state;
     open_file();
     static uint8_t scratch[65536];
+    struct sys_sender by = { .scratch = { scratch, sizeof scratch } };
     static const enum sys_fake_call calls[] = { SYS_FAKE_PREADV, SYS_FAKE_SENDV,
                                                 SYS_FAKE_SENDFILE };
     static const struct {
@@ -281,15 +410,14 @@ static void each_call_fails(void **state)
                 add_span(&l, true, b * 16384, 16384);
                 add_span(&l, true, b * 16384, 100);
             }
+            by.choice = (struct sys_choice){ .turn = 1000, .cost = { 9, 1 } };
             struct wire w = wire_open(false);
             struct sys_fake f;
             sys_fake_install(&f, room_ops);
             f.fail[calls[c]] = (struct sys_fault){ .after = 0, .error = rows[r].error };
             struct tarn_err err = { 0 };
             size_t sent = SIZE_MAX;
-            enum sys_io io =
-                sys_send_spans(w.a, l.spans, l.n, SIZE_MAX,
-                               (struct sys_buf){ scratch, sizeof scratch }, &sent, &err);
+            enum sys_io io = sys_send_spans(w.a, l.spans, l.n, SIZE_MAX, &by, &sent, &err);
             bool was_called = atomic_load(&f.calls[calls[c]]) > 0;
             sys_fake_remove(&f);
             assert_true(sent <= l.len);
@@ -308,5 +436,6 @@ static void each_call_fails(void **state)
 }
 
 TEST_MAIN(ON_BOTH(every_path_carries_the_same), ON_BOTH(a_byte_at_a_time),
-          ON_BOTH(takes_the_cheaper_path), ON_BOTH(nothing_to_send), ON_BOTH(a_file_that_shrank),
-          ON_BOTH(each_call_fails))
+          ON_BOTH(takes_the_cheaper_path), cmocka_unit_test(the_choice), ON_BOTH(a_sender_measures),
+          ON_BOTH(nothing_to_send), ON_BOTH(a_file_that_shrank),
+          ON_BOTH(a_mapped_file_that_shrinks_now), ON_BOTH(each_call_fails))

@@ -272,11 +272,17 @@ static void test_reqq(void **state)
     assert_int_equal(bt_requests_room(&q), BT_REQQ_SILENT);
     bt_requests_set_reqq(&q, UINT16_MAX);
     assert_int_equal(bt_requests_room(&q), BT_DEPTH_MAX);
-    for (uint32_t i = 0; bt_requests_room(&q) > 0; i++) {
+    for (uint32_t i = 0, room = bt_requests_room(&q); i < room; i++) {
         struct bt_request r = block(i);
         assert_true(bt_requests_add(&q, &r, 1));
     }
     assert_int_equal(q.n, BT_DEPTH_MAX);
+    for (uint32_t i = 0; i < BT_DEPTH_MAX / 8; i++) { /* an eighth goes out at once */
+        struct bt_request r = block(i);
+        assert_int_equal(bt_requests_room(&q), 0);
+        assert_int_equal(bt_requests_arrive(&q, &r, 2), BT_ASKED);
+    }
+    assert_int_equal(bt_requests_room(&q), BT_DEPTH_MAX / 8);
     bt_requests_release(&q);
 }
 

@@ -1,0 +1,719 @@
+/* bt/resume: a torrent's saved state while it lives: what is believed at its start, notes of its
+ * writes, and records.
+ *
+ * Who is where: opening, planning and noting happen on threads of the pool, saving too; deciding
+ * when to save is the loop's. `lock` guards what notes and saves share. The order that makes it
+ * safe: a record turns to a new generation of notes first, carries over the pieces that are named
+ * but not known to be had, syncs the files, and only then is written. Whatever falls between two of
+ * these steps stands in the notes of a generation that the next start reads. */
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/text.h"
+#include "bt/core/journal.h"
+#include "bt/priv.h"
+#include "crypt/sha.h"
+#include "sys/clock.h"
+
+#include <stdio.h>
+
+enum {
+    SAVE_EVERY_US = 30 * 1000 * 1000,
+    NAME_LEN = 100,
+    NOTES_LIMIT = 16 << 20, /* bytes; then a record is due */
+};
+/* Bytes received; then a record is due: what a start after a blow reads again, in a few seconds. */
+#define SAVE_BYTES (4 * (uint64_t)TARN_GIB)
+
+struct save {
+    struct loop_job job;
+    struct bt_keep *keep;
+    struct tarn_bits have;   /* as it was when the save began */
+    struct tarn_out torrent; /* of a magnet link, when that is not kept yet */
+    bool is_clean, has_torrent, has_layers;
+    bool synced, ok;
+    uint64_t downloaded, uploaded;
+    struct tarn_err err;
+};
+
+/* What the last run left, and what preparing found. */
+struct past {
+    struct bt_record old;
+    uint8_t *old_bytes;
+    struct tarn_bits named; /* by its notes */
+    uint8_t *known;         /* of each file: it looks as it was left */
+    uint8_t *fresh;         /* of each file: there is nothing of it */
+    bool had_notes;
+    struct tarn_err trouble; /* told when it can be */
+};
+
+struct bt_keep {
+    struct bt_torrent *torrent;
+    struct store_tree *tree; /* borrowed */
+    const struct bt_resume_ops *ops;
+    void *slot; /* NULL: nothing is kept */
+    char *place;
+    struct sys_boot boot;
+
+    struct past *past; /* until the torrent runs */
+
+    struct sys_lock lock;
+    struct bt_seen *seen;   /* of each file, when its pieces were last known to be what they are */
+    struct tarn_bits noted; /* pieces that are not in the last record, and may be written */
+    struct tarn_out note;   /* being made */
+    uint64_t generation;    /* of notes */
+    uint64_t note_bytes;    /* since the last record */
+    bool is_changed;        /* since the last record */
+    bool lost_notes;        /* one could not be written */
+
+    /* the loop's */
+    bool is_begun, save_again, again_is_last, last_failed, told_lost, forgets;
+    bool torrent_kept, layers_kept;
+    int64_t saved_us;
+    uint64_t saved_downloaded, saved_uploaded;
+    uint64_t base_downloaded, base_uploaded; /* of earlier runs */
+    struct save *save;                       /* owned; under way, or NULL */
+};
+
+/* Looking at files. */
+
+static bool look(struct bt_keep *k, uint32_t file, struct bt_seen *seen, struct tarn_err *err)
+{
+    struct sys_stat st;
+    enum store_where where;
+    *seen = (struct bt_seen){ 0 };
+    if (!store_tree_look(k->tree, file, &st, &where, err))
+        return false;
+    if (st.kind != SYS_REGULAR)
+        return tarn_fail(err, TARN_E_POLICY, "it is no regular file");
+    *seen = (struct bt_seen){
+        .size = st.size,
+        .ino = st.ino,
+        .mtime_ns = st.mtime_ns,
+        .ctime_ns = st.ctime_ns,
+        .where = where == STORE_WHERE_PART ? BT_AT_PART : BT_AT_FINAL,
+    };
+    return true;
+}
+
+static bool has_bytes(const struct bt_keep *k, uint32_t file)
+{
+    const struct store_file *f = &k->torrent->layout.files[file];
+    return !f->is_pad && f->symlink_target == NULL && f->len > 0;
+}
+
+static void walk_piece(const struct bt_keep *k, uint32_t piece, struct store_walk *w)
+{
+    const struct store_layout *l = &k->torrent->layout;
+    store_walk_begin(w, l, (uint64_t)piece * l->piece_len, store_piece_len(l, piece));
+}
+
+/* Opening. */
+
+/* One slot for each torrent and place. */
+static const char *make_name(const struct bt_keep *k, char name[NAME_LEN])
+{
+    const struct bt_hashes *h = &k->torrent->meta->hashes;
+    uint8_t digest[CRYPT_SHA256_LEN];
+    char hash[65], place[17];
+    crypt_hash(CRYPT_SHA256, tarn_bytes_str(k->place), digest);
+    tarn_hex(hash,
+             h->has_v1 ? tarn_bytes_of(h->v1, sizeof h->v1) : tarn_bytes_of(h->v2, sizeof h->v2));
+    tarn_hex(place, tarn_bytes_of(digest, 8));
+    snprintf(name, NAME_LEN, "%s-%s", hash, place);
+    return name;
+}
+
+static bool open_slot(struct bt_keep *k, struct tarn_err *err)
+{
+    char name[NAME_LEN];
+    k->place = store_tree_place(k->tree, err);
+    if (k->place == NULL)
+        return false;
+    k->slot = k->ops->open(k->torrent->session->set.resume_arg, make_name(k, name), err);
+    return k->slot != NULL;
+}
+
+static bool read_record(struct bt_keep *k, struct tarn_err *err)
+{
+    size_t len;
+    if (!k->ops->load(k->slot, &k->past->old_bytes, &len, err))
+        return false;
+    if (len == 0)
+        return true;
+    if (!bt_record_read(&k->past->old, tarn_bytes_of(k->past->old_bytes, len), err))
+        return false;
+    if (bt_record_fits(&k->past->old, k->torrent->meta, tarn_bytes_str(k->place), err))
+        return true;
+    bt_record_release(&k->past->old);
+    return false;
+}
+
+/* Files that look as the record or a note says. Which generations have notes tells where ours go
+ * on: a new one, beyond them all. */
+static bool read_notes(struct bt_keep *k, const struct bt_seen *now, struct tarn_err *err)
+{
+    struct bt_journal j = { .now = now,
+                            .n_files = k->torrent->layout.n_files,
+                            .known = k->past->known,
+                            .named = &k->past->named };
+    for (uint32_t i = 0; i < j.n_files; i++)
+        k->past->known[i] = bt_seen_same(&k->past->old.files[i], &now[i]);
+    k->generation = k->past->old.generation;
+    for (uint64_t i = 0; i <= BT_RESUME_GENERATIONS; i++) {
+        uint64_t generation = k->past->old.generation + i;
+        uint8_t *notes;
+        size_t len;
+        if (!k->ops->load_notes(k->slot, generation, &notes, &len, err))
+            return false;
+        if (len > 0) {
+            (void)bt_journal_read(&j, tarn_bytes_of(notes, len), generation);
+            k->past->had_notes = true;
+            k->generation = generation;
+        }
+        tarn_free(notes);
+    }
+    k->generation++;
+    return true;
+}
+
+/* What the last run left. When it cannot be used everything is checked, and that is said. */
+static void recall(struct bt_keep *k)
+{
+    struct tarn_err err;
+    uint32_t n = k->torrent->layout.n_files;
+    k->generation = (uint64_t)sys_wall_ms(); /* without a record: beyond any that was lost */
+    if (!read_record(k, &err)) {
+        k->past->trouble = err;
+        return;
+    }
+    if (k->past->old.files == NULL)
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        struct tarn_err why;
+        if (!has_bytes(k, i) || look(k, i, &k->seen[i], &why))
+            continue;
+        k->past->fresh[i] = why.code == TARN_E_NOT_FOUND;
+    }
+    k->base_downloaded = k->past->old.downloaded;
+    k->base_uploaded = k->past->old.uploaded;
+    if (read_notes(k, k->seen, &err))
+        return;
+    k->past->trouble = err;
+    memset(k->past->known, 0, n);
+}
+
+static bool init(struct bt_keep *k, struct tarn_err *err)
+{
+    uint32_t n_files = k->torrent->layout.n_files, n_pieces = k->torrent->layout.n_pieces;
+    sys_lock_init(&k->lock);
+    tarn_out_init(&k->note, BT_NOTE_MAX);
+    k->past = tarn_calloc(1, sizeof *k->past);
+    if (k->past == NULL)
+        return tarn_fail_mem(err, "reading saved state");
+    k->past->known = tarn_calloc(n_files, 1);
+    k->past->fresh = tarn_calloc(n_files, 1);
+    k->seen = tarn_calloc(n_files, sizeof *k->seen);
+    if (k->past->known == NULL || k->past->fresh == NULL || k->seen == NULL ||
+        !tarn_bits_init(&k->past->named, n_pieces) || !tarn_bits_init(&k->noted, n_pieces))
+        return tarn_fail_mem(err, "reading saved state");
+    return true;
+}
+
+struct bt_keep *bt_keep_open(struct bt_torrent *t, struct store_tree *tree, struct tarn_err *err)
+{
+    struct tarn_err why;
+    struct bt_keep *k = tarn_calloc(1, sizeof *k);
+    if (k == NULL) {
+        tarn_fail_mem(err, "reading saved state");
+        return NULL;
+    }
+    k->torrent = t;
+    k->tree = tree;
+    k->ops = t->add.trust ? NULL : t->session->set.resume; /* what is not checked is not recorded */
+    if (!init(k, err)) {
+        bt_keep_free(k);
+        return NULL;
+    }
+    sys_boot_id(&k->boot);
+    if (k->ops == NULL)
+        return k;
+    if (open_slot(k, &why)) {
+        recall(k);
+        return k;
+    }
+    if (why.code == TARN_E_POLICY && !t->add.seed_only) {
+        struct tarn_quote q;
+        tarn_fail(err, TARN_E_POLICY,
+                  "another process is at this torrent in '%s' (its saved state is taken): stop it, "
+                  "or choose another folder",
+                  tarn_quote_str(&q, t->add.path));
+        bt_keep_free(k);
+        return NULL;
+    }
+    k->past->trouble = why;
+    return k;
+}
+
+static void forget_past(struct bt_keep *k)
+{
+    struct past *p = k->past;
+    if (p == NULL)
+        return;
+    bt_record_release(&p->old);
+    tarn_bits_release(&p->named);
+    tarn_free(p->old_bytes);
+    tarn_free(p->known);
+    tarn_free(p->fresh);
+    tarn_free(p);
+    k->past = NULL;
+}
+
+static void free_save(struct bt_keep *k)
+{
+    if (k->save == NULL)
+        return;
+    tarn_bits_release(&k->save->have);
+    tarn_out_release(&k->save->torrent);
+    tarn_free(k->save);
+    k->save = NULL;
+}
+
+void bt_keep_free(struct bt_keep *k)
+{
+    if (k == NULL)
+        return;
+    if (k->save != NULL)
+        loop_pool_cancel(k->torrent->session->loop, &k->save->job);
+    if (k->slot != NULL && k->forgets)
+        k->ops->forget(k->slot);
+    if (k->slot != NULL)
+        k->ops->close(k->slot);
+    forget_past(k);
+    tarn_bits_release(&k->noted);
+    free_save(k);
+    tarn_out_release(&k->note);
+    sys_lock_release(&k->lock);
+    tarn_free(k->seen);
+    tarn_free(k->place);
+    tarn_free(k);
+}
+
+/* Preparing and planning. */
+
+bool bt_keep_takes(struct bt_keep *k, uint32_t file)
+{
+    const struct bt_seen *s = &k->seen[file];
+    if (k->past == NULL || k->past->known[file] == 0 ||
+        s->size != k->torrent->layout.files[file].len)
+        return false;
+    store_tree_take(k->tree, file, s->where == BT_AT_PART ? STORE_WHERE_PART : STORE_WHERE_FINAL);
+    return true;
+}
+
+void bt_keep_prepared(struct bt_keep *k, uint32_t file, bool had)
+{
+    if (k->past != NULL) /* later its pieces are noted when they are written */
+        k->past->fresh[file] = !had;
+}
+
+/* Look at what preparing has left, and at files that nobody prepared. */
+static void look_again(struct bt_keep *k)
+{
+    for (uint32_t i = 0; i < k->torrent->layout.n_files; i++) {
+        struct bt_seen now;
+        struct tarn_err why = { 0 };
+        if (!has_bytes(k, i))
+            continue;
+        if (!look(k, i, &now, &why))
+            k->past->fresh[i] = why.code == TARN_E_NOT_FOUND;
+        if (!bt_seen_same(&now, &k->seen[i]))
+            k->past->known[i] = 0; /* prepared anew, or changed in this moment */
+        k->seen[i] = now;
+    }
+}
+
+static enum bt_belief judge(const struct bt_keep *k, uint32_t piece, bool same_boot)
+{
+    struct bt_evidence e = {
+        .files_known = true,
+        .in_record = k->past->old.have.p != NULL && tarn_bits_has(&k->past->old.have, piece),
+        .in_journal = tarn_bits_has(&k->past->named, piece),
+        .same_boot = same_boot,
+        .clean_stop = k->past->old.is_clean && !k->past->had_notes,
+    };
+    struct store_walk w;
+    struct store_part part;
+    unsigned n = 0;
+    walk_piece(k, piece, &w);
+    while (store_walk_next(&w, &part)) {
+        if (part.file == STORE_NO_FILE)
+            continue;
+        n++;
+        if (k->past->fresh[part.file] != 0)
+            return BT_MISSING;
+        e.files_known = e.files_known && k->past->known[part.file] != 0;
+    }
+    return n == 0 ? BT_CHECK : bt_believe(&e); /* padding alone costs nothing to check */
+}
+
+bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, struct tarn_err *err)
+{
+    uint32_t n = k->torrent->layout.n_pieces;
+    bool same_boot = k->boot.s[0] != '\0' && tarn_bytes_eq_str(k->past->old.boot, k->boot.s);
+    if (!tarn_bits_init(check, n))
+        return tarn_fail_mem(err, "reading saved state");
+    look_again(k);
+    for (uint32_t i = 0; i < n; i++) {
+        enum bt_belief b = judge(k, i, same_boot);
+        found[i] = b == BT_GOOD;
+        if (b == BT_CHECK)
+            tarn_bits_set(check, i);
+    }
+    k->is_changed = check->count > 0 || k->past->had_notes || k->past->old.have.p == NULL;
+    return true;
+}
+
+void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked)
+{
+    struct bt_seen now;
+    uint32_t last = STORE_NO_FILE;
+    for (uint32_t i = 0; checked->count > 0 && i < checked->n; i++) {
+        struct store_walk w;
+        struct store_part part;
+        if (!tarn_bits_has(checked, i))
+            continue;
+        walk_piece(k, i, &w);
+        while (store_walk_next(&w, &part)) {
+            if (part.file == STORE_NO_FILE || part.file == last)
+                continue;
+            last = part.file;
+            (void)!look(k, last, &now, NULL); /* nowhere then */
+            if (!bt_seen_same(&now, &k->seen[last]))
+                k->seen[last] = (struct bt_seen){ 0 }; /* it changed under our eyes */
+        }
+    }
+}
+
+/* Notes. */
+
+static void put_note(struct bt_keep *k)
+{
+    k->is_changed = true;
+    if (tarn_out_ok(&k->note) &&
+        k->ops->note(k->slot, k->generation, tarn_out_bytes(&k->note), NULL))
+        k->note_bytes += k->note.len;
+    else
+        k->lost_notes = true; /* the files are not known then, and checked */
+}
+
+static void note_file(struct bt_keep *k, struct bt_note_writer *w, uint32_t file)
+{
+    struct bt_seen now;
+    (void)!look(k, file, &now, NULL); /* nowhere then, and nothing is said of it */
+    k->seen[file] = now;
+    if (now.where != BT_NOWHERE)
+        bt_note_file(w, file, &now);
+}
+
+void bt_keep_before_write(struct bt_keep *k, uint32_t piece)
+{
+    struct bt_note_writer w;
+    if (k == NULL || k->slot == NULL)
+        return;
+    sys_lock_take(&k->lock);
+    tarn_bits_set(&k->noted, piece);
+    tarn_out_clear(&k->note);
+    bt_note_begin(&w, &k->note);
+    bt_note_piece(&w, piece);
+    bt_note_end(&w, k->generation);
+    put_note(k);
+    sys_lock_give(&k->lock);
+}
+
+void bt_keep_after_write(struct bt_keep *k, uint32_t piece)
+{
+    struct bt_note_writer w;
+    struct store_walk walk;
+    struct store_part part;
+    if (k == NULL || k->slot == NULL)
+        return;
+    sys_lock_take(&k->lock);
+    tarn_out_clear(&k->note);
+    bt_note_begin(&w, &k->note);
+    bt_note_piece(&w, piece);
+    walk_piece(k, piece, &walk);
+    while (store_walk_next(&walk, &part))
+        if (part.file != STORE_NO_FILE)
+            note_file(k, &w, part.file);
+    bt_note_end(&w, k->generation);
+    put_note(k);
+    sys_lock_give(&k->lock);
+}
+
+void bt_keep_files(struct bt_keep *k, const uint32_t *files, size_t n)
+{
+    enum { A_NOTE = 4096 };
+    struct bt_note_writer w;
+    if (k == NULL || k->slot == NULL)
+        return;
+    for (size_t at = 0; at < n; at += A_NOTE) {
+        sys_lock_take(&k->lock);
+        tarn_out_clear(&k->note);
+        bt_note_begin(&w, &k->note);
+        size_t empty = k->note.len;
+        for (size_t i = at; i < n && i < at + A_NOTE; i++) {
+            struct bt_seen before = k->seen[files[i]];
+            size_t len = k->note.len;
+            if (!has_bytes(k, files[i]))
+                continue;
+            note_file(k, &w, files[i]);
+            if (bt_seen_same(&before, &k->seen[files[i]]) && tarn_out_ok(&k->note))
+                k->note.len = len; /* it has its name from an earlier run */
+        }
+        if (k->note.len > empty) {
+            bt_note_end(&w, k->generation);
+            put_note(k);
+        }
+        sys_lock_give(&k->lock);
+    }
+}
+
+/* Saving. */
+
+/* Notes go to a new generation, which begins with what the record will not say. */
+static void turn(struct bt_keep *k, const struct tarn_bits *have)
+{
+    struct bt_note_writer w;
+    if (!k->last_failed)
+        k->generation++;
+    k->is_changed = k->lost_notes = false;
+    k->note_bytes = 0;
+    tarn_out_clear(&k->note);
+    bt_note_begin(&w, &k->note);
+    for (uint32_t i = 0; i < k->noted.n && k->noted.count > 0; i++) {
+        if (!tarn_bits_has(&k->noted, i))
+            continue;
+        if (tarn_bits_has(have, i))
+            tarn_bits_unset(&k->noted, i);
+        else
+            bt_note_piece(&w, i);
+    }
+    if (k->noted.count == 0)
+        return;
+    bt_note_end(&w, k->generation);
+    put_note(k);
+}
+
+static bool write_record(struct bt_keep *k, struct save *s)
+{
+    const struct bt_metainfo *m = k->torrent->meta;
+    struct bt_record r = {
+        .hashes = m->hashes,
+        .piece_len = m->piece_len,
+        .n_pieces = m->n_pieces,
+        .n_files = m->n_files,
+        .total = m->total,
+        .place = tarn_bytes_str(k->place),
+        .boot = tarn_bytes_str(k->boot.s),
+        .is_clean = s->is_clean,
+        .downloaded = s->downloaded,
+        .uploaded = s->uploaded,
+        .have = s->have,
+    };
+    struct tarn_out o;
+    r.files = tarn_calloc(r.n_files, sizeof *r.files);
+    if (r.files == NULL)
+        return tarn_fail_mem(&s->err, "saving state");
+    sys_lock_take(&k->lock);
+    memcpy(r.files, k->seen, (size_t)r.n_files * sizeof *r.files);
+    r.generation = k->generation;
+    sys_lock_give(&k->lock);
+    tarn_out_init(&o, BT_RECORD_MAX);
+    bt_record_write(&r, &o);
+    bool ok = tarn_out_ok(&o) ? k->ops->save(k->slot, r.generation, tarn_out_bytes(&o), &s->err)
+                              : tarn_fail_mem(&s->err, "saving state");
+    tarn_out_release(&o);
+    tarn_free(r.files);
+    return ok;
+}
+
+static void run_save(struct loop_job *job)
+{
+    struct save *s = TARN_OUTER(job, struct save, job);
+    struct bt_keep *k = s->keep;
+    char name[BT_RECALL_NAME];
+    sys_lock_take(&k->lock);
+    turn(k, &s->have);
+    sys_lock_give(&k->lock);
+    s->synced = store_tree_sync(k->tree, &s->err);
+    s->ok = s->synced && write_record(k, s);
+    if (s->ok && s->has_torrent)
+        s->ok = k->ops->save_torrent(k->torrent->session->set.resume_arg,
+                                     bt_recall_name(k->torrent, name), tarn_out_bytes(&s->torrent),
+                                     &s->err);
+}
+
+/* False: the disk refused to say that it has the data. It is not asked again: what it says then
+ * means nothing. */
+static bool take_result(struct bt_keep *k, const struct save *s)
+{
+    struct bt_torrent *t = k->torrent;
+    k->last_failed = !s->ok;
+    if (s->ok) {
+        if (s->has_torrent) {
+            k->torrent_kept = true;
+            k->layers_kept = s->has_layers;
+        }
+        k->saved_downloaded = s->downloaded;
+        k->saved_uploaded = s->uploaded;
+        return true;
+    }
+    sys_lock_take(&k->lock);
+    k->is_changed = true;
+    sys_lock_give(&k->lock);
+    bt_note(t->session, t, "state: it could not be saved: %s", s->err.msg);
+    if (!s->synced)
+        bt_torrent_fail(t, &s->err);
+    return s->synced;
+}
+
+static void on_saved(struct loop_job *job)
+{
+    struct save *s = TARN_OUTER(job, struct save, job);
+    struct bt_keep *k = s->keep;
+    struct bt_torrent *t = k->torrent;
+    bool goes_on = take_result(k, s);
+    free_save(k);
+    if (k->save_again && goes_on)
+        bt_keep_save(t, k->again_is_last);
+    if (k->save == NULL)
+        bt_session_announce_ended(t->session);
+}
+
+/* What the notes ask for. */
+struct wishes {
+    bool is_changed, is_due, lost_notes;
+};
+
+static struct wishes wishes_of(struct bt_keep *k)
+{
+    sys_lock_take(&k->lock);
+    struct wishes w = { k->is_changed, k->note_bytes >= NOTES_LIMIT, k->lost_notes };
+    sys_lock_give(&k->lock);
+    return w;
+}
+
+/* A magnet link's torrent: what a restart need not ask peers for. */
+static void take_torrent(struct bt_torrent *t, struct save *s)
+{
+    s->has_torrent = false;
+    const struct bt_keep *k = t->keep;
+    if (t->add.meta != NULL || (k->torrent_kept && k->layers_kept == t->meta->has_all_layers))
+        return;
+    tarn_out_init(&s->torrent, BT_TORRENT_MAX);
+    bt_metainfo_write(t->meta, &s->torrent);
+    s->has_torrent = tarn_out_ok(&s->torrent);
+    s->has_layers = t->meta->has_all_layers;
+}
+
+void bt_keep_save(struct bt_torrent *t, bool is_last)
+{
+    struct bt_keep *k = t->keep;
+    if (k == NULL || k->slot == NULL || !k->is_begun)
+        return;
+    if (k->save != NULL) {
+        k->save_again = true;
+        k->again_is_last = is_last;
+        return;
+    }
+    k->save_again = false;
+    uint64_t downloaded = k->base_downloaded + t->totals.downloaded;
+    uint64_t uploaded = k->base_uploaded + t->totals.uploaded;
+    bool counts = downloaded != k->saved_downloaded || uploaded != k->saved_uploaded;
+    if (!wishes_of(k).is_changed && !(is_last && counts))
+        return;
+    struct save *s = tarn_calloc(1, sizeof *s);
+    if (s == NULL || !tarn_bits_init(&s->have, t->have.n)) {
+        tarn_free(s);
+        return; /* the next tick tries again */
+    }
+    memcpy(s->have.p, t->have.p, tarn_bits_size(t->have.n));
+    s->have.count = t->have.count;
+    s->job = (struct loop_job){ .run = run_save, .done = on_saved };
+    s->keep = k;
+    s->is_clean = is_last && (t->places == NULL || !store_places_busy(t->places));
+    s->downloaded = downloaded;
+    s->uploaded = uploaded;
+    take_torrent(t, s);
+    k->save = s;
+    k->saved_us = loop_now_us(t->session->loop);
+    loop_pool_submit(t->session->loop, &s->job);
+}
+
+bool bt_keep_is_busy(const struct bt_torrent *t)
+{
+    return t->keep != NULL && t->keep->save != NULL;
+}
+
+void bt_keep_begin(struct bt_torrent *t)
+{
+    struct bt_keep *k = t->keep;
+    if (k->past->trouble.code != TARN_OK)
+        bt_note(t->session, t, "state: %s: %s",
+                k->slot == NULL ? "none is kept of it" : "everything is checked",
+                k->past->trouble.msg);
+    forget_past(k);
+    k->is_begun = true;
+    k->saved_downloaded = k->base_downloaded;
+    k->saved_uploaded = k->base_uploaded;
+    k->saved_us = loop_now_us(t->session->loop);
+    bt_keep_save(t, false);
+}
+
+void bt_keep_tick(struct bt_torrent *t, int64_t now_us)
+{
+    struct bt_keep *k = t->keep;
+    if (k == NULL || k->slot == NULL || !k->is_begun || k->save != NULL)
+        return;
+    struct wishes w = wishes_of(k);
+    if (w.lost_notes && !k->told_lost) {
+        k->told_lost = true;
+        bt_note(t->session, t, "%s",
+                "state: its folder cannot be written: after a crash more is checked again");
+    }
+    bool is_due = w.is_due || now_us - k->saved_us >= SAVE_EVERY_US ||
+                  k->base_downloaded + t->totals.downloaded - k->saved_downloaded >= SAVE_BYTES;
+    if (w.is_changed && is_due)
+        bt_keep_save(t, false);
+}
+
+int64_t bt_keep_wake(const struct bt_torrent *t)
+{
+    struct bt_keep *k = t->keep;
+    if (k == NULL || k->slot == NULL || !k->is_begun || k->save != NULL || !wishes_of(k).is_changed)
+        return INT64_MAX;
+    return k->saved_us + SAVE_EVERY_US;
+}
+
+uint64_t bt_keep_ever(const struct bt_torrent *t, bool is_down)
+{
+    const struct bt_keep *k = t->keep;
+    return is_down ? t->totals.downloaded + (k == NULL ? 0 : k->base_downloaded)
+                   : t->totals.uploaded + (k == NULL ? 0 : k->base_uploaded);
+}
+
+void bt_torrent_save(struct bt_torrent *t)
+{
+    bt_keep_save(t, true);
+}
+
+bool bt_torrent_is_saving(const struct bt_torrent *t)
+{
+    return bt_keep_is_busy(t);
+}
+
+void bt_torrent_forget(struct bt_torrent *t)
+{
+    if (t->keep != NULL)
+        t->keep->forgets = true; /* when nothing is written any more */
+}

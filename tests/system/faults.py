@@ -1,0 +1,83 @@
+"""What a machine can do to a program: limits, small disks, and calls that fail."""
+import contextlib
+import os
+import resource
+import subprocess
+from pathlib import Path
+
+import pytest
+from program import is_sanitized
+from programs import wait_until
+
+
+@contextlib.contextmanager
+def small_disk(place, size, kind="tmpfs"):
+    """A file system of this size (as mount says it) at place."""
+    if os.getuid() != 0:
+        pytest.skip("only root mounts")
+    place.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", kind, "-o", f"size={size}", kind, place], capture_output=True
+    )
+    if done.returncode != 0:
+        pytest.skip("no mounting here")
+    try:
+        yield place
+    finally:
+        # Lazily: a test that failed may have left a program there, which ends later.
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+class MemoryLimit:
+    """A hard limit on all that a process uses, what the kernel holds for it included: a control
+    group, without swap. Where there is none, on its private memory alone; with sanitizers, which
+    take a lot of their own, there is no limit."""
+
+    def __init__(self, mib):
+        self.bytes = mib << 20
+        self.group = None
+
+    def __enter__(self):
+        if not is_sanitized():
+            self.group = self._make_group()
+        return self
+
+    def _make_group(self):
+        """A group of the second kind, or of the first: the file of the limit tells them apart."""
+        for root, limit, with_swap in [
+            ("/sys/fs/cgroup", "memory.max", ("memory.swap.max", 0)),
+            (
+                "/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                ("memory.memsw.limit_in_bytes", self.bytes),
+            ),
+        ]:
+            if not Path(root, "cgroup.procs").exists():
+                continue
+            group = Path(root, f"tarn-test-{os.getpid()}-{id(self)}")
+            with contextlib.suppress(OSError):
+                group.mkdir()
+                if (group / limit).exists():
+                    (group / limit).write_text(str(self.bytes))
+                    with contextlib.suppress(OSError):  # a kernel that does not count swap
+                        (group / with_swap[0]).write_text(str(with_swap[1]))
+                    return group
+                group.rmdir()
+        return None
+
+    def take(self):
+        """Runs in the child."""
+        if self.group:
+            (self.group / "cgroup.procs").write_text("0")
+        elif not is_sanitized():
+            resource.setrlimit(resource.RLIMIT_DATA, (self.bytes, self.bytes))
+
+    def __exit__(self, *_):
+        if self.group:
+            procs = self.group / "cgroup.procs"
+            wait_until(lambda: procs.read_text() == "", "the group is empty")
+            self.group.rmdir()
+
+
+def descriptors(n):
+    """A preparation of the child: no more than n open files."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))

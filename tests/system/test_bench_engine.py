@@ -1,0 +1,150 @@
+"""The bench's peer against tarn: what it counts was really there, and it cannot be told lies."""
+import json
+import os
+import subprocess
+
+import pytest
+from programs import PATIENCE, Program, TarnFetch, TarnSeed, tarn_create, tarn_fetch
+
+PEER = os.path.abspath(os.environ.get("ENGINE_PEER", "build-test/bench/engine_peer"))
+PIECE = 65536
+LENGTH = 20 * PIECE + 16384 + 77  # the last piece and the last block are short
+KINDS = ["v1", "v2", "hybrid"]
+
+
+@pytest.fixture
+def payload(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    data = home / "data.bin"
+    data.write_bytes(os.urandom(LENGTH))
+    return data
+
+
+def torrent_of(data, kind):
+    return tarn_create(data, data.parent.parent / f"{kind}.torrent", kind, "--piece-length", str(PIECE))
+
+
+def peer(*words, code=0):
+    done = subprocess.run([PEER, *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=2 * PATIENCE)
+    assert done.returncode == code, done.stderr + done.stdout
+    return [json.loads(line) for line in done.stdout.splitlines()] if code == 0 else done.stderr
+
+
+class Source(Program):
+    """The bench's seeder."""
+
+    def __init__(self, torrent, data, *options):
+        super().__init__([PEER, "source", torrent, data, "--listen", "127.0.0.1:0", *options])
+        self.port = self.wait_until(lambda: self.lines(), "the source listens")[0]["listening"]
+
+    def lines(self):
+        return [json.loads(line) for line in self.output().splitlines(True) if line.endswith("\n")]
+
+    def result(self):
+        self.process.wait(PATIENCE)
+        assert self.process.returncode == 0, self.output()
+        return self.lines()[-1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sink_gets_every_piece_of_a_seed(payload, kind):
+    torrent = torrent_of(payload, kind)
+    with TarnSeed(torrent, payload) as seed:
+        told = peer("sink", torrent, "--connect", f"127.0.0.1:{seed.port}", "--check",
+                    "--outstanding", "8", "--bytes", LENGTH)
+        assert told[0]["bytes"] == LENGTH
+        assert told[0]["pieces_good"] == 21
+
+
+def test_sink_asks_round_after_round(payload):
+    """Several depths on one connection, each over more than the whole torrent, in order and not."""
+    torrent = torrent_of(payload, "v1")
+    with TarnSeed(torrent, payload) as seed:
+        at = ["--connect", f"127.0.0.1:{seed.port}", "--watch", seed.process.pid]
+        told = peer("sink", torrent, *at, "--check", "--outstanding", "1,4,64", "--bytes", 2 * LENGTH)
+        assert [line["depth"] for line in told] == [1, 4, 64]
+        assert all(line["bytes"] >= 2 * LENGTH for line in told)
+        assert told[-1]["pieces_good"] >= 6 * 21 - 3
+        assert all(line["watched_cpu_s"] > 0 for line in told)
+        assert 0 < told[0]["p50_us"] <= told[0]["p99_us"] <= told[0]["max_us"]
+        told = peer("sink", torrent, *at, "--check", "--random", "--bytes", LENGTH)
+        assert told[0]["pieces_good"] >= 1
+        told = peer("sink", torrent, *at, "--trunc", "--warm", LENGTH, "--bytes", LENGTH)
+        assert told[0]["bytes"] >= LENGTH - 256 * 16384
+
+
+def test_sink_believes_no_seed(payload):
+    torrent = torrent_of(payload, "v1")
+    with open(payload, "r+b") as f:
+        f.seek(3 * PIECE + 5)
+        byte = f.read(1)
+        f.seek(3 * PIECE + 5)
+        f.write(bytes([byte[0] ^ 1]))
+    with TarnSeed(torrent, payload, "--trust") as seed:
+        said = peer("sink", torrent, "--connect", f"127.0.0.1:{seed.port}", "--check", "--bytes", LENGTH,
+                    code=1)
+        assert "piece 3 is not what the torrent says" in said
+
+
+def test_sink_takes_no_other_torrent(payload):
+    with TarnSeed(torrent_of(payload, "v1"), payload) as seed:
+        said = peer("sink", torrent_of(payload, "v2"), "--connect", f"127.0.0.1:{seed.port}", code=1)
+        assert "before its handshake" in said
+
+
+@pytest.mark.parametrize("io", ["writev", "sendfile"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_fetch_from_the_source(payload, tmp_path, kind, io):
+    torrent, into = torrent_of(payload, kind), tmp_path / "into"
+    with Source(torrent, payload, "--io", io) as source:
+        tarn_fetch(torrent, into, "--no-tracker", "--peer", f"127.0.0.1:{source.port}")
+        assert (into / payload.name).read_bytes() == payload.read_bytes()
+        assert source.result()["bytes"] >= LENGTH
+
+
+def test_source_calls(payload, tmp_path):
+    """Some programs cannot be told of a peer: then it calls them."""
+    torrent, into = torrent_of(payload, "v1"), tmp_path / "into"
+    with TarnFetch(torrent, into, "--no-tracker") as fetch:
+        peer("source", torrent, payload, "--connect", f"127.0.0.1:{fetch.port}", "--watch",
+             fetch.process.pid)
+        assert fetch.wait() == 0, fetch.story()
+        assert (into / payload.name).read_bytes() == payload.read_bytes()
+
+
+def test_floor_against_itself(payload):
+    torrent = torrent_of(payload, "v1")
+    with Source(torrent, payload) as source:
+        told = peer("sink", torrent, "--connect", f"127.0.0.1:{source.port}", "--check", "--bytes", LENGTH)
+        assert told[0]["pieces_good"] == 21
+        assert source.result()["bytes"] == LENGTH
+
+
+def test_idle_callers_are_all_answered(payload):
+    torrent = torrent_of(payload, "v1")
+    with TarnSeed(torrent, payload) as seed:
+        idle = subprocess.Popen([PEER, "idle", torrent, "--connect", f"127.0.0.1:{seed.port}",
+                                 "--peers", "100"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        told = json.loads(idle.stdout.readline())
+        assert told["called"] == 100 and told["answered"] == 100 and told["refused"] == 0
+        seed.wait_for(lambda e: e.get("peers") == 100, "all are counted")
+        idle.stdin.close()
+        left = json.loads(idle.stdout.readline())
+        assert idle.wait(PATIENCE) == 0 and left["answered"] == 100
+        idle.stdout.close()
+
+
+@pytest.mark.parametrize("words, said", [
+    (["sink"], "how it is called"),
+    (["sink", "nowhere.torrent", "--connect", "127.0.0.1:1"], "nowhere.torrent: No such file"),
+    (["sink", "x", "--connect", "127.0.0.1:port"], "not a number"),
+    (["sink", "x", "--connect", "localhost:1"], "is no IPv4 address"),
+    (["sink", "x"], "--connect ADDR:PORT or --listen"),
+    (["sink", "x", "--listen", "127.0.0.1:0", "--outstanding", "0"], "numbers above 0"),
+    (["sink", "x", "--listen", "127.0.0.1:0", "--check", "--trunc"], "throws away"),
+    (["source", "x", "y", "--listen", "127.0.0.1:0", "--io", "magic"], "neither writev nor sendfile"),
+])
+def test_wrong_words(words, said):
+    assert said in peer(*words, code=1)
