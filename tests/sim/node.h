@@ -42,6 +42,7 @@ struct node {
     int64_t slept_us; /* the monotonic clock has missed so much */
     int64_t wall_ms;  /* wall clock minus the world's */
     bool is_suspended, is_off;
+    unsigned boots;  /* starts of the machine */
     unsigned island; /* nodes of different islands do not reach each other */
 
     /* what its disk's jobs have cost since the last one ended, and when the disk is free */

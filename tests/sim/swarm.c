@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "bt/priv.h"
+#include "bt/resume.h"
 #include "descr.h"
 #include "net.h"
 #include "os.h"
@@ -198,6 +199,9 @@ static bool start_session(struct peer *p, struct tarn_err *err)
     p->node.loop = loop_new(&loop, err);
     if (p->node.loop == NULL)
         return false;
+    p->state = bt_resume_files_new("/state", err);
+    if (p->state == NULL)
+        return false;
     struct sys_addr at = { .port = PORT };
     struct bt_session_settings set = {
         .loop = p->node.loop,
@@ -205,6 +209,8 @@ static bool start_session(struct peer *p, struct tarn_err *err)
         .n_listen = 1,
         .memory = p->plan.memory,
         .rate_up = p->plan.rate_up,
+        .resume = &bt_resume_files_ops,
+        .resume_arg = p->state,
         .agent = "sim",
         .on_note = on_note,
         .arg = p,
@@ -302,11 +308,13 @@ void peer_end(struct peer *p, enum node_end how)
     if (p->on_over != NULL)
         p->on_over(p);
     bt_session_free(p->session);
+    bt_resume_files_free(p->state);
     bt_metainfo_release(&p->meta);
     loop_free(n->loop);
     close_all(n);
     node_leave(before);
     p->session = NULL;
+    p->state = NULL;
     p->torrent = NULL;
     p->meta = (struct bt_metainfo){ 0 };
     n->loop = NULL;
@@ -318,6 +326,7 @@ void peer_end(struct peer *p, enum node_end how)
     if (how == NODE_POWER_CUT) {
         fs_power_cut(n->fs);
         n->is_off = true;
+        n->boots++;
     }
     check_names(p);
     if (p->away_us >= 0)

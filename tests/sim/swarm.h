@@ -35,6 +35,7 @@ struct peer {
 
     /* while it runs */
     struct bt_session *session;
+    struct bt_resume_files *state;
     struct bt_torrent *torrent;
     struct bt_metainfo meta;
     int64_t looked_us;
