@@ -57,7 +57,6 @@ const struct cli_option cli_options[CLI_OPTS] = {
     [CLI_METADATA] = { .name = "metadata",
                        .is_rare = true,
                        .arg = "SIZE",
-                       .is_rare = true,
                        .help = "memory for what torrents and peers say (256M)",
                        .more =
                            "Metadata, hashes, and who has which piece: when it is full, torrents "
