@@ -688,7 +688,8 @@ static void on_drain(struct loop_stream *s)
 static void on_end(struct loop_stream *s, const struct tarn_err *err)
 {
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
-    bool expected = err->code == TARN_OK || c->is_open;
+    /* Peers go all the time; what is told is why one was never met, and what fails on our side. */
+    bool expected = err->code == TARN_OK || (c->is_open && err->code == TARN_E_NETWORK);
     bt_conn_close(c, "%s", expected ? "" : err->msg);
 }
 

@@ -54,6 +54,12 @@ bool store_names_part(const struct store_names *n, const struct store_layout *l,
 
 /* tree.c */
 
+/* What a file was when it was opened first. */
+struct store_seen {
+    uint64_t ino; /* 0: not yet */
+    int64_t mtime_ns;
+};
+
 struct store_tree {
     const struct store_layout *layout; /* borrowed */
     char *root;       /* owned: reading: the payload or its folder; writing: the folder */
@@ -65,6 +71,7 @@ struct store_tree {
     uint8_t *where;         /* writing: enum store_where; under table.lock */
     uint8_t *dirty;         /* writing: 1 when written since the last sync; under table.lock */
     uint32_t n_dirty;
+    struct store_seen *seen; /* reading: owned, one for each file; under table.lock */
     struct store_table table;
 };
 

@@ -112,11 +112,15 @@ struct store_tree *store_tree_open(const struct store_layout *l, const char *pat
                                    struct tarn_err *err)
 {
     struct store_tree *t = new_tree(l, path, err);
-    if (t != NULL && !judge_root(t, err)) {
-        store_tree_free(t);
+    if (t == NULL)
         return NULL;
-    }
-    return t;
+    t->seen = tarn_calloc(l->n_files, sizeof *t->seen);
+    if (t->seen == NULL)
+        tarn_fail_mem(err, "opening a tree of files");
+    else if (judge_root(t, err))
+        return t;
+    store_tree_free(t);
+    return NULL;
 }
 
 struct store_tree *store_tree_create(const struct store_layout *l, const char *dir,
@@ -149,6 +153,7 @@ void store_tree_free(struct store_tree *t)
     store_names_release(&t->names);
     tarn_free(t->where);
     tarn_free(t->dirty);
+    tarn_free(t->seen);
     tarn_free(t->root);
     tarn_free(t);
 }
@@ -231,7 +236,35 @@ static int open_for_reading(struct store_tree *t, uint32_t file, struct tarn_err
         fail_long(err, own);
         return -1;
     }
-    return sys_open(path.s, SYS_OPEN_READ, err);
+    struct sys_stat st;
+    struct tarn_quote q;
+    if (!sys_stat(SYS_CWD, path.s, true, &st, err))
+        return -1;
+    if (st.kind == SYS_REGULAR)
+        return sys_open(path.s, SYS_OPEN_READ, err);
+    /* Not even opened: a pipe would make us wait for its other end. */
+    tarn_fail(err, TARN_E_FAILED, "'%s' is not a regular file", tarn_quote_str(&q, path.s));
+    return -1;
+}
+
+/* A file that only we read may have been closed meanwhile, as others were read. Is what is opened
+ * now what was there at first? */
+static bool is_as_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st,
+                             struct tarn_err *err)
+{
+    struct tarn_quote q;
+    if (t->seen == NULL)
+        return true;
+    sys_lock_take(&t->table.lock);
+    struct store_seen *seen = &t->seen[file];
+    if (seen->ino == 0)
+        *seen = (struct store_seen){ st->ino, st->mtime_ns };
+    bool same = seen->ino == st->ino && seen->mtime_ns == st->mtime_ns;
+    sys_lock_give(&t->table.lock);
+    return same || tarn_fail(err, TARN_E_INTEGRITY,
+                             "'%s' was changed or replaced by something else since it was opened "
+                             "first: check the data again",
+                             tarn_quote_str(&q, t->layout->files[file].path));
 }
 
 /* Of a tree that we write: whatever is there, under either name. */
@@ -286,11 +319,13 @@ static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_w
     struct tarn_quote q;
     if (f == NULL)
         tarn_fail_mem(err, "opening a file");
-    else if (f->at_open.kind == SYS_REGULAR)
-        return store_table_put(&t->table, file, can_write, f);
-    else
+    else if (f->at_open.kind == SYS_REGULAR) {
+        if (is_as_first_seen(t, file, &f->at_open, err))
+            return store_table_put(&t->table, file, can_write, f);
+    } else {
         tarn_fail(err, TARN_E_FAILED, "'%s' is not a regular file",
                   tarn_quote_str(&q, t->layout->files[file].path));
+    }
     sys_file_unref(f);
     return NULL;
 }
