@@ -294,7 +294,9 @@ static void second(struct loop *l, struct store_budget *b, struct model *m, uint
 
 static void share_one_budget(uint64_t *seed, uint64_t limit)
 {
-    static const struct store_places_ops ops = { model_hashed, model_written, model_room };
+    static const struct store_places_ops ops = { .on_hashed = model_hashed,
+                                                 .on_written = model_written,
+                                                 .on_room = model_room };
     struct store_budget b;
     static struct model m[TORRENTS];
     struct loop *l = stopped_loop();
