@@ -3,7 +3,8 @@
  *   session   ports, the table of torrents, the tick
  *   torrent   one torrent's life: metadata, preparing, checking, running, paused
  *   progress  what of it is wanted, what is here, which files are whole
- *   pieces    blocks into pieces, pieces onto the disk, verdicts
+ *   pieces    blocks into pieces, pieces onto the disk
+ *   judge     pieces that fail their hash, and who is to blame
  *   conn      one peer: its messages in
  *   theirs    the pieces it has
  *   learn     metadata and piece layers from it
@@ -24,6 +25,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bt/core/bans.h"
+#include "bt/core/blame.h"
 #include "bt/core/choker.h"
 #include "bt/core/fastset.h"
 #include "bt/core/hashreq.h"
@@ -173,9 +175,15 @@ struct bt_torrent {
     struct tarn_list leaf_jobs; /* pieces being read for their leaf hashes */
     uint32_t n_leaf_jobs;
 
+    /* bad pieces */
+    struct bt_blame blame;
+    struct tarn_list inquests; /* pieces whose leaves a peer was asked for */
+    uint32_t n_inquests;
+
     /* peers */
     struct bt_conn **conns; /* by number; NULL: free */
-    size_t n_numbers, cap_numbers;
+    struct sys_addr *addrs; /* owned; by number, of those who have left too */
+    size_t n_numbers, cap_numbers, cap_addrs;
     uint32_t n_conns, n_seeds;
     struct tarn_list active; /* connections on which something is under way: ticked each second */
     size_t sweep;            /* the others are ticked in turn: the next one's number */
@@ -251,6 +259,7 @@ struct bt_conn {
     uint64_t got, sent; /* payload, all in all */
     uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
+    int64_t parole_us; /* since when it has had to bring a piece of its own */
     int64_t choke_changed_us, born_us, heard_us, spoke_us;
 };
 
@@ -342,6 +351,23 @@ void bt_pieces_after_pick(struct bt_torrent *t);
 /* A pick gave less than was asked for: if that was for want of room, be told when there is some. */
 void bt_pieces_await(struct bt_torrent *t);
 void bt_piece_had(struct bt_torrent *t, uint32_t piece); /* verified and on disk */
+
+/* judge */
+void bt_judge_meet(struct bt_conn *c); /* its handshake is done */
+void bt_judge_gone(struct bt_conn *c);
+void bt_judge_parole(struct bt_conn *c);
+/* A hashed piece: what follows is told to the store. */
+void bt_judge_bad(struct bt_torrent *t, uint32_t piece, const struct store_hashes *h);
+void bt_judge_good(struct bt_torrent *t, uint32_t piece, const struct store_hashes *h);
+void bt_judge_leaves(struct bt_torrent *t, uint32_t piece, bool is_good, const uint8_t *leaves,
+                     uint32_t n);
+void bt_judge_written(struct bt_torrent *t, uint32_t piece);
+/* Answers to what we asked; the first says whether it was that. */
+bool bt_judge_hashes(struct bt_conn *c, const struct bt_event *ev);
+void bt_judge_rejected(struct bt_conn *c, const struct bt_hash_request *r);
+void bt_judge_tick(struct bt_torrent *t, int64_t now_us);
+void bt_judge_tick_conn(struct bt_conn *c, int64_t now_us);
+void bt_judge_release(struct bt_torrent *t);
 
 /* conn */
 void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from);

@@ -67,6 +67,7 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     t->state = BT_METADATA;
     bt_metadata_init(&t->metadata);
     tarn_list_init(&t->leaf_jobs);
+    tarn_list_init(&t->inquests);
     tarn_list_init(&t->active);
     tarn_list_push_back(&s->torrents, &t->node);
     s->n_torrents++;
@@ -110,6 +111,7 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
+    bt_judge_release(t);
     bt_work_stop(t);
     bt_recall_stop(t);
     bt_leaves_release(t);
@@ -558,6 +560,7 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
     if (t->state == BT_STOPPED)
         return;
     bt_keep_tick(t, now_us);
+    bt_judge_tick(t, now_us);
     bt_meter_update(&t->down, t->totals.downloaded, now_us);
     bt_meter_update(&t->up, t->totals.uploaded, now_us);
     for (struct tarn_list *n = t->active.next, *next; n != &t->active; n = next) {
@@ -576,7 +579,7 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
 int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us)
 {
     bool is_live = t->state == BT_METADATA || t->state == BT_FETCHING || t->state == BT_SEEDING;
-    if (t->n_conns > 0 && t->state != BT_STOPPED)
+    if ((t->n_conns > 0 || t->n_inquests > 0) && t->state != BT_STOPPED)
         return now_us;
     int64_t at = is_live ? bt_keep_wake(t) : INT64_MAX;
     if (!is_live || t->is_paused)

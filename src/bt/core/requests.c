@@ -302,7 +302,7 @@ static int64_t patience_us(const struct bt_requests *q)
     return (int64_t)tarn_min_u64(tarn_max_u64(4 * expected, BT_SNUB_MIN_US), BT_SNUB_US);
 }
 
-static void snub(struct bt_requests *q, int64_t now_us)
+void bt_requests_snub(struct bt_requests *q, int64_t now_us)
 {
     q->is_snubbed = true;
     for (int i = q->first; i < q->first + q->n; i++)
@@ -346,7 +346,7 @@ bool bt_requests_next_surplus(struct bt_requests *q, int64_t now_us, struct bt_r
 bool bt_requests_next_lost(struct bt_requests *q, int64_t now_us, struct bt_request *r)
 {
     if (q->n_open > 0 && now_us - q->progress_at_us >= patience_us(q))
-        snub(q, now_us);
+        bt_requests_snub(q, now_us);
     if (q->n_lost == 0) {
         forget_old(q, now_us);
         return false;

@@ -98,6 +98,9 @@ void bt_requests_drop_piece(struct bt_requests *q, uint32_t piece);
 /* The connection closes: everything asked is lost. As above. */
 void bt_requests_close(struct bt_requests *q);
 
+/* He is too slow for what we need of him: as if he had sent nothing for long. As above. */
+void bt_requests_snub(struct bt_requests *q, int64_t now_us);
+
 /* The next request whose block should go back to the picker, because it is void or timed out; each
  * comes once. Call until false, after the calls above, at wake time, and now and then (with
  * keep-alives), when it forgets canceled ones that never came. */
