@@ -323,6 +323,9 @@ static size_t pick(struct bt_conn *c, size_t most, struct bt_request *picked)
         .only = c->requests.is_choked ? c->allowed : NULL,
         .n_only = c->n_allowed,
         .n_asked = c->requests.n_open,
+        .speed = c->requests.is_snubbed
+                     ? BT_SPEED_SLOW
+                     : bt_speed_of(c->requests.rate_bps, c->torrent->fastest_bps),
         .is_slow = c->requests.is_snubbed,
         .on_parole = c->on_parole,
     };

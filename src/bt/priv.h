@@ -198,7 +198,8 @@ struct bt_torrent {
     uint64_t done, total; /* bytes of wanted files */
     struct bt_totals totals;
     struct bt_meter down, up;
-    uint64_t charged; /* of the session's memory for metadata */
+    uint64_t fastest_bps; /* of its peers, at the last tick */
+    uint64_t charged;     /* of the session's memory for metadata */
 };
 
 /* A request of a peer that waits to be served. */

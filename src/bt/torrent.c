@@ -563,6 +563,12 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
     bt_judge_tick(t, now_us);
     bt_meter_update(&t->down, t->totals.downloaded, now_us);
     bt_meter_update(&t->up, t->totals.uploaded, now_us);
+    t->fastest_bps = 0;
+    for (struct tarn_list *n = t->active.next; n != &t->active; n = n->next) {
+        const struct bt_conn *c = TARN_OUTER(n, struct bt_conn, node);
+        if (c->requests.n_open > 0)
+            t->fastest_bps = tarn_max_u64(t->fastest_bps, c->requests.rate_bps);
+    }
     for (struct tarn_list *n = t->active.next, *next; n != &t->active; n = next) {
         next = n->next; /* this one may leave the list */
         bt_conn_tick(TARN_OUTER(n, struct bt_conn, node), now_us);

@@ -111,6 +111,21 @@ static void a_peer_that_stops(void **state)
     swarm_free(s);
 }
 
+/* Little memory, and many who need half a minute for what they were asked: they share a few pieces,
+ * and the others are free for those who fill them. */
+static void slow_peers_hold_little(void **state)
+{
+    (void)state;
+    for (uint32_t mib = 1; mib <= 16; mib *= 2) {
+        struct swarm *s = swarm_new(256 / mib, mib * MIB, mib);
+        s->p.max_partials = 64 / mib; /* the usual 64 MiB */
+        for (uint32_t i = 0; i < 38; i++)
+            swarm_add(s, i < 4 ? 2000 * 1000 : 3000 + i * 500, 20 * MS + i * 5 * MS);
+        run(s, "little memory", (double)s->m.total / rates(s), mib < 16 ? 1.1 : 1.25);
+        swarm_free(s);
+    }
+}
+
 TEST_MAIN(cmocka_unit_test(one_peer_is_used_fully), cmocka_unit_test(bursts_do_not_hide_the_rate),
           cmocka_unit_test(unequal_peers), cmocka_unit_test(a_peer_that_becomes_slow),
-          cmocka_unit_test(a_peer_that_stops))
+          cmocka_unit_test(a_peer_that_stops), cmocka_unit_test(slow_peers_hold_little))

@@ -42,6 +42,7 @@ struct swarm {
     int64_t now_us;
     uint64_t got, wasted; /* bytes */
     size_t most_partials;
+    uint64_t fastest_bps; /* of the last second */
 };
 
 static inline struct swarm *swarm_new(uint32_t n_pieces, uint32_t piece_len, uint64_t seed)
@@ -92,6 +93,9 @@ static inline void source_fill(struct swarm *s, struct source *c)
         size_t most = tarn_min_size(room, TARN_COUNT_OF(picked));
         struct bt_pick who = { .peer = (bt_peer_no)(c - s->sources),
                                .n_asked = c->q.n_open,
+                               .speed = c->q.is_snubbed
+                                            ? BT_SPEED_SLOW
+                                            : bt_speed_of(c->q.rate_bps, s->fastest_bps),
                                .is_slow = c->q.is_snubbed };
         size_t n = bt_picker_pick(&s->p, &who, most, picked);
         for (size_t i = 0; i < n; i++) {
@@ -172,6 +176,12 @@ static inline void source_tick(struct swarm *s, struct source *c)
 static inline void swarm_step(struct swarm *s)
 {
     s->now_us += MS;
+    if (s->now_us % SECOND == 0) {
+        s->fastest_bps = 0;
+        for (uint32_t i = 0; i < s->n; i++)
+            if (s->sources[i].q.n_open > 0)
+                s->fastest_bps = tarn_max_u64(s->fastest_bps, s->sources[i].q.rate_bps);
+    }
     for (uint32_t i = 0; i < s->n; i++) {
         struct source *c = &s->sources[i];
         source_serve(s, c);
