@@ -77,6 +77,7 @@ static void detach(struct bt_conn *c)
             bt_picker_leaves(&t->picker, c->has_early_all ? NULL : &c->has);
     }
     bt_leaves_gone(c);
+    bt_opening_gone(c);
     bt_metadata_gone(&t->metadata, c->no);
     if (t->has_layers_job)
         bt_layers_gone(&t->layers, c->no);

@@ -67,6 +67,7 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     t->state = BT_METADATA;
     bt_metadata_init(&t->metadata);
     tarn_list_init(&t->leaf_jobs);
+    tarn_list_init(&t->openings);
     tarn_list_init(&t->active);
     tarn_list_push_back(&s->torrents, &t->node);
     s->n_torrents++;
@@ -113,6 +114,7 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     bt_work_stop(t);
     bt_recall_stop(t);
     bt_leaves_release(t);
+    bt_opening_release(t);
     bt_dial_release(t);
     bt_announce_release(t);
     bt_session_forget(s, t);
