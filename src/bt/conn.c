@@ -79,6 +79,7 @@ static void detach(struct bt_conn *c)
     }
     bt_leaves_gone(c);
     bt_judge_gone(c);
+    bt_opening_gone(c);
     bt_metadata_gone(&t->metadata, c->no);
     if (t->has_layers_job)
         bt_layers_gone(&t->layers, c->no);

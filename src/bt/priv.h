@@ -11,6 +11,7 @@
  *   upload    what it asked of us
  *   choke     whom we let ask
  *   homeline  how much may leave before the line's queue grows
+ *   opening   the files of what it asked for
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
  *   stats     counters; memory for metadata
@@ -119,6 +120,7 @@ struct bt_candidate {
 enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH };
 
 struct bt_work;
+struct bt_opening;
 struct bt_keep;
 struct bt_recall;
 
@@ -172,6 +174,7 @@ struct bt_torrent {
     bool has_layers_job;
     uint8_t *found_layers; /* hybrid without layers: piece nodes as pieces are verified */
     struct bt_hash_cache hash_cache;
+    struct tarn_list openings;  /* files being opened for peers */
     struct tarn_list leaf_jobs; /* pieces being read for their leaf hashes */
     uint32_t n_leaf_jobs;
 
@@ -240,6 +243,7 @@ struct bt_conn {
     uint8_t n_allowed, bad_hashes;
     uint32_t allowed[BT_FASTSET_MAX]; /* pieces that we may ask for while choked */
     uint32_t meta_answered;
+    struct bt_opening *opening; /* what its next block waits for, or NULL */
     uint32_t n_leaf_jobs;
     uint8_t n_given; /* pieces that it may ask for while choked, and how much of each is left */
     uint32_t given[BT_FASTSET], given_left[BT_FASTSET];
@@ -436,6 +440,19 @@ void bt_choke_tick(struct bt_session *s, int64_t now_us);
 void bt_choke_soon(struct bt_session *s); /* a slot may be free, or somebody wants one */
 void bt_choke_run_soon(struct loop_idle *i);
 void bt_choke_interest(struct bt_conn *c, bool is_interested); /* it told us */
+
+/* What of a request's bytes is inside the content, and a walk over them. */
+uint64_t bt_request_walk(const struct bt_torrent *t, const struct bt_request *r,
+                         struct store_walk *walk);
+/* The first request's block, read elsewhere. */
+void bt_upload_was_read(struct bt_conn *c, const struct bt_request *r, struct tarn_bytes bytes);
+void bt_upload_fail(struct bt_conn *c, const struct tarn_err *err); /* no block of it can be read */
+
+/* opening */
+/* The first request has to wait: for its file to be opened, or (reads) for its block. */
+bool bt_opening_start(struct bt_conn *c, bool reads, struct tarn_err *err) TARN_MUST;
+void bt_opening_gone(struct bt_conn *c);
+void bt_opening_release(struct bt_torrent *t);
 
 /* leaves */
 void bt_hash_request_answer(struct bt_conn *c, const struct bt_hash_request *r);

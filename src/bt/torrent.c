@@ -68,6 +68,7 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     bt_metadata_init(&t->metadata);
     tarn_list_init(&t->leaf_jobs);
     tarn_list_init(&t->inquests);
+    tarn_list_init(&t->openings);
     tarn_list_init(&t->active);
     tarn_list_push_back(&s->torrents, &t->node);
     s->n_torrents++;
@@ -115,6 +116,7 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     bt_work_stop(t);
     bt_recall_stop(t);
     bt_leaves_release(t);
+    bt_opening_release(t);
     bt_dial_release(t);
     bt_announce_release(t);
     bt_session_forget(s, t);

@@ -24,6 +24,8 @@ static bool open_tree(struct bt_work *w)
     w->tree = t->add.seed_only ? store_tree_open(&t->layout, t->add.path, &w->err)
                                : store_tree_create(&t->layout, t->add.path, &w->err);
     if (w->tree != NULL)
+        store_tree_set_way(w->tree, t->session->set.io);
+    if (w->tree != NULL)
         w->keep = bt_keep_open(t, w->tree, &w->err);
     return w->keep != NULL;
 }

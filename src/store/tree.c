@@ -158,6 +158,11 @@ void store_tree_free(struct store_tree *t)
     tarn_free(t);
 }
 
+void store_tree_set_way(struct store_tree *t, enum sys_file_way way)
+{
+    t->way = way;
+}
+
 /* Where files are. */
 
 enum store_where store_where_of(struct store_tree *t, uint32_t file)
@@ -317,6 +322,8 @@ static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_w
         return NULL;
     f = sys_file_new(fd);
     struct tarn_quote q;
+    if (f != NULL)
+        f->way = t->way;
     if (f == NULL)
         tarn_fail_mem(err, "opening a file");
     else if (f->at_open.kind == SYS_REGULAR) {
@@ -333,6 +340,11 @@ static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_w
 struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
 {
     return open_file(t, file, false, err);
+}
+
+struct sys_file *store_tree_file_open(struct store_tree *t, uint32_t file)
+{
+    return store_table_get(&t->table, file, false);
 }
 
 static bool stat_named(struct store_tree *t, uint32_t file, enum store_where where,
@@ -502,7 +514,7 @@ static bool write_part(struct store_tree *t, const struct store_part *part, stru
         struct tarn_bytes runs[RUNS];
         size_t n;
         uint64_t len = take_runs(s, part->len - at, runs, &n);
-        ok = sys_write_runs_at(f->fd, runs, n, part->off + at, err);
+        ok = sys_file_write(f, runs, n, part->off + at, err);
         at += len;
     }
     set_dirty(t, part->file, true); /* again: a sync may have come between */
