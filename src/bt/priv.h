@@ -15,6 +15,7 @@
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
  *   stats     counters; memory for metadata
+ *   damage    files that something else changed while they are shared
  *   known     who is connected already, who is banned
  *   announce  trackers
  *   resume    what is kept for the next start; resume_files: where
@@ -117,7 +118,7 @@ struct bt_candidate {
     bool is_given; /* by the user: tried again soon, and for ever */
 };
 
-enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH };
+enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH, BT_WORK_LOOK };
 
 struct bt_work;
 struct bt_opening;
@@ -193,6 +194,9 @@ struct bt_torrent {
     uint32_t max_peers;      /* 0: no limit of its own */
     struct bt_limit *limit_up, *limit_down; /* owned; NULL: none of its own */
     bool is_paused;
+    bool is_suspect;   /* its files are to be looked at: bt/damage */
+    int64_t looked_us; /* when they were */
+    uint64_t looked_uploaded;
     struct bt_candidate *candidates;
     size_t n_candidates, cap_candidates;
     struct loop_resolve *resolving; /* owned; one for each name that the user gave */
@@ -293,6 +297,8 @@ bool bt_torrent_is_running(const struct bt_torrent *t);
 void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info);
 void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t *found,
                           const struct tarn_err *err);
+/* Pieces are gone that were here. */
+void bt_torrent_lost(struct bt_torrent *t);
 /* Move what can move: finish files, tell completion. */
 void bt_torrent_settle(struct bt_torrent *t);
 
@@ -301,6 +307,16 @@ bool bt_charge(struct bt_session *s, uint64_t bytes, struct tarn_err *err) TARN_
 void bt_uncharge(struct bt_session *s, uint64_t bytes);
 
 void bt_totals_add(struct bt_totals *sum, const struct bt_totals *more);
+
+/* damage */
+/* Something could not be read as it should: look at all files that are not being written. */
+void bt_damage_suspect(struct bt_torrent *t);
+void bt_damage_tick(struct bt_torrent *t, int64_t now_us); /* now and then while it is shared */
+/* On the pool: which of these files have changed, and what is left of their pieces. */
+bool bt_damage_look(struct bt_torrent *t, const uint32_t *files, size_t n,
+                    struct tarn_bits *changed, struct tarn_err *err) TARN_MUST;
+/* On the loop: pieces in `changed` that are not in found are lost. */
+void bt_damage_found(struct bt_torrent *t, const struct tarn_bits *changed, const uint8_t *found);
 
 /* progress */
 bool bt_progress_init(struct bt_torrent *t, struct tarn_err *err) TARN_MUST;

@@ -407,6 +407,33 @@ bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
     return ok;
 }
 
+/* Before the first open there is nothing to compare with. */
+static bool is_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st)
+{
+    if (t->seen == NULL)
+        return true;
+    sys_lock_take(&t->table.lock);
+    const struct store_seen *seen = &t->seen[file];
+    bool same = seen->ino == 0 || (seen->ino == st->ino && seen->mtime_ns == st->mtime_ns);
+    sys_lock_give(&t->table.lock);
+    return same;
+}
+
+bool store_tree_changed(struct store_tree *t, uint32_t file)
+{
+    struct sys_stat st;
+    if (store_tree_stat(t, file, &st, NULL) && st.kind == SYS_REGULAR &&
+        st.size == t->layout->files[file].len && is_first_seen(t, file, &st))
+        return false;
+    store_table_drop(&t->table, file);
+    if (t->seen != NULL) {
+        sys_lock_take(&t->table.lock);
+        t->seen[file] = (struct store_seen){ 0 };
+        sys_lock_give(&t->table.lock);
+    }
+    return true;
+}
+
 char *store_tree_place(const struct store_tree *t, struct tarn_err *err)
 {
     char *root = sys_real_path(t->root, err);
