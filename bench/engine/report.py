@@ -97,6 +97,14 @@ def target_rows(f):
                ratio(f.of(work, program, "mbit_s"), auto), 0.95, False)
 
 
+def floor_of(figures, work, sentence):
+    """What the system alone costs here, where a target was set in CPU-seconds of another machine."""
+    if "CPU-s/GiB" not in sentence:
+        return ""
+    floors = [figures.of(work, p, "cpu") for p in figures.results.get(work, {}) if p.startswith("floor")]
+    return f" (the floor here: {min(floors):.3f})" if floors else ""
+
+
 def targets(figures):
     yield "| work | wanted | seen | |"
     yield "| --- | --- | --: | --- |"
@@ -106,6 +114,7 @@ def targets(figures):
             continue
         met = seen <= wanted if less else seen >= wanted
         digits = ".0f" if wanted >= 100 else ".3f" if wanted < 0.5 else ".2f"
+        sentence += floor_of(figures, work, sentence)
         yield f"| {work} | {sentence} | {seen:{digits}} | {'met' if met else '**missed**'} |"
 
 
@@ -174,10 +183,13 @@ def sections(kept, pictures):
 # Pictures.
 
 
-def color_of(program, position):
-    if program.startswith("tarn"):
-        return GREENS[0]
-    return "#aaaaaa" if program.startswith("floor") else OTHERS[position % len(OTHERS)]
+FLOORS = ["#d0d0d0", "#9a9a9a"]
+
+
+def colors_of(programs):
+    """tarn is green, the floors are grey, whoever is beside them has the rest."""
+    left = {"tarn": list(GREENS), "floor": list(FLOORS), "": list(OTHERS)}
+    return [left[next(kind for kind in left if p.startswith(kind))].pop(0) for p in programs]
 
 
 def bars(results, works, key, label, svg):
@@ -189,10 +201,7 @@ def bars(results, works, key, label, svg):
                  for p in programs]
         rows.append("\t".join([work, *cells]))
     data = "$data << EOD\n" + "\n".join(rows) + "\nEOD\n"
-    floors, colors = ["#d0d0d0", "#9a9a9a"], []
-    for p in programs:
-        same = sum(c in floors for c in colors)
-        colors.append(floors[same % 2] if p.startswith("floor") else color_of(p, len(colors)))
+    colors = colors_of(programs)
     parts = ", ".join(f"$data using {n + 2}:xtic(1) lc rgb '{c}'" for n, c in enumerate(colors))
     gnuplot(f"""set key autotitle columnheader noenhanced outside right top reverse Left
 set xtics noenhanced
@@ -208,8 +217,10 @@ set yrange [0:*]
 def lying_bars(found, key, label, svg):
     """One work: a bar a program, from the top, with its figure at its end."""
     rows = [(p, middle([f[key] for f in rounds])) for p, rounds in found.items()]
-    data = "\n".join(f"{-n}\t{value:.5g}\t{0x0b5e3c if p.startswith('tarn') else 0x9a9a9a if p.startswith('floor') else 0x3465a4}\t{p}"
-                     for n, (p, value) in enumerate(rows))
+    kinds = {"tarn": GREENS[0], "floor": FLOORS[1], "": OTHERS[0]}
+    colors = [next(int(c[1:], 16) for kind, c in kinds.items() if p.startswith(kind)) for p, _ in rows]
+    data = "\n".join(f"{-n}\t{value:.5g}\t{color}\t{p}"
+                     for n, ((p, value), color) in enumerate(zip(rows, colors)))
     most = max(value for _, value in rows)
     gnuplot(f"""unset key
 set xlabel '{label}'
