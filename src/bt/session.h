@@ -15,7 +15,7 @@
 #include "bt/core/metainfo.h"
 #include "bt/resume.h"
 #include "fetch/fetch.h"
-#include "loop/loop.h"
+#include "loop/stream.h"
 #include "sys/net.h"
 
 struct bt_session;
@@ -150,6 +150,7 @@ struct bt_session_stats {
     uint64_t memory, memory_used, memory_peak, metadata, metadata_used;
     uint64_t accepted, refused, dialled, banned;
     uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
+    struct loop_io_stats io; /* of the loop: what sending has done with files */
 };
 void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out);
 
