@@ -689,7 +689,8 @@ static void on_drain(struct loop_stream *s)
 static void on_end(struct loop_stream *s, const struct tarn_err *err)
 {
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
-    bool expected = err->code == TARN_OK || c->is_open;
+    /* Peers come and go; a file that has become shorter, a failing disk or no memory is our own. */
+    bool expected = err->code == TARN_OK || (c->is_open && err->code == TARN_E_NETWORK);
     bt_conn_close(c, "%s", expected ? "" : err->msg);
 }
 
