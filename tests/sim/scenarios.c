@@ -166,47 +166,88 @@ static void run_churn(struct report *r)
     swarm_end(&s);
 }
 
-/* Killed or cut off from power at any moment, over and over. */
-static void crashes(struct report *r, enum node_end how)
+enum { VICTIMS = 10, CRASHES = 12 };
+
+struct crashes {
+    enum node_end how;
+    uint64_t up;           /* of lines: whether a download sees many crashes */
+    int64_t every_us;      /* at most so long between two */
+    uint32_t lost_a_crash; /* pieces that may be fetched again for each; 0: any number */
+};
+
+static uint64_t fetched(const struct peer *p)
 {
-    enum { PEERS = 10, MOST = 12 };
-    struct swarm s;
-    swarm_begin(&s, PEERS + 1);
-    content(&s, chance_one_in(world_chance(), 2) ? BT_V1 : BT_HYBRID, 64 * KIB, 4 * MIB);
-    struct node_line fast = line(256 * KIB, 1 * MIB, 10);
-    swarm_add(&s, &seed, &fast, world_now_us());
-    uint64_t *chance = world_chance();
-    for (size_t i = 0; i < PEERS; i++) {
-        struct peer *p = swarm_add(&s, &leech, &fast, world_now_us());
-        p->node.disk.access_us = 5 * SIM_MS;
-        p->crashes_left = MOST;
-        peer_goes_at(p, world_now_us() + chance_between(chance, 1, 20 * SIM_S), how,
-                     chance_between(chance, 1, 5 * SIM_S));
-        p->goes_again_us = 15 * SIM_S;
+    struct bt_stats st = { 0 };
+    if (p->torrent != NULL)
+        bt_torrent_stats(p->torrent, &st);
+    return p->downloaded + st.downloaded;
+}
+
+/* What was verified before a process was killed is not fetched again: only what was on its way. */
+static void check_fetched(const struct swarm *s, const struct crashes *c)
+{
+    for (size_t i = 1; i < s->n && c->lost_a_crash > 0; i++) {
+        const struct peer *p = &s->peers[i];
+        uint64_t most =
+            s->content.total + (uint64_t)p->starts * c->lost_a_crash * s->content.piece_len;
+        if (fetched(p) > most)
+            world_broken("node %u fetched %llu bytes in %u starts, more than %llu", p->node.no,
+                         (unsigned long long)fetched(p), p->starts, (unsigned long long)most);
     }
-    check_done(&s, swarm_run(&s, 3600 * (int64_t)SIM_S));
-    uint64_t fetched = 0, ends = 0;
+}
+
+/* Killed or cut off from power at any moment, in the middle of a call too, over and over; and the
+ * wall clock is never to be relied on. */
+static void crash(struct report *r, const struct crashes *c)
+{
+    struct swarm s;
+    swarm_begin(&s, VICTIMS + 1);
+    uint64_t *chance = world_chance();
+    content(&s, chance_one_in(chance, 2) ? BT_V1 : BT_HYBRID, 64 * KIB, 4 * MIB);
+    struct node_line home = line(c->up, 1 * MIB, 10);
+    swarm_add(&s, &seed, &home, world_now_us());
+    for (size_t i = 0; i < VICTIMS; i++) {
+        struct peer *p = swarm_add(&s, &leech, &home, world_now_us());
+        p->node.disk.access_us = 5 * SIM_MS;
+        p->crashes_left = CRASHES;
+        peer_goes_at(p, world_now_us() + chance_between(chance, 1, c->every_us), c->how,
+                     chance_between(chance, 1, 5 * SIM_S));
+        p->goes_again_us = c->every_us;
+    }
+    for (int i = 0; i < 3600 && s.n_missing > 0; i++) {
+        swarm_pass(&s, 2 * SIM_S);
+        s.peers[chance_below(chance, s.n)].node.wall_ms +=
+            chance_between(chance, -3600, 3600) * 1000;
+    }
+    check_done(&s, s.n_missing == 0);
+    swarm_pass(&s, 2 * c->every_us); /* those that are complete are not spared */
+    check_fetched(&s, c);
+    uint64_t sum = 0, ends = 0;
     for (size_t i = 1; i < s.n; i++) {
-        struct bt_stats st = { 0 };
-        if (s.peers[i].torrent != NULL)
-            bt_torrent_stats(s.peers[i].torrent, &st);
-        fetched += s.peers[i].downloaded + st.downloaded;
+        sum += fetched(&s.peers[i]);
         ends += s.peers[i].starts - 1;
     }
     snprintf(r->text, sizeof r->text, "%d peers crashed %llu times; fetched %.2f times the content",
-             PEERS, (unsigned long long)ends,
-             (double)fetched / (double)PEERS / (double)s.content.total);
+             VICTIMS, (unsigned long long)ends,
+             (double)sum / (double)VICTIMS / (double)s.content.total);
     swarm_end(&s);
 }
 
 static void run_kill(struct report *r)
 {
-    crashes(r, NODE_KILLED);
+    crash(r, &(struct crashes){ NODE_KILLED, 128 * KIB, 20 * SIM_S, 16 });
 }
 
+/* So often that nothing is saved in between. */
 static void run_power(struct report *r)
 {
-    crashes(r, NODE_POWER_CUT);
+    crash(r, &(struct crashes){ NODE_POWER_CUT, 256 * KIB, 20 * SIM_S, 0 });
+}
+
+/* Seldom enough for state to be saved: how far that is believed. */
+static void run_outages(struct report *r)
+{
+    crash(r, &(struct crashes){ NODE_POWER_CUT, 32 * KIB, 120 * SIM_S, 0 });
 }
 
 /* --- disks --- */
@@ -297,7 +338,7 @@ static void run_clocks(struct report *r)
     for (size_t i = 0; i < PEERS; i++)
         swarm_add(&s, &leech, &home, world_now_us() + (int64_t)i * SIM_S);
     unsigned jumps = 0, sleeps = 0;
-    for (int i = 0; i < 2000 && s.n_missing > 0; i++) {
+    for (int i = 0; i < 400 && s.n_missing > 0; i++) {
         struct node *n = &s.peers[chance_below(chance, s.n)].node;
         n->wall_ms += chance_between(chance, -10, 10) * 3600 * 1000;
         jumps++;
@@ -308,12 +349,9 @@ static void run_clocks(struct report *r)
             node_suspend(n);
             sleeps++;
         }
-        swarm_pass(&s, chance_between(chance, 1, 10 * SIM_S));
-        if (chance_one_in(chance, 50)) /* a night */
-            swarm_pass(&s, 8 * 3600 * (int64_t)SIM_S);
-        for (size_t k = 0; k < s.n && i > 100; k++)
-            if (s.peers[k].node.is_suspended)
-                node_resume(&s.peers[k].node);
+        swarm_pass(&s, chance_between(chance, 1, SIM_S));
+        if (chance_one_in(chance, 20)) /* a lunch, a night: most of it nothing happens */
+            swarm_pass(&s, chance_between(chance, 60, 3600) * SIM_S);
     }
     for (size_t k = 0; k < s.n; k++)
         if (s.peers[k].node.is_suspended)
@@ -360,9 +398,10 @@ static void run_fair(struct report *r)
     static const struct plan takes = { .rate_up = 1 * KIB };
     struct swarm s;
     swarm_begin(&s, 3 * EACH + 1);
-    content(&s, BT_V1, 64 * KIB, 8 * MIB);
+    content(&s, BT_V1, 64 * KIB, 12 * MIB);
     struct node_line much = line(128 * KIB, 1 * MIB, 20), some = line(48 * KIB, 1 * MIB, 20);
-    swarm_add(&s, &seed, &much, world_now_us());
+    struct node_line office = line(512 * KIB, 1 * MIB, 20); /* or all would wait for its pieces */
+    swarm_add(&s, &seed, &office, world_now_us());
     for (size_t i = 0; i < EACH; i++) {
         swarm_add(&s, &leech, &much, world_now_us());
         swarm_add(&s, &leech, &some, world_now_us());
@@ -387,6 +426,7 @@ const struct scenario scenarios[] = {
     { "churn", "peers that leave and come back with their disks", 2, run_churn },
     { "kill", "processes killed at any moment", 3, run_kill },
     { "power", "machines that lose their power at any moment", 3, run_power },
+    { "outages", "the same, now and then", 2, run_outages },
     { "disks", "disks that are slow, full or broken", 2, run_disks },
     { "lines", "long lines that lose data, connections cut, nets apart", 2, run_lines },
     { "clocks", "wall clocks that jump, machines that sleep", 2, run_clocks },
