@@ -688,7 +688,8 @@ static void on_drain(struct loop_stream *s)
 static void on_end(struct loop_stream *s, const struct tarn_err *err)
 {
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
-    bool expected = err->code == TARN_OK || c->is_open;
+    /* Peers go all the time; what is told is why one was never met, and what fails on our side. */
+    bool expected = err->code == TARN_OK || (c->is_open && err->code == TARN_E_NETWORK);
     bt_conn_close(c, "%s", expected ? "" : err->msg);
 }
 
@@ -768,6 +769,17 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
     return true;
 }
 
+/* What was asked of a peer that is slow now is asked of others. */
+static void trim(struct bt_conn *c, int64_t now_us)
+{
+    struct bt_request r;
+    while (bt_requests_next_surplus(&c->requests, now_us, &r)) {
+        bt_put_request(bt_conn_out(c), BT_EV_CANCEL, &r);
+        if (c->torrent->has_picker)
+            bt_picker_release_block(&c->torrent->picker, &r, c->no);
+    }
+}
+
 /* Nothing is awaited of it, so nothing has to be looked at each second. */
 static bool is_quiet(const struct bt_conn *c)
 {
@@ -804,6 +816,7 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
         bt_put_keepalive(bt_conn_out(c));
     }
     bt_conn_give_back(c, now_us);
+    trim(c, now_us);
     /* A sender that stalls in the middle of a block holds up its piece: the place is taken back,
      * and the rest, should it come, is thrown away. */
     bool stalls = c->requests.is_snubbed || (now_us - c->payload_us > BT_SNUB_US && !is_paused);

@@ -325,6 +325,21 @@ bool sys_sync(int fd, struct tarn_err *err)
     return rc == 0 || tarn_fail_sys(err, "cannot bring a file's data to the disk");
 }
 
+bool sys_sync_many(const int *fds, size_t n, struct tarn_err *err)
+{
+    enum { MANY = 8 }; /* from here it pays: store/README.md has figures */
+    int rc = -1;
+    errno = ENOSYS;
+    while (n >= MANY && (rc = sys_ops->sync_many(fds, n)) != 0 && errno == EINTR)
+        ;
+    if (rc != 0 && errno != ENOSYS)
+        return tarn_fail_sys(err, "cannot bring the data of %zu files to the disk", n);
+    for (size_t i = 0; rc != 0 && i < n; i++)
+        if (!sys_sync(fds[i], err))
+            return false;
+    return true;
+}
+
 bool sys_stat(int dir, const char *path, bool follow, struct sys_stat *st, struct tarn_err *err)
 {
     if (sys_ops->stat_at(dir, path, follow, st) == 0)
@@ -505,11 +520,6 @@ char *sys_real_path(const char *path, struct tarn_err *err)
     if (copy == NULL)
         tarn_fail_mem(err, "finding a path");
     return copy;
-}
-
-void sys_sync_soon(int fd)
-{
-    sys_ops->sync_soon(fd);
 }
 
 enum sys_residency sys_resident(int fd, uint64_t off, size_t len)

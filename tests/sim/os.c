@@ -313,11 +313,6 @@ static void os_will_need(int fd, int64_t off, size_t len)
     (void)fd, (void)off, (void)len; /* the disk is read when it is read */
 }
 
-static void os_sync_soon(int fd)
-{
-    (void)fd;
-}
-
 /* One process a node, so nobody else ever holds one. */
 static int os_set_lock(int fd, bool on, uint64_t off)
 {
@@ -349,6 +344,14 @@ static int os_sync(int fd)
 {
     struct inode *i = file_of(fd);
     return i == NULL || dies() ? -1 : inode_sync(node_now(), i);
+}
+
+static int os_sync_many(const int *fds, size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = os_sync(fds[i]);
+    return rc;
 }
 
 static int os_rename(int from_dir, const char *from, int to_dir, const char *to)
@@ -578,13 +581,13 @@ static const struct sys_ops table = {
     .set_mode = os_set_mode,
     .free_space = os_free_space,
     .will_need = os_will_need,
-    .sync_soon = os_sync_soon,
     .set_lock = os_set_lock,
     .real_path = os_real_path,
     .reserve = os_reserve,
     .truncate = os_truncate,
     .sync_data = os_sync,
     .sync_folder = os_sync,
+    .sync_many = os_sync_many,
     .rename_at = os_rename,
     .unlink_at = os_unlink,
     .mkdir_at = os_mkdir,

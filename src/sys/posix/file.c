@@ -240,15 +240,6 @@ void posix_will_need(int fd, int64_t off, size_t len)
 #endif
 }
 
-void posix_sync_soon(int fd)
-{
-#if defined(SYNC_FILE_RANGE_WRITE)
-    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
-#else
-    (void)fd;
-#endif
-}
-
 void sys_read_in_order(int fd)
 {
 #if defined(POSIX_FADV_SEQUENTIAL)

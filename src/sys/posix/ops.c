@@ -53,6 +53,13 @@ int posix_truncate(int fd, int64_t len)
     return ftruncate(fd, (off_t)len);
 }
 
+int posix_sync_many(const int *fds, size_t n)
+{
+    (void)fds, (void)n;
+    errno = ENOSYS;
+    return -1;
+}
+
 int posix_sync_data(int fd)
 {
     return fdatasync(fd);
@@ -284,12 +291,12 @@ const struct sys_ops sys_ops_plain = {
     .set_mode = posix_set_mode,
     .free_space = posix_free_space,
     .will_need = posix_will_need,
-    .sync_soon = posix_sync_soon,
     .set_lock = posix_set_lock,
     .real_path = posix_real_path,
     .reserve = posix_reserve,
     .truncate = posix_truncate,
     .sync_data = posix_sync_data,
+    .sync_many = posix_sync_many,
     .sync_folder = posix_sync_folder,
     .rename_at = posix_rename_at,
     .unlink_at = posix_unlink_at,
