@@ -64,16 +64,22 @@ static void on_complete(void *arg)
         p->swarm->n_missing--;
 }
 
+/* Nothing will come of it, and nothing need. */
+static void give_up(struct peer *p, const struct tarn_err *err)
+{
+    if (p->plan.may_fail && !p->is_complete && !p->plan.is_seed && !p->has_failed)
+        p->swarm->n_missing--;
+    p->has_failed = true;
+    p->why = *err;
+    if (!p->plan.may_fail && !p->node.is_dying)
+        world_broken("node %u stops: %s", p->node.no, err->msg);
+}
+
 static void on_failed(void *arg, const struct tarn_err *err)
 {
     struct peer *p = arg;
     world_trace("node %u: stops: %s", p->node.no, err->msg);
-    p->has_failed = true;
-    p->why = *err;
-    if (p->plan.may_fail && !p->is_complete && !p->plan.is_seed)
-        p->swarm->n_missing--; /* nothing will come of it */
-    if (!p->plan.may_fail && !p->node.is_dying)
-        world_broken("node %u stops: %s", p->node.no, err->msg);
+    give_up(p, err);
 }
 
 static const struct bt_torrent_ops ops = { on_metadata, on_complete, on_failed };
@@ -185,12 +191,6 @@ static void ask_tracker(struct sim_event *e)
 
 /* --- processes --- */
 
-static void fail_start(const struct peer *p, const struct tarn_err *err)
-{
-    if (!p->node.is_dying)
-        world_broken("node %u does not start: %s", p->node.no, err->msg);
-}
-
 static bool start_session(struct peer *p, struct tarn_err *err)
 {
     struct loop_settings loop = {
@@ -209,6 +209,7 @@ static bool start_session(struct peer *p, struct tarn_err *err)
         .n_listen = 1,
         .memory = p->plan.memory,
         .rate_up = p->plan.rate_up,
+        .max_peers = p->plan.max_peers,
         .resume = &bt_resume_files_ops,
         .resume_arg = p->state,
         .agent = "sim",
@@ -251,7 +252,7 @@ void peer_start(struct peer *p)
         p->came_us = world_now_us();
     struct node *before = node_enter(&p->node);
     if (!start_session(p, &err) || !add_torrent(p, &err))
-        fail_start(p, &err);
+        give_up(p, &err);
     else
         p->runs = true;
     node_leave(before);

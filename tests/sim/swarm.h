@@ -18,6 +18,7 @@ struct plan {
     bool may_fail;   /* its disk may: it may stop with an error */
     uint64_t memory; /* of payload; 0: the engine's default */
     uint64_t rate_up; /* the session's own limit */
+    uint32_t max_peers;
 };
 
 struct peer {
