@@ -359,7 +359,8 @@ static void run_fair(struct report *r)
     snprintf(r->text, sizeof r->text,
              "mean of those who give 128 KiB/s %.1f s, 48 KiB/s %.1f s, 1 KiB/s %.1f s", sums[0],
              sums[1], sums[2]);
-    if (sums[0] > sums[1] || sums[1] > sums[2])
+    /* Ten of a kind: their means differ by chance by a few percent. */
+    if (sums[0] > sums[1] || sums[0] > sums[2] || sums[1] > sums[2] * 1.1)
         world_broken("who gives more is not served sooner");
     swarm_end(&s);
 }
