@@ -21,8 +21,8 @@ struct store_table {
         uint64_t used;         /* turn of the last use */
         uint32_t index;        /* of the file in the layout */
         bool can_write;
-    } slots[STORE_OPEN_FILES];
-    uint32_t n;
+    } * slots; /* owned; as many as were open at once: a torrent that nobody asks for has none */
+    size_t n, cap;
     uint64_t turn;
 };
 
@@ -65,7 +65,8 @@ struct store_tree {
     char *root;       /* owned: reading: the payload or its folder; writing: the folder */
     bool is_writable; /* made by store_tree_create */
     bool is_payload;  /* reading: root is what the paths' first element names */
-    int dir;          /* writing: root, open */
+    enum sys_file_way way;
+    int dir; /* writing: root, open */
     struct store_names names;
     struct sys_lock making; /* held while a file is looked for, made or renamed */
     uint8_t *where;         /* writing: enum store_where; under table.lock */
@@ -93,10 +94,11 @@ int store_open_parent(struct store_tree *t, const char *path, const char **name,
 bool store_path_at(struct store_tree *t, uint32_t file, enum store_where where,
                    struct store_path *path, struct tarn_err *err) TARN_MUST;
 
-/* Sync one file when it has been written to since the last sync: through fd, or when that is -1 as
- * it is found. */
-bool store_sync_dirty(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err) TARN_MUST;
-bool store_is_dirty(struct store_tree *t, uint32_t file);
+/* Sync those of n files, at most STORE_SYNC_MAX, that were written to since the last sync: through
+ * fds, or (NULL) as they are found. */
+enum { STORE_SYNC_MAX = 128 };
+bool store_sync_files(struct store_tree *t, const uint32_t *files, const int *fds, size_t n,
+                      struct tarn_err *err) TARN_MUST;
 
 /* prepare.c */
 

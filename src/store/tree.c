@@ -158,6 +158,11 @@ void store_tree_free(struct store_tree *t)
     tarn_free(t);
 }
 
+void store_tree_set_way(struct store_tree *t, enum sys_file_way way)
+{
+    t->way = way;
+}
+
 /* Where files are. */
 
 enum store_where store_where_of(struct store_tree *t, uint32_t file)
@@ -317,6 +322,8 @@ static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_w
         return NULL;
     f = sys_file_new(fd);
     struct tarn_quote q;
+    if (f != NULL)
+        f->way = t->way;
     if (f == NULL)
         tarn_fail_mem(err, "opening a file");
     else if (f->at_open.kind == SYS_REGULAR) {
@@ -333,6 +340,11 @@ static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_w
 struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
 {
     return open_file(t, file, false, err);
+}
+
+struct sys_file *store_tree_file_open(struct store_tree *t, uint32_t file)
+{
+    return store_table_get(&t->table, file, false);
 }
 
 static bool stat_named(struct store_tree *t, uint32_t file, enum store_where where,
@@ -393,6 +405,33 @@ bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
     bool ok = sys_stat_fd(f->fd, st, err);
     sys_file_unref(f);
     return ok;
+}
+
+/* Before the first open there is nothing to compare with. */
+static bool is_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st)
+{
+    if (t->seen == NULL)
+        return true;
+    sys_lock_take(&t->table.lock);
+    const struct store_seen *seen = &t->seen[file];
+    bool same = seen->ino == 0 || (seen->ino == st->ino && seen->mtime_ns == st->mtime_ns);
+    sys_lock_give(&t->table.lock);
+    return same;
+}
+
+bool store_tree_changed(struct store_tree *t, uint32_t file)
+{
+    struct sys_stat st;
+    if (store_tree_stat(t, file, &st, NULL) && st.kind == SYS_REGULAR &&
+        st.size == t->layout->files[file].len && is_first_seen(t, file, &st))
+        return false;
+    store_table_drop(&t->table, file);
+    if (t->seen != NULL) {
+        sys_lock_take(&t->table.lock);
+        t->seen[file] = (struct store_seen){ 0 };
+        sys_lock_give(&t->table.lock);
+    }
+    return true;
 }
 
 char *store_tree_place(const struct store_tree *t, struct tarn_err *err)
@@ -502,7 +541,7 @@ static bool write_part(struct store_tree *t, const struct store_part *part, stru
         struct tarn_bytes runs[RUNS];
         size_t n;
         uint64_t len = take_runs(s, part->len - at, runs, &n);
-        ok = sys_write_runs_at(f->fd, runs, n, part->off + at, err);
+        ok = sys_file_write(f, runs, n, part->off + at, err);
         at += len;
     }
     set_dirty(t, part->file, true); /* again: a sync may have come between */
@@ -533,17 +572,50 @@ bool store_tree_write(struct store_tree *t, uint64_t off, const struct tarn_byte
     return true;
 }
 
-static bool sync_file(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err)
+/* Dirty files on their way to the disk. */
+struct syncing {
+    uint32_t files[STORE_SYNC_MAX];
+    int fds[STORE_SYNC_MAX];
+    struct sys_file *held[STORE_SYNC_MAX]; /* counted; NULL: the fd is somebody else's */
+    size_t n;
+};
+
+static bool add_dirty(struct store_tree *t, struct syncing *s, uint32_t file, int fd,
+                      struct tarn_err *err)
 {
+    /* Clean first: what is written meanwhile makes it dirty again. */
+    if (!set_dirty(t, file, false))
+        return true;
     struct sys_file *f = fd < 0 ? open_file(t, file, false, err) : NULL;
-    bool ok = (fd >= 0 || f != NULL) && sys_sync(fd < 0 ? f->fd : fd, err);
-    sys_file_unref(f);
-    struct tarn_quote q;
-    return ok || tarn_fail_in(err, "bringing '%s' to the disk",
-                              tarn_quote_str(&q, t->layout->files[file].path));
+    if (fd < 0 && f == NULL) {
+        set_dirty(t, file, true);
+        return false;
+    }
+    s->files[s->n] = file;
+    s->fds[s->n] = fd < 0 ? f->fd : fd;
+    s->held[s->n++] = f;
+    return true;
 }
 
-bool store_is_dirty(struct store_tree *t, uint32_t file)
+bool store_sync_files(struct store_tree *t, const uint32_t *files, const int *fds, size_t n,
+                      struct tarn_err *err)
+{
+    struct syncing s = { .n = 0 };
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = add_dirty(t, &s, files[i], fds == NULL ? -1 : fds[i], err);
+    ok = ok && sys_sync_many(s.fds, s.n, err);
+    for (size_t i = 0; i < s.n; i++) {
+        if (!ok)
+            set_dirty(t, s.files[i], true);
+        sys_file_unref(s.held[i]);
+    }
+    struct tarn_quote q;
+    return ok || tarn_fail_in(err, "bringing '%s' to the disk",
+                              tarn_quote_str(&q, t->layout->files[files[0]].path));
+}
+
+static bool is_dirty(struct store_tree *t, uint32_t file)
 {
     sys_lock_take(&t->table.lock);
     bool is = t->dirty[file] != 0;
@@ -551,37 +623,23 @@ bool store_is_dirty(struct store_tree *t, uint32_t file)
     return is;
 }
 
-bool store_sync_dirty(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err)
-{
-    /* Clean first: what is written meanwhile makes it dirty again. */
-    if (!set_dirty(t, file, false) || sync_file(t, file, fd, err))
-        return true;
-    set_dirty(t, file, true);
-    return false;
-}
-
-/* Advice for all that will be synced, as long as it is open: the disk works on them together. */
-static void sync_soon(struct store_tree *t)
-{
-    for (uint32_t i = 0; i < t->layout->n_files; i++) {
-        struct sys_file *f = store_is_dirty(t, i) ? store_table_get(&t->table, i, false) : NULL;
-        if (f != NULL)
-            sys_sync_soon(f->fd);
-        sys_file_unref(f);
-    }
-}
-
 bool store_tree_sync(struct store_tree *t, struct tarn_err *err)
 {
+    uint32_t files[STORE_SYNC_MAX];
+    size_t n = 0;
     if (!t->is_writable)
         return true;
     sys_lock_take(&t->table.lock);
-    uint32_t n = t->n_dirty;
+    bool none = t->n_dirty == 0;
     sys_lock_give(&t->table.lock);
-    if (n > 1)
-        sync_soon(t);
-    for (uint32_t i = 0; n > 0 && i < t->layout->n_files; i++)
-        if (!store_sync_dirty(t, i, -1, err))
-            return false;
-    return true;
+    for (uint32_t i = 0; !none && i < t->layout->n_files; i++) {
+        if (is_dirty(t, i))
+            files[n++] = i;
+        if (n == STORE_SYNC_MAX) {
+            if (!store_sync_files(t, files, NULL, n, err))
+                return false;
+            n = 0;
+        }
+    }
+    return n == 0 || store_sync_files(t, files, NULL, n, err);
 }
