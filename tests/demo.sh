@@ -6,6 +6,7 @@
 set -eu
 tarn=$(cd "$1" && pwd)/tarn
 work=$(mktemp -d "${TMPDIR:-/tmp}/tarn-demo-XXXXXX")
+export TARN_HOME="$work/home"
 seeder= client=
 
 clean_up() {

@@ -189,6 +189,8 @@ struct tarn_session_status {
     uint64_t pieces_passed, pieces_failed;
     uint64_t memory, memory_used, memory_peak; /* payload buffers */
     uint64_t metadata, metadata_used;
+    uint64_t uplink;          /* upload limit by the line's queue, bytes a second; 0: none now */
+    uint32_t uplink_delay_us; /* that queue as last seen, in time */
 };
 TARN_API void tarn_session_status(const struct tarn_session *s, struct tarn_session_status *out);
 

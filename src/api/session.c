@@ -303,6 +303,8 @@ void tarn_session_status(const struct tarn_session *s, struct tarn_session_statu
         .memory_peak = b.memory_peak,
         .metadata = b.metadata,
         .metadata_used = b.metadata_used,
+        .uplink = b.uplink_bps,
+        .uplink_delay_us = b.uplink_delay_us,
     };
 }
 

@@ -3,7 +3,8 @@
  *   session   ports, the table of torrents, the tick
  *   torrent   one torrent's life: metadata, preparing, checking, running, paused
  *   progress  what of it is wanted, what is here, which files are whole
- *   pieces    blocks into pieces, pieces onto the disk, verdicts
+ *   pieces    blocks into pieces, pieces onto the disk
+ *   judge     pieces that fail their hash, and who is to blame
  *   conn      one peer: its messages in
  *   theirs    the pieces it has
  *   learn     metadata and piece layers from it
@@ -14,6 +15,7 @@
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
  *   stats     counters; memory for metadata
+ *   damage    files that something else changed while they are shared
  *   known     who is connected already, who is banned
  *   announce  trackers
  *   resume    what is kept for the next start; resume_files: where
@@ -25,6 +27,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bt/core/bans.h"
+#include "bt/core/blame.h"
 #include "bt/core/choker.h"
 #include "bt/core/fastset.h"
 #include "bt/core/hashreq.h"
@@ -115,7 +118,7 @@ struct bt_candidate {
     bool is_given; /* by the user: tried again soon, and for ever */
 };
 
-enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH };
+enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH, BT_WORK_LOOK };
 
 struct bt_work;
 struct bt_opening;
@@ -176,15 +179,24 @@ struct bt_torrent {
     struct tarn_list leaf_jobs; /* pieces being read for their leaf hashes */
     uint32_t n_leaf_jobs;
 
+    /* bad pieces */
+    struct bt_blame blame;
+    struct tarn_list inquests; /* pieces whose leaves a peer was asked for */
+    uint32_t n_inquests;
+
     /* peers */
     struct bt_conn **conns; /* by number; NULL: free */
-    size_t n_numbers, cap_numbers;
+    struct sys_addr *addrs; /* owned; by number, of those who have left too */
+    size_t n_numbers, cap_numbers, cap_addrs;
     uint32_t n_conns, n_seeds;
     struct tarn_list active; /* connections on which something is under way: ticked each second */
     size_t sweep;            /* the others are ticked in turn: the next one's number */
     uint32_t max_peers;      /* 0: no limit of its own */
     struct bt_limit *limit_up, *limit_down; /* owned; NULL: none of its own */
     bool is_paused;
+    bool is_suspect;   /* its files are to be looked at: bt/damage */
+    int64_t looked_us; /* when they were */
+    uint64_t looked_uploaded;
     struct bt_candidate *candidates;
     size_t n_candidates, cap_candidates;
     struct loop_resolve *resolving; /* owned; one for each name that the user gave */
@@ -193,7 +205,8 @@ struct bt_torrent {
     uint64_t done, total; /* bytes of wanted files */
     struct bt_totals totals;
     struct bt_meter down, up;
-    uint64_t charged; /* of the session's memory for metadata */
+    uint64_t fastest_bps; /* of its peers, at the last tick */
+    uint64_t charged;     /* of the session's memory for metadata */
 };
 
 /* A request of a peer that waits to be served. */
@@ -255,6 +268,7 @@ struct bt_conn {
     uint64_t got, sent; /* payload, all in all */
     uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
+    int64_t parole_us; /* since when it has had to bring a piece of its own */
     int64_t choke_changed_us, born_us, heard_us, spoke_us;
 };
 
@@ -283,6 +297,8 @@ bool bt_torrent_is_running(const struct bt_torrent *t);
 void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info);
 void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t *found,
                           const struct tarn_err *err);
+/* Pieces are gone that were here. */
+void bt_torrent_lost(struct bt_torrent *t);
 /* Move what can move: finish files, tell completion. */
 void bt_torrent_settle(struct bt_torrent *t);
 
@@ -291,6 +307,16 @@ bool bt_charge(struct bt_session *s, uint64_t bytes, struct tarn_err *err) TARN_
 void bt_uncharge(struct bt_session *s, uint64_t bytes);
 
 void bt_totals_add(struct bt_totals *sum, const struct bt_totals *more);
+
+/* damage */
+/* Something could not be read as it should: look at all files that are not being written. */
+void bt_damage_suspect(struct bt_torrent *t);
+void bt_damage_tick(struct bt_torrent *t, int64_t now_us); /* now and then while it is shared */
+/* On the pool: which of these files have changed, and what is left of their pieces. */
+bool bt_damage_look(struct bt_torrent *t, const uint32_t *files, size_t n,
+                    struct tarn_bits *changed, struct tarn_err *err) TARN_MUST;
+/* On the loop: pieces in `changed` that are not in found are lost. */
+void bt_damage_found(struct bt_torrent *t, const struct tarn_bits *changed, const uint8_t *found);
 
 /* progress */
 bool bt_progress_init(struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
@@ -346,6 +372,23 @@ void bt_pieces_after_pick(struct bt_torrent *t);
 /* A pick gave less than was asked for: if that was for want of room, be told when there is some. */
 void bt_pieces_await(struct bt_torrent *t);
 void bt_piece_had(struct bt_torrent *t, uint32_t piece); /* verified and on disk */
+
+/* judge */
+void bt_judge_meet(struct bt_conn *c); /* its handshake is done */
+void bt_judge_gone(struct bt_conn *c);
+void bt_judge_parole(struct bt_conn *c);
+/* A hashed piece: what follows is told to the store. */
+void bt_judge_bad(struct bt_torrent *t, uint32_t piece, const struct store_hashes *h);
+void bt_judge_good(struct bt_torrent *t, uint32_t piece, const struct store_hashes *h);
+void bt_judge_leaves(struct bt_torrent *t, uint32_t piece, bool is_good, const uint8_t *leaves,
+                     uint32_t n);
+void bt_judge_written(struct bt_torrent *t, uint32_t piece);
+/* Answers to what we asked; the first says whether it was that. */
+bool bt_judge_hashes(struct bt_conn *c, const struct bt_event *ev);
+void bt_judge_rejected(struct bt_conn *c, const struct bt_hash_request *r);
+void bt_judge_tick(struct bt_torrent *t, int64_t now_us);
+void bt_judge_tick_conn(struct bt_conn *c, int64_t now_us);
+void bt_judge_release(struct bt_torrent *t);
 
 /* conn */
 void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from);

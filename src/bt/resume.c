@@ -312,8 +312,10 @@ bool bt_keep_takes(struct bt_keep *k, uint32_t file)
 
 void bt_keep_prepared(struct bt_keep *k, uint32_t file, bool had)
 {
-    if (k->past != NULL) /* later its pieces are noted when they are written */
+    if (k->past != NULL)
         k->past->fresh[file] = !had;
+    else /* the choice of files is new: making room has changed its times */
+        bt_keep_files(k, &file, 1);
 }
 
 /* Look at what preparing has left, and at files that nobody prepared. */

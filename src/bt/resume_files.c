@@ -237,14 +237,15 @@ static void forget(void *slot)
     uint8_t *data;
     size_t len;
     struct bt_record r;
-    uint64_t last = s->journal >= 0 ? s->generation : 0;
+    if (s->generation > 0)
+        drop_older(s, s->generation + 1);
     if (load(s, &data, &len, NULL) && bt_record_read(&r, tarn_bytes_of(data, len), NULL)) {
-        last = last > r.generation ? last : r.generation + BT_RESUME_GENERATIONS;
+        drop_older(s, r.generation + 1);
+        drop_older(s, r.generation + 1 + BT_RESUME_GENERATIONS);
         bt_record_release(&r);
     }
     tarn_free(data);
     (void)!sys_remove(s->files->dir, file_of(&name, s->name, "resume"), NULL);
-    drop_older(s, last + 1);
 }
 
 /* Torrents. */

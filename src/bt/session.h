@@ -149,6 +149,8 @@ struct bt_session_stats {
     uint32_t torrents, conns, greeting, interested, unchoked;
     uint64_t memory, memory_used, memory_peak, metadata, metadata_used;
     uint64_t accepted, refused, dialled, banned;
+    uint64_t uplink_bps;      /* the upload limit by the line's queue; 0: none now */
+    uint32_t uplink_delay_us; /* that queue as last seen */
     uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
     struct loop_io_stats io; /* of the loop: what sending has done with files */
 };

@@ -229,6 +229,7 @@ static void count(struct bt_conn *c, uint32_t len)
 void bt_upload_fail(struct bt_conn *c, const struct tarn_err *err)
 {
     bt_note(c->session, c->torrent, "%s", err->msg);
+    bt_damage_suspect(c->torrent);
     bt_conn_close(c, "%s", "its block could not be read");
 }
 
@@ -239,6 +240,11 @@ static bool serve_first(struct bt_conn *c)
     struct bt_request r = u->queue[u->first];
     struct tarn_err err;
     struct block b;
+    if (!tarn_bits_has(&c->torrent->have, r.piece)) { /* lost since it was asked for */
+        drop_first(u);
+        reject(c, &r);
+        return true;
+    }
     enum block_state state = find_block(c->torrent, &r, &b);
     bool ok = true;
     switch (state) {

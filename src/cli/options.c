@@ -63,8 +63,8 @@ const struct cli_option cli_options[CLI_OPTS] = {
                      .help = "memory for arriving data (64M)",
                      .more = "When it is full, peers are made to wait." },
     [CLI_METADATA] = { .name = "metadata",
-                       .arg = "SIZE",
                        .is_rare = true,
+                       .arg = "SIZE",
                        .help = "memory for what torrents and peers say (256M)",
                        .more =
                            "Metadata, hashes, and who has which piece: when it is full, torrents "

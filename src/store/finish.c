@@ -1,15 +1,14 @@
 /* store/finish: whole files get their names, many in one go.
  *
- * One after the other each small file costs the disk a flush of its own. So a batch is opened and
- * the disk told to begin with all of it, then each is synced (most find their data there already),
- * then all are renamed; and the folders are synced at the very end, each once. */
+ * One after the other each small file costs the disk a flush of its own. So a batch is opened,
+ * synced together, and renamed; and the folders are synced at the very end, each once. */
 #include "base/mem.h"
 #include "store/priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 128 }; /* files open at a time: README has the figures */
+enum { BATCH = STORE_SYNC_MAX }; /* files open at a time */
 
 /* The path of a folder: the first len bytes of a file's. */
 struct folder {
@@ -105,14 +104,13 @@ static bool open_batch(struct store_tree *t, struct batch *b, struct tarn_err *e
 
 static bool finish_batch(struct store_tree *t, struct batch *b, struct tarn_err *err)
 {
+    int fds[BATCH];
     if (!open_batch(t, b, err))
         return false;
-    for (size_t i = 0; b->n > 1 && i < b->n; i++)
-        if (store_is_dirty(t, b->files[i]))
-            sys_sync_soon(b->settled[i].fd);
     for (size_t i = 0; i < b->n; i++)
-        if (!store_sync_dirty(t, b->files[i], b->settled[i].fd, err))
-            return false;
+        fds[i] = b->settled[i].fd;
+    if (!store_sync_files(t, b->files, fds, b->n, err))
+        return false;
     for (size_t i = 0; i < b->n; i++)
         if (!store_name_whole(t, b->files[i], &b->settled[i], err))
             return false;

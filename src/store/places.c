@@ -278,6 +278,33 @@ static void start_hashing(struct place_piece *q)
         loop_hash_flush(set->loop);
 }
 
+static void on_block_hashes(struct loop_hash *h)
+{
+    struct place_piece *q = TARN_OUTER(h, struct place_piece, v2);
+    const struct store_places *p = q->places;
+    if (places_came_back(q))
+        p->set.ops->on_blocks(p->set.arg, q->index, q->leaves_tag, q->leaves, q->n_blocks);
+}
+
+bool store_piece_blocks(struct store_places *p, uint32_t piece, bool tag)
+{
+    struct place_piece *q = find(p, piece);
+    assert(q != NULL && q->stage == STAGE_JUDGING && q->own_len == 0);
+    uint8_t *leaves = q->buf == NULL ? NULL : tarn_calloc(q->n_blocks, MERKLE_HASH);
+    if (leaves == NULL)
+        return false;
+    tarn_free(q->leaves);
+    q->leaves = leaves;
+    q->leaves_tag = tag;
+    q->v2 = (struct loop_hash){ .leaves = leaves,
+                                .data = tarn_bytes_of(q->buf, q->len),
+                                .done = on_block_hashes };
+    places_sent_out(q);
+    loop_hash_submit(p->set.loop, &q->v2);
+    loop_hash_flush(p->set.loop);
+    return true;
+}
+
 /* Writing. */
 
 void places_before_write(const struct place_piece *q)

@@ -54,6 +54,12 @@ bool store_names_part(const struct store_names *n, const struct store_layout *l,
 
 /* tree.c */
 
+/* What a file was when it was opened first. */
+struct store_seen {
+    uint64_t ino; /* 0: not yet */
+    int64_t mtime_ns;
+};
+
 struct store_tree {
     const struct store_layout *layout; /* borrowed */
     char *root;       /* owned: reading: the payload or its folder; writing: the folder */
@@ -66,6 +72,7 @@ struct store_tree {
     uint8_t *where;         /* writing: enum store_where; under table.lock */
     uint8_t *dirty;         /* writing: 1 when written since the last sync; under table.lock */
     uint32_t n_dirty;
+    struct store_seen *seen; /* reading: owned, one for each file; under table.lock */
     struct store_table table;
 };
 
@@ -87,10 +94,11 @@ int store_open_parent(struct store_tree *t, const char *path, const char **name,
 bool store_path_at(struct store_tree *t, uint32_t file, enum store_where where,
                    struct store_path *path, struct tarn_err *err) TARN_MUST;
 
-/* Sync one file when it has been written to since the last sync: through fd, or when that is -1 as
- * it is found. */
-bool store_sync_dirty(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err) TARN_MUST;
-bool store_is_dirty(struct store_tree *t, uint32_t file);
+/* Sync those of n files, at most STORE_SYNC_MAX, that were written to since the last sync: through
+ * fds, or (NULL) as they are found. */
+enum { STORE_SYNC_MAX = 128 };
+bool store_sync_files(struct store_tree *t, const uint32_t *files, const int *fds, size_t n,
+                      struct tarn_err *err) TARN_MUST;
 
 /* prepare.c */
 

@@ -112,11 +112,15 @@ struct store_tree *store_tree_open(const struct store_layout *l, const char *pat
                                    struct tarn_err *err)
 {
     struct store_tree *t = new_tree(l, path, err);
-    if (t != NULL && !judge_root(t, err)) {
-        store_tree_free(t);
+    if (t == NULL)
         return NULL;
-    }
-    return t;
+    t->seen = tarn_calloc(l->n_files, sizeof *t->seen);
+    if (t->seen == NULL)
+        tarn_fail_mem(err, "opening a tree of files");
+    else if (judge_root(t, err))
+        return t;
+    store_tree_free(t);
+    return NULL;
 }
 
 struct store_tree *store_tree_create(const struct store_layout *l, const char *dir,
@@ -149,6 +153,7 @@ void store_tree_free(struct store_tree *t)
     store_names_release(&t->names);
     tarn_free(t->where);
     tarn_free(t->dirty);
+    tarn_free(t->seen);
     tarn_free(t->root);
     tarn_free(t);
 }
@@ -236,7 +241,35 @@ static int open_for_reading(struct store_tree *t, uint32_t file, struct tarn_err
         fail_long(err, own);
         return -1;
     }
-    return sys_open(path.s, SYS_OPEN_READ, err);
+    struct sys_stat st;
+    struct tarn_quote q;
+    if (!sys_stat(SYS_CWD, path.s, true, &st, err))
+        return -1;
+    if (st.kind == SYS_REGULAR)
+        return sys_open(path.s, SYS_OPEN_READ, err);
+    /* Not even opened: a pipe would make us wait for its other end. */
+    tarn_fail(err, TARN_E_FAILED, "'%s' is not a regular file", tarn_quote_str(&q, path.s));
+    return -1;
+}
+
+/* A file that only we read may have been closed meanwhile, as others were read. Is what is opened
+ * now what was there at first? */
+static bool is_as_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st,
+                             struct tarn_err *err)
+{
+    struct tarn_quote q;
+    if (t->seen == NULL)
+        return true;
+    sys_lock_take(&t->table.lock);
+    struct store_seen *seen = &t->seen[file];
+    if (seen->ino == 0)
+        *seen = (struct store_seen){ st->ino, st->mtime_ns };
+    bool same = seen->ino == st->ino && seen->mtime_ns == st->mtime_ns;
+    sys_lock_give(&t->table.lock);
+    return same || tarn_fail(err, TARN_E_INTEGRITY,
+                             "'%s' was changed or replaced by something else since it was opened "
+                             "first: check the data again",
+                             tarn_quote_str(&q, t->layout->files[file].path));
 }
 
 /* Of a tree that we write: whatever is there, under either name. */
@@ -293,11 +326,13 @@ static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_w
         f->way = t->way;
     if (f == NULL)
         tarn_fail_mem(err, "opening a file");
-    else if (f->at_open.kind == SYS_REGULAR)
-        return store_table_put(&t->table, file, can_write, f);
-    else
+    else if (f->at_open.kind == SYS_REGULAR) {
+        if (is_as_first_seen(t, file, &f->at_open, err))
+            return store_table_put(&t->table, file, can_write, f);
+    } else {
         tarn_fail(err, TARN_E_FAILED, "'%s' is not a regular file",
                   tarn_quote_str(&q, t->layout->files[file].path));
+    }
     sys_file_unref(f);
     return NULL;
 }
@@ -370,6 +405,33 @@ bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
     bool ok = sys_stat_fd(f->fd, st, err);
     sys_file_unref(f);
     return ok;
+}
+
+/* Before the first open there is nothing to compare with. */
+static bool is_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st)
+{
+    if (t->seen == NULL)
+        return true;
+    sys_lock_take(&t->table.lock);
+    const struct store_seen *seen = &t->seen[file];
+    bool same = seen->ino == 0 || (seen->ino == st->ino && seen->mtime_ns == st->mtime_ns);
+    sys_lock_give(&t->table.lock);
+    return same;
+}
+
+bool store_tree_changed(struct store_tree *t, uint32_t file)
+{
+    struct sys_stat st;
+    if (store_tree_stat(t, file, &st, NULL) && st.kind == SYS_REGULAR &&
+        st.size == t->layout->files[file].len && is_first_seen(t, file, &st))
+        return false;
+    store_table_drop(&t->table, file);
+    if (t->seen != NULL) {
+        sys_lock_take(&t->table.lock);
+        t->seen[file] = (struct store_seen){ 0 };
+        sys_lock_give(&t->table.lock);
+    }
+    return true;
 }
 
 char *store_tree_place(const struct store_tree *t, struct tarn_err *err)
@@ -452,13 +514,28 @@ static uint64_t take_runs(struct supply *s, uint64_t len, struct tarn_bytes take
     return sum;
 }
 
+/* What was cut off had been verified; writing on would leave a hole in a file of the right size. */
+static bool is_uncut(const struct store_tree *t, uint32_t file, const struct sys_file *f,
+                     struct tarn_err *err)
+{
+    struct sys_stat st;
+    struct tarn_quote q;
+    if (!sys_stat_fd(f->fd, &st, err))
+        return false;
+    return st.size >= f->at_open.size ||
+           tarn_fail(err, TARN_E_POLICY,
+                     "'%s' was cut short by somebody while it was being written: the same command "
+                     "checks what is left of it",
+                     tarn_quote_str(&q, t->layout->files[file].path));
+}
+
 static bool write_part(struct store_tree *t, const struct store_part *part, struct supply *s,
                        struct tarn_err *err)
 {
     struct sys_file *f = open_file(t, part->file, true, err);
     if (f == NULL)
         return false;
-    bool ok = true;
+    bool ok = is_uncut(t, part->file, f, err);
     set_dirty(t, part->file, true);
     for (uint64_t at = 0; at < part->len && ok;) {
         struct tarn_bytes runs[RUNS];
@@ -495,17 +572,50 @@ bool store_tree_write(struct store_tree *t, uint64_t off, const struct tarn_byte
     return true;
 }
 
-static bool sync_file(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err)
+/* Dirty files on their way to the disk. */
+struct syncing {
+    uint32_t files[STORE_SYNC_MAX];
+    int fds[STORE_SYNC_MAX];
+    struct sys_file *held[STORE_SYNC_MAX]; /* counted; NULL: the fd is somebody else's */
+    size_t n;
+};
+
+static bool add_dirty(struct store_tree *t, struct syncing *s, uint32_t file, int fd,
+                      struct tarn_err *err)
 {
+    /* Clean first: what is written meanwhile makes it dirty again. */
+    if (!set_dirty(t, file, false))
+        return true;
     struct sys_file *f = fd < 0 ? open_file(t, file, false, err) : NULL;
-    bool ok = (fd >= 0 || f != NULL) && sys_sync(fd < 0 ? f->fd : fd, err);
-    sys_file_unref(f);
-    struct tarn_quote q;
-    return ok || tarn_fail_in(err, "bringing '%s' to the disk",
-                              tarn_quote_str(&q, t->layout->files[file].path));
+    if (fd < 0 && f == NULL) {
+        set_dirty(t, file, true);
+        return false;
+    }
+    s->files[s->n] = file;
+    s->fds[s->n] = fd < 0 ? f->fd : fd;
+    s->held[s->n++] = f;
+    return true;
 }
 
-bool store_is_dirty(struct store_tree *t, uint32_t file)
+bool store_sync_files(struct store_tree *t, const uint32_t *files, const int *fds, size_t n,
+                      struct tarn_err *err)
+{
+    struct syncing s = { .n = 0 };
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = add_dirty(t, &s, files[i], fds == NULL ? -1 : fds[i], err);
+    ok = ok && sys_sync_many(s.fds, s.n, err);
+    for (size_t i = 0; i < s.n; i++) {
+        if (!ok)
+            set_dirty(t, s.files[i], true);
+        sys_file_unref(s.held[i]);
+    }
+    struct tarn_quote q;
+    return ok || tarn_fail_in(err, "bringing '%s' to the disk",
+                              tarn_quote_str(&q, t->layout->files[files[0]].path));
+}
+
+static bool is_dirty(struct store_tree *t, uint32_t file)
 {
     sys_lock_take(&t->table.lock);
     bool is = t->dirty[file] != 0;
@@ -513,37 +623,23 @@ bool store_is_dirty(struct store_tree *t, uint32_t file)
     return is;
 }
 
-bool store_sync_dirty(struct store_tree *t, uint32_t file, int fd, struct tarn_err *err)
-{
-    /* Clean first: what is written meanwhile makes it dirty again. */
-    if (!set_dirty(t, file, false) || sync_file(t, file, fd, err))
-        return true;
-    set_dirty(t, file, true);
-    return false;
-}
-
-/* Advice for all that will be synced, as long as it is open: the disk works on them together. */
-static void sync_soon(struct store_tree *t)
-{
-    for (uint32_t i = 0; i < t->layout->n_files; i++) {
-        struct sys_file *f = store_is_dirty(t, i) ? store_table_get(&t->table, i, false) : NULL;
-        if (f != NULL)
-            sys_sync_soon(f->fd);
-        sys_file_unref(f);
-    }
-}
-
 bool store_tree_sync(struct store_tree *t, struct tarn_err *err)
 {
+    uint32_t files[STORE_SYNC_MAX];
+    size_t n = 0;
     if (!t->is_writable)
         return true;
     sys_lock_take(&t->table.lock);
-    uint32_t n = t->n_dirty;
+    bool none = t->n_dirty == 0;
     sys_lock_give(&t->table.lock);
-    if (n > 1)
-        sync_soon(t);
-    for (uint32_t i = 0; n > 0 && i < t->layout->n_files; i++)
-        if (!store_sync_dirty(t, i, -1, err))
-            return false;
-    return true;
+    for (uint32_t i = 0; !none && i < t->layout->n_files; i++) {
+        if (is_dirty(t, i))
+            files[n++] = i;
+        if (n == STORE_SYNC_MAX) {
+            if (!store_sync_files(t, files, NULL, n, err))
+                return false;
+            n = 0;
+        }
+    }
+    return n == 0 || store_sync_files(t, files, NULL, n, err);
 }

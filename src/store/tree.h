@@ -77,6 +77,11 @@ struct sys_file *store_tree_file_open(struct store_tree *t, uint32_t file) TARN_
 bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
     TARN_MUST;
 
+/* Has something else changed this file, which we do not write: is it gone, of another length, or
+ * (of a tree opened for reading) another one than was opened first? Then what is open of it is
+ * given up, and from now on it is taken as it is. */
+bool store_tree_changed(struct store_tree *t, uint32_t file);
+
 /* The same, and which name that is. Of a file that is open, what is open is looked at. */
 bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
                      enum store_where *where, struct tarn_err *err) TARN_MUST;

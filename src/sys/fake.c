@@ -131,6 +131,11 @@ static int fake_sync_data(int fd)
     return fails(SYS_FAKE_SYNC) ? -1 : fake->under->sync_data(fd);
 }
 
+static int fake_sync_many(const int *fds, size_t n)
+{
+    return fails(SYS_FAKE_SYNC) ? -1 : fake->under->sync_many(fds, n);
+}
+
 static int fake_sync_folder(int fd)
 {
     return fails(SYS_FAKE_SYNC) ? -1 : fake->under->sync_folder(fd);
@@ -256,6 +261,7 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.pwritev = fake_pwritev;
     table.reserve = fake_reserve;
     table.sync_data = fake_sync_data;
+    table.sync_many = fake_sync_many;
     table.sync_folder = fake_sync_folder;
     table.rename_at = fake_rename_at;
     table.mkdir_at = fake_mkdir_at;

@@ -74,8 +74,8 @@ bool sys_truncate(int fd, uint64_t size, struct tarn_err *err) TARN_MUST;
 bool sys_sync(int fd, struct tarn_err *err) TARN_MUST;
 /* Names that were made, changed or removed in it; fine where a file system knows no such thing. */
 bool sys_sync_folder(int fd, struct tarn_err *err) TARN_MUST;
-/* Advice: sys_sync of this file comes soon. Begun for many files first, their syncs wait less. */
-void sys_sync_soon(int fd);
+/* sys_sync of n files. On failure nothing is said about any of them. */
+bool sys_sync_many(const int *fds, size_t n, struct tarn_err *err) TARN_MUST;
 
 /* Hold the byte at off for this open file until it is given back or closed: through another one
  * nobody can (TARN_E_POLICY). Nothing need be there. Fine where a file system has no locks. */

@@ -18,25 +18,33 @@ struct plan {
     bool may_fail;   /* its disk may: it may stop with an error */
     uint64_t memory; /* of payload; 0: the engine's default */
     uint64_t rate_up; /* the session's own limit */
+    uint32_t max_peers;
 };
 
 struct peer {
     struct node node;
     struct swarm *swarm;
     struct plan plan;
-    bool runs, is_complete, has_failed, has_left;
+    bool runs, is_complete, has_failed;
     int64_t came_us, completed_us;
     enum node_end dies_by; /* when node.dies_after is used up, or its end comes */
     int64_t away_us;       /* so long until it is started again; negative: never */
+    int64_t goes_again_us; /* at most so long after it was started again; 0: it stays */
+    unsigned crashes_left; /* not 0: ends happen in the middle of disk work too, so many */
     unsigned starts;
     struct sim_event comes, goes, asks_tracker;
 
     /* while it runs */
     struct bt_session *session;
+    struct bt_resume_files *state;
     struct bt_torrent *torrent;
     struct bt_metainfo meta;
     int64_t looked_us;
     bool is_new; /* since its start its check has not ended yet */
+
+    /* instead of a session */
+    void *script;
+    void (*on_over)(struct peer *p);
 
     /* all its processes together */
     uint64_t downloaded, uploaded, wasted, pieces_failed;

@@ -73,6 +73,8 @@ def test_sink_asks_round_after_round(payload):
         assert told[0]["pieces_good"] >= 1
         told = peer("sink", torrent, *at, "--trunc", "--warm", LENGTH, "--bytes", LENGTH)
         assert told[0]["bytes"] >= LENGTH - 256 * 16384
+        told = peer("sink", torrent, *at, "--seconds", "1", "--bytes", "1024G")
+        assert told[0]["seconds"] >= 1 and told[0]["bytes"] > 0
 
 
 def test_sink_believes_no_seed(payload):

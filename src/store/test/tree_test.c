@@ -179,6 +179,45 @@ static void finish_all(struct store_tree *t)
         assert_true(finish(t, i, NULL));
 }
 
+/* Many small files: everything is synced before any has its name, each folder once afterwards, and
+ * the disk is asked far less often than there are files. */
+static void test_finish_many(void **state)
+{
+    (void)state;
+    enum { MANY = 300 };
+    static char names[MANY][32];
+    static struct room_file files[MANY];
+    static uint32_t all[MANY];
+    static struct sys_fake fake;
+    struct room r;
+    for (uint32_t i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "c/d%u/e/f%03u", i / 100, i);
+        files[i] = (struct room_file){ .path = names[i], .len = i % 7 };
+        all[i] = i;
+    }
+    room_make(&r, 64, files, MANY);
+    struct store_tree *t = create(&r, ".");
+    bool had;
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_true(store_tree_prepare(t, i, &had, NULL));
+    assert_true(write_run(t, &r, 0, r.layout.total, NULL));
+    sys_fake_install(&fake, &sys_ops_native);
+    fake.fail[SYS_FAKE_SYNC] = (struct sys_fault){ .error = EIO };
+    assert_false(store_tree_finish(t, all, MANY, NULL));
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_true(files[i].len == 0 || !room_has(names[i]));
+    fake.fail[SYS_FAKE_SYNC] = (struct sys_fault){ 0 };
+    fake.calls[SYS_FAKE_SYNC] = 0;
+    assert_true(store_tree_finish(t, all, MANY, NULL));
+    /* three batches at most, and eight folders: ".", c, c/d0 to c/d2, and an e in each */
+    assert_in_range(atomic_load(&fake.calls[SYS_FAKE_SYNC]), 9, 11);
+    sys_fake_remove(&fake);
+    room_expect_all(&r);
+    assert_true(store_tree_finish(t, all, MANY, NULL)); /* harmless */
+    store_tree_free(t);
+    room_release(&r);
+}
+
 static void test_write_and_finish(void **state)
 {
     (void)state;
@@ -600,8 +639,9 @@ static void test_own_part_name_in_layout(void **state)
 TEST_MAIN(IN_ROOM(test_open_finds_the_payload), IN_ROOM(test_open_a_folder_in_a_folder_of_its_name),
           IN_ROOM(test_open_single_file), IN_ROOM(test_reading_says_what_is_wrong),
           IN_ROOM(test_reading_follows_symlinks), IN_ROOM(test_many_files),
-          IN_ROOM(test_write_and_finish), IN_ROOM(test_write_without_prepare),
-          IN_ROOM(test_any_runs), IN_ROOM(test_prepare_keeps_what_is_there), IN_ROOM(test_withdraw),
-          IN_ROOM(test_refusals), IN_ROOM(test_replaced_meanwhile), IN_ROOM(test_full_disk),
-          IN_ROOM(test_read_only_folder), IN_ROOM(test_nth_call_fails),
-          IN_ROOM(test_nth_allocation_fails), IN_ROOM(test_own_part_name_in_layout))
+          IN_ROOM(test_write_and_finish), IN_ROOM(test_finish_many),
+          IN_ROOM(test_write_without_prepare), IN_ROOM(test_any_runs),
+          IN_ROOM(test_prepare_keeps_what_is_there), IN_ROOM(test_withdraw), IN_ROOM(test_refusals),
+          IN_ROOM(test_replaced_meanwhile), IN_ROOM(test_full_disk), IN_ROOM(test_read_only_folder),
+          IN_ROOM(test_nth_call_fails), IN_ROOM(test_nth_allocation_fails),
+          IN_ROOM(test_own_part_name_in_layout))

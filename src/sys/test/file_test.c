@@ -4,6 +4,7 @@
 #ifdef __linux__
 #include "sys/linux/priv.h"
 #endif
+#include "sys/clock.h"
 #include "sys/test/room.h"
 
 #include <sys/mman.h>
@@ -134,6 +135,94 @@ static void errors_say_what(void **state)
     assert_true(sys_sync(fd, NULL));
     sys_close(&fd);
     sys_fake_remove(&f);
+}
+
+static void many_are_synced_at_once(void **state)
+{
+    (void)state;
+    struct tarn_err err;
+    struct sys_fake f;
+    enum { FILES = 20 };
+    int fds[FILES];
+    sys_fake_install(&f, room_ops);
+    for (int i = 0; i < FILES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "many%d", i);
+        fds[i] = sys_open(name, SYS_OPEN_CREATE, NULL);
+        assert_true(fds[i] >= 0 && sys_write_at(fds[i], tarn_bytes_of("ab", 2), 0, NULL));
+    }
+    assert_true(sys_sync_many(fds, 0, NULL));
+    assert_int_equal(atomic_load(&f.calls[SYS_FAKE_SYNC]), 0);
+    assert_true(sys_sync_many(fds, 2, NULL));
+    assert_int_equal(atomic_load(&f.calls[SYS_FAKE_SYNC]), 2);
+    f.calls[SYS_FAKE_SYNC] = 0;
+    f.fail[SYS_FAKE_SYNC] = (struct sys_fault){ .error = EINTR };
+    assert_true(sys_sync_many(fds, FILES, NULL));
+    f.calls[SYS_FAKE_SYNC] = 0;
+    f.fail[SYS_FAKE_SYNC] = (struct sys_fault){ .error = ENOSYS }; /* one by one then */
+    assert_true(sys_sync_many(fds, FILES, NULL));
+    assert_int_equal(atomic_load(&f.calls[SYS_FAKE_SYNC]), 1 + FILES);
+    f.calls[SYS_FAKE_SYNC] = 0;
+    f.fail[SYS_FAKE_SYNC] = (struct sys_fault){ .error = EIO, .forever = true };
+    assert_false(sys_sync_many(fds, FILES, &err));
+    assert_false(sys_sync_many(fds, 1, &err));
+    for (int i = 0; i < FILES; i++)
+        sys_close(&fds[i]);
+    sys_fake_remove(&f);
+}
+
+static void locks_keep_others_out(void **state)
+{
+    (void)state;
+    struct tarn_err err;
+    int a = sys_open("locks", SYS_OPEN_CREATE, NULL), b = sys_open("locks", SYS_OPEN_WRITE, NULL);
+    assert_true(sys_lock_at(a, 7, NULL));
+    assert_false(sys_lock_at(b, 7, &err));
+    assert_int_equal(err.code, TARN_E_POLICY);
+    assert_true(sys_lock_at(b, 8, NULL));
+    sys_unlock_at(a, 7);
+    assert_true(sys_lock_at(b, 7, NULL));
+    assert_false(sys_lock_at(a, 7, NULL));
+    sys_close(&b);
+    assert_true(sys_lock_at(a, 7, NULL));
+    sys_close(&a);
+}
+
+static void paths_and_folders(void **state)
+{
+    (void)state;
+    struct stat st;
+    struct tarn_err err;
+    assert_true(sys_make_private_folder("above/mine/", NULL));
+    assert_true(sys_make_private_folder("above/mine", NULL));
+    assert_int_equal(stat("above/mine", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(stat("above", &st), 0);
+    assert_int_not_equal(st.st_mode & 07777, 0700);
+    room_put("file", "x", 1);
+    assert_false(sys_make_private_folder("file/below", &err));
+    assert_true(sys_make_symlink(SYS_CWD, "link", "above/mine", NULL));
+    char *straight = sys_real_path("above/mine", NULL), *through = sys_real_path("link/", NULL);
+    assert_non_null(straight);
+    assert_non_null(through);
+    assert_int_equal(straight[0], '/');
+    assert_string_equal(straight, through);
+    tarn_free(straight);
+    tarn_free(through);
+    assert_null(sys_real_path("nothing", &err));
+    assert_int_equal(err.code, TARN_E_NOT_FOUND);
+    int fd = sys_open("above", SYS_OPEN_FOLDER, NULL);
+    assert_true(sys_sync_folder(fd, NULL));
+    sys_close(&fd);
+}
+
+static void a_boot_has_one_name(void **state)
+{
+    (void)state;
+    struct sys_boot a, b;
+    assert_string_equal(sys_boot_id(&a), sys_boot_id(&b));
+    for (const char *p = a.s; *p != '\0'; p++)
+        assert_true(*p > ' ');
 }
 
 static void reserves_and_truncates(void **state)
@@ -516,7 +605,9 @@ static void counted_files(void **state)
 
 TEST_MAIN(ON_BOTH(reads_and_writes_in_any_slices), ON_BOTH(writes_many_runs),
           ON_BOTH(offsets_no_file_has), ON_BOTH(errors_say_what), ON_BOTH(reserves_and_truncates),
-          ON_BOTH(a_full_disk), ON_BOTH(tells_states_apart), ON_BOTH(folders_and_names),
-          ON_BOTH(no_memory_for_names), ON_BOTH(residency), ON_BOTH(maps),
-          ON_BOTH(writes_in_each_way), ON_BOTH(writes_where_the_file_was_cut), ON_BOTH(brings_in),
-          ON_BOTH(free_space), ON_BOTH(counted_files))
+          ON_BOTH(many_are_synced_at_once), ON_BOTH(locks_keep_others_out),
+          ON_BOTH(paths_and_folders), ON_BOTH(a_boot_has_one_name), ON_BOTH(a_full_disk),
+          ON_BOTH(tells_states_apart), ON_BOTH(folders_and_names), ON_BOTH(no_memory_for_names),
+          ON_BOTH(residency), ON_BOTH(maps), ON_BOTH(writes_in_each_way),
+          ON_BOTH(writes_where_the_file_was_cut), ON_BOTH(brings_in), ON_BOTH(free_space),
+          ON_BOTH(counted_files))
