@@ -166,7 +166,7 @@ static void ask_tracker(struct sim_event *e)
 {
     struct peer *p = TARN_OUTER(e, struct peer, asks_tracker);
     struct swarm *s = p->swarm;
-    if (!p->runs)
+    if (!p->runs || p->torrent == NULL)
         return;
     struct node *before = node_enter(&p->node);
     for (size_t told = 0, tries = 0; told < TRACKER_PEERS && tries < 4 * TRACKER_PEERS; tries++) {
@@ -271,6 +271,25 @@ static void count(struct peer *p)
     p->uploaded += st.uploaded;
     p->wasted += st.wasted;
     p->pieces_failed += st.pieces_failed;
+}
+
+void peer_add_again(struct peer *p, bool forgets)
+{
+    struct tarn_err err;
+    struct node *before = node_enter(&p->node);
+    count(p);
+    if (forgets)
+        bt_torrent_forget(p->torrent);
+    bt_session_remove(p->session, p->torrent);
+    bt_metainfo_release(&p->meta);
+    p->torrent = NULL;
+    p->is_new = true;
+    if (!add_torrent(p, &err))
+        give_up(p, &err);
+    node_leave(before);
+    node_reckon(&p->node);
+    if (p->swarm->with_tracker)
+        world_at(&p->asks_tracker, world_now_us() + 1);
 }
 
 /* What a system does with what a process had open. */
