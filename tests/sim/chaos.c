@@ -33,6 +33,8 @@ static void some_content(struct swarm *s, uint64_t *chance)
 {
     uint64_t lens[CONTENT_FILES];
     size_t n = (size_t)chance_between(chance, 1, CONTENT_FILES);
+    if (n < 2)
+        n = 2; /* one alone would be the torrent's root */
     for (size_t i = 0; i < n; i++)
         lens[i] =
             chance_one_in(chance, 5) ? chance_below(chance, 20) : chance_below(chance, 4 * MIB / n);

@@ -82,6 +82,7 @@ void peer_start(struct peer *p);
 void peer_add_again(struct peer *p, bool forgets);
 void peer_goes_at(struct peer *p, int64_t at_us, enum node_end how, int64_t away_us);
 
+void peer_tell(const struct peer *p); /* all about it, to the trace */
 bool peer_wants_file(const struct peer *p, size_t file);
 bool peer_bans(const struct peer *p, const struct peer *other);
 
