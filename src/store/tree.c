@@ -407,6 +407,11 @@ bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
     return ok;
 }
 
+void store_tree_rest(struct store_tree *t)
+{
+    store_table_clear(&t->table);
+}
+
 /* Before the first open there is nothing to compare with. */
 static bool is_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st)
 {
