@@ -1,11 +1,19 @@
 /* store/table: the open files of one tree: a few hundred slots in an array. Looking through all of
  * them costs less than the read it is for. */
 #include "base/mem.h"
+#include "base/num.h"
 #include "store/priv.h"
+#include "sys/descriptors.h"
+
+size_t store_may_open(size_t most, unsigned part)
+{
+    uint64_t limit = sys_fd_limit();
+    return limit == 0 ? most : (size_t)tarn_min_u64(most, tarn_max_u64(limit / part, 1));
+}
 
 void store_table_init(struct store_table *t)
 {
-    *t = (struct store_table){ .n = 0 };
+    *t = (struct store_table){ .max = store_may_open(STORE_OPEN_FILES, 4) };
     sys_lock_init(&t->lock);
 }
 
@@ -43,7 +51,7 @@ struct sys_file *store_table_get(struct store_table *t, uint32_t index, bool to_
  * there is no memory for the first. */
 static struct store_slot *take_slot(struct store_table *t, struct sys_file **evicted)
 {
-    if (t->n < STORE_OPEN_FILES && TARN_GROW(t->slots, t->n, t->cap))
+    if (t->n < t->max && TARN_GROW(t->slots, t->n, t->cap))
         return &t->slots[t->n++];
     if (t->n == 0)
         return NULL;

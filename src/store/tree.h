@@ -13,7 +13,8 @@
 #include "store/layout.h"
 #include "sys/file.h"
 
-enum { STORE_OPEN_FILES = 256 }; /* at most so many stay open for one tree */
+/* At most so many stay open for one tree, and at most a quarter of what the process may open. */
+enum { STORE_OPEN_FILES = 256 };
 
 struct store_tree;
 
