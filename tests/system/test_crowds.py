@@ -5,7 +5,6 @@ import os
 import resource
 import socket
 import struct
-import threading
 
 import pytest
 from fakepeer import (
