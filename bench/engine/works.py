@@ -308,7 +308,11 @@ def many(bench):
         ways.append(("transmission, restart", "", ManyOfTransmission(bench, folder, home)))
     for _ in range(bench.options.rounds):
         for name, how, once in ways:
-            told = once(bench, folder, home, how)
+            try:
+                told = once(bench, folder, home, how)
+            except (RuntimeError, OSError) as failed:
+                bench.word("many torrents", f"{name}: {str(failed).strip().splitlines()[-1]}")
+                continue
             bench.note("many torrents", name, seconds=told["wall"], cpu=told["cpu"],
                        kib_each=told["rss"] / bench.torrents / KIB)
 

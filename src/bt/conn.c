@@ -241,6 +241,7 @@ static bool greet(struct bt_conn *c)
         !bt_session_is_full(s) && (t == NULL || t->max_peers == 0 || t->n_conns < t->max_peers);
     if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
         bt_is_banned(s, &c->stream.peer)) {
+        s->refused++;
         bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
         return false;
     }
@@ -560,7 +561,7 @@ static void took_payload(struct bt_conn *c, uint32_t n)
     bt_wire_payload(&c->wire, n);
     bt_requests_progress(&c->requests, n, loop_now_us(c->session->loop));
     c->block_got += n;
-    c->payload_us = loop_now_us(c->session->loop);
+    c->payload_us = c->moved_us = loop_now_us(c->session->loop);
     c->got_round += n;
     c->got += n;
     t->totals.downloaded += n;
@@ -740,6 +741,7 @@ void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
     struct bt_conn *c = bt_session_is_full(s) ? NULL : conn_new(s);
     if (c == NULL) {
         s->refused++;
+        bt_session_tick_soon(s);
         sys_close(&fd);
         return;
     }

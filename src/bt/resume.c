@@ -30,6 +30,7 @@ struct save {
     struct tarn_bits have;   /* as it was when the save began */
     struct tarn_out torrent; /* of a magnet link, when that is not kept yet */
     bool is_clean, has_torrent, has_layers;
+    bool is_interim; /* says less than is here: the next start checks what it does not say */
     bool synced, ok;
     uint64_t downloaded, uploaded;
     struct tarn_err err;
@@ -358,6 +359,36 @@ static enum bt_belief judge(const struct bt_keep *k, uint32_t piece, bool same_b
     return n == 0 ? BT_CHECK : bt_believe(&e); /* padding alone costs nothing to check */
 }
 
+static bool write_record(struct bt_keep *k, struct save *s);
+
+/* The record speaks of pieces that are not what they were: their file was lost, or is another now.
+ * Notes to come will vouch for the new file, and must not be read beside that record: one without
+ * those pieces takes its place first. No boot: what it does not say is checked, as it would have
+ * been. If it cannot be written, better no record than that one. */
+static bool retract(struct bt_keep *k, const uint8_t *found, struct tarn_err *err)
+{
+    const struct tarn_bits *old = &k->past->old.have;
+    bool is_stale = false;
+    for (uint32_t i = 0; old->p != NULL && i < old->n; i++)
+        is_stale = is_stale || (tarn_bits_has(old, i) && found[i] == 0);
+    if (!is_stale || k->slot == NULL)
+        return true;
+    struct save s = { .keep = k,
+                      .is_interim = true,
+                      .downloaded = k->base_downloaded,
+                      .uploaded = k->base_uploaded };
+    if (!tarn_bits_init(&s.have, old->n))
+        return tarn_fail_mem(err, "reading saved state");
+    for (uint32_t i = 0; i < old->n; i++)
+        if (found[i] != 0)
+            tarn_bits_set(&s.have, i);
+    if (!write_record(k, &s))
+        k->ops->forget(k->slot);
+    k->is_changed = true;
+    tarn_bits_release(&s.have);
+    return true;
+}
+
 bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, struct tarn_err *err)
 {
     uint32_t n = k->torrent->layout.n_pieces;
@@ -372,7 +403,7 @@ bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, st
             tarn_bits_set(check, i);
     }
     k->is_changed = check->count > 0 || k->past->had_notes || k->past->old.have.p == NULL;
-    return true;
+    return retract(k, found, err);
 }
 
 void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked)
@@ -516,7 +547,7 @@ static bool write_record(struct bt_keep *k, struct save *s)
         .n_files = m->n_files,
         .total = m->total,
         .place = tarn_bytes_str(k->place),
-        .boot = tarn_bytes_str(k->boot.s),
+        .boot = tarn_bytes_str(s->is_interim ? "" : k->boot.s),
         .is_clean = s->is_clean,
         .downloaded = s->downloaded,
         .uploaded = s->uploaded,

@@ -15,7 +15,7 @@
 #include "bt/core/metainfo.h"
 #include "bt/resume.h"
 #include "fetch/fetch.h"
-#include "loop/loop.h"
+#include "loop/stream.h"
 #include "sys/net.h"
 
 struct bt_session;
@@ -152,6 +152,7 @@ struct bt_session_stats {
     uint64_t uplink_bps;      /* the upload limit by the line's queue; 0: none now */
     uint32_t uplink_delay_us; /* that queue as last seen */
     uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
+    struct loop_io_stats io; /* of the loop: what sending has done with files */
 };
 void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out);
 
