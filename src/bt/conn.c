@@ -18,8 +18,7 @@ enum {
     GREET_US = 20 * SECOND_US,
     SILENCE_US = 150 * SECOND_US,   /* section 10 */
     KEEPALIVE_US = 100 * SECOND_US, /* section 10 */
-    GREETING_MAX = 128,
-    PICK_MAX = 64, /* requests written at once */
+    PICK_MAX = 64,                  /* requests written at once */
     /* Ours: what waits for a peer that does not read, before we stop reading it. Well above what
      * blocks may take (SEND_QUEUE_MAX), so that two of us never wait for each other. */
     QUEUE_MAX = 2 << 20,
@@ -734,7 +733,7 @@ static struct bt_conn *conn_new(struct bt_session *s)
 /* Whoever says nothing makes room for a new one: many silent callers must not keep others out. */
 static void drop_oldest_greeting(struct bt_session *s)
 {
-    if (s->n_greeting >= GREETING_MAX)
+    if (s->n_greeting >= s->max_greeting)
         bt_conn_close(TARN_OUTER(s->greeting.next, struct bt_conn, node), "%s", "");
 }
 

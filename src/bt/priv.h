@@ -93,7 +93,8 @@ struct bt_session {
     int64_t choked_at_us;    /* last full round */
     unsigned dials_left;     /* of this tick */
     bool is_deaf;            /* a port does not accept: out of descriptors */
-    uint32_t max_peers, n_conns, n_greeting;
+    uint32_t max_peers, n_conns;
+    uint32_t max_greeting, n_greeting;
     uint64_t metadata_max, metadata_used;
     struct bt_totals past; /* of torrents that have gone */
     uint64_t accepted, refused, dialled, banned;

@@ -23,9 +23,13 @@ struct store_table {
         uint32_t index;        /* of the file in the layout */
         bool can_write;
     } * slots; /* owned; as many as were open at once: a torrent that nobody asks for has none */
-    size_t n, cap;
+    size_t n, cap, max;
     uint64_t turn;
 };
+
+/* How many files may be open at a time for one purpose: `most`, and no more than this part (a
+ * fourth, a sixteenth) of what the process may have open. */
+size_t store_may_open(size_t most, unsigned part);
 
 void store_table_init(struct store_table *t);
 void store_table_release(struct store_table *t);

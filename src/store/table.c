@@ -4,13 +4,21 @@
  * Descriptors are the process's: when all trees together have as many as one may have, a tree that
  * has some closes one of its own before it opens another. One that has none opens its first. */
 #include "base/mem.h"
+#include "base/num.h"
 #include "store/priv.h"
+#include "sys/descriptors.h"
+
+size_t store_may_open(size_t most, unsigned part)
+{
+    uint64_t limit = sys_fd_limit();
+    return limit == 0 ? most : (size_t)tarn_min_u64(most, tarn_max_u64(limit / part, 1));
+}
 
 static atomic_size_t open_everywhere; /* slots in use, of all trees */
 
 void store_table_init(struct store_table *t)
 {
-    *t = (struct store_table){ .n = 0 };
+    *t = (struct store_table){ .max = store_may_open(STORE_OPEN_FILES, 4) };
     sys_lock_init(&t->lock);
 }
 
@@ -59,7 +67,7 @@ struct sys_file *store_table_get(struct store_table *t, uint32_t index, bool to_
  * there is no memory for the first. */
 static struct store_slot *take_slot(struct store_table *t, struct sys_file **evicted)
 {
-    bool may_grow = t->n == 0 || atomic_load(&open_everywhere) < STORE_OPEN_FILES;
+    bool may_grow = t->n == 0 || atomic_load(&open_everywhere) < t->max;
     if (may_grow && TARN_GROW(t->slots, t->n, t->cap)) {
         atomic_fetch_add(&open_everywhere, 1);
         return &t->slots[t->n++];

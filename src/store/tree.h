@@ -13,7 +13,9 @@
 #include "store/layout.h"
 #include "sys/file.h"
 
-enum { STORE_OPEN_FILES = 256 }; /* so many stay open for all trees, and at least one for each */
+/* So many stay open for all trees, at most a quarter of what the process may open, and at least one
+ * for each tree. */
+enum { STORE_OPEN_FILES = 256 };
 
 struct store_tree;
 

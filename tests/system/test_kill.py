@@ -5,8 +5,8 @@ import struct
 import threading
 
 import pytest
-from fakepeer import BITFIELD, BLOCK, HAVE, Content, FakePeer
-from programs import PATIENCE, TarnFetch, tarn_create
+from fakepeer import BITFIELD, HAVE, Content, FakePeer
+from programs import TarnFetch, tarn_create
 from samples import contents, fill
 
 PIECE = 65536
@@ -64,15 +64,15 @@ class Witness(FakePeer):
 
 
 class Last(FakePeer):
-    """Has the last piece only, and gives it when everything else is there."""
+    """Has the last piece only."""
+
+    reserved = bytes(8)
 
     def introduce(self, wire):
         last = self.content.n_pieces - 1
         field = bytearray((self.content.n_pieces + 7) // 8)
         field[last // 8] |= 0x80 >> last % 8
         wire.put(BITFIELD, bytes(field))
-
-    reserved = bytes(8)
 
 
 def assert_safe(into, home):
@@ -89,8 +89,7 @@ def test_kill_in_a_loop(tmp_path, kind):
     home, into = tmp_path / "home", tmp_path / "got"
     for i, (name, length) in enumerate(FILES.items()):
         fill(home / "payload" / name, length, i)
-    options = ["--format", kind, "--piece-length", str(PIECE)]
-    torrent = tarn_create(home / "payload", tmp_path / "t", kind, *options[2:])
+    torrent = tarn_create(home / "payload", tmp_path / "t", kind, "--piece-length", str(PIECE))
     content = Content(torrent, home)
     kills = 0
     with Witness(content) as witness, Last(content) as last:
