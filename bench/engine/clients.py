@@ -1,13 +1,11 @@
 """The programs that are measured, each started for one work and stopped after it.
 
 All: TCP only, plain, no DHT, no local discovery, no peer exchange, no limit of rates, as many peers
-as they allow; the rest is each program's default. A class says how the program seeds (`seed`) and how
-it fetches (`fetch`); what it lacks is None.
+as they allow; the rest is each program's default.
 
 `seed(job, core)` starts a program that serves job.torrent from job.home, and returns it ready: .pid
 and .port. `fetch(job, source)` fetches into job.into from the source, from start to the last
 verified piece, and returns {"wall", "cpu"}."""
-import http.client
 import json
 import shutil
 import socket
@@ -63,10 +61,10 @@ def listens(port):
 class Source(Child):
     """The neutral peer that has everything. With `to` it calls, else it listens."""
 
-    def __init__(self, job, *options, to=None, core=None, io="writev"):
-        words = ["--connect", f"127.0.0.1:{to}"] if to else ["--listen", "127.0.0.1:0"]
-        super().__init__([job.peer, "source", job.torrent, job.data, "--io", io, *words, *options],
-                         core, stdout=subprocess.PIPE)
+    def __init__(self, job, *options, to=None, core=None, io="writev", host="127.0.0.1", before=()):
+        words = ["--connect", f"{host}:{to}"] if to else ["--listen", f"{host}:0"]
+        super().__init__([*before, job.peer, "source", job.torrent, job.data, "--io", io, *words,
+                          *options], core, stdout=subprocess.PIPE)
         self.port = None
         if not to:
             self.port = json.loads(self.process.stdout.readline())["listening"]
@@ -93,18 +91,10 @@ def sink(job, port, *options, core=None, pid=None, host="127.0.0.1", before=()):
     return lines
 
 
-def timed_end(start, command, job):
-    """A program that ends when all is there: its whole life counts."""
-    began = time.monotonic()
-    child = Child(command)
-    cpu = child.end()
-    return {"wall": time.monotonic() - began, "cpu": cpu}
-
-
 class Raw:
     """The neutral peer against itself: the floor."""
 
-    can_fetch = can_idle = False
+    can_idle = False
 
     def __init__(self, io):
         self.io, self.name = io, f"floor, {io}"
@@ -114,11 +104,10 @@ class Raw:
 
 
 class Tarn:
-    can_fetch = can_idle = True
-    name = "tarn"
+    can_idle = True
 
-    def __init__(self, name="tarn", options=(), env=None):
-        self.name, self.options, self.env = name, options, env
+    def __init__(self, name="tarn", options=()):
+        self.name, self.options = name, options
 
     def _more(self, job, verb):
         """More peers than by default, when this tarn can be told."""
@@ -147,7 +136,7 @@ class Tarn:
 
 
 class Libtorrent:
-    can_fetch = can_idle = True
+    can_idle = True
 
     def __init__(self, preset="default"):
         self.preset = preset
@@ -173,7 +162,6 @@ class Libtorrent:
 class Aria2:
     """It can be told of peers by a tracker only: so they call it."""
 
-    can_fetch = True
     can_idle = False  # it takes three connections a second
     name = "aria2"
 
@@ -206,16 +194,17 @@ class Aria2:
 class Transmission:
     """Its queue of requests is answered from a timer of 500 ms, and grows to 512: so is it asked."""
 
-    can_fetch = can_idle = True
+    can_idle = True
     name = "transmission"
     is_slow = True  # an eighth of the data
     depth = 500
     SEED = 6
 
-    def _start(self, job, folder, core=None):
-        home = job.work / "transmission"
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir()
+    def start(self, home, folder, core=None, keep=False):
+        """A daemon with its state in `home`; keep: what an earlier one left there."""
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir()
         rpc, port = free_port(), free_port()
         (home / "settings.json").write_text(json.dumps({
             "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "dht-enabled": False,
@@ -228,6 +217,10 @@ class Transmission:
         child = Child(["transmission-daemon", "--foreground", "--config-dir", home], core, FILES)
         child.port, child.rpc, child.session = port, rpc, ""
         child.wait_for(lambda: listens(rpc) and listens(port), "listens")
+        return child
+
+    def _start(self, job, folder, core=None):
+        child = self.start(job.work / "transmission", folder, core)
         self.call(child, "torrent-add", filename=str(job.torrent))
         return child
 
@@ -268,7 +261,7 @@ class Rtorrent:
     """It refuses torrents that name no tracker while its DHT is off: so it gets one that nobody
     answers for. The info dictionary, and so the hash, stays the same."""
 
-    can_fetch = can_idle = True
+    can_idle = True
     name = "rtorrent"
     TRACKER = b"http://127.0.0.1:9/announce"
 

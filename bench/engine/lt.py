@@ -3,7 +3,7 @@
 
     lt.py seed  PRESET TORRENT HOME         serve; prints {"port"}; until standard input ends
     lt.py fetch PRESET TORRENT INTO PORT    fetch from a peer; prints what it cost, without Python
-    lt.py many  PRESET FOLDER HOME          add every torrent of FOLDER as a seed; prints what it cost
+    lt.py many  PRESET FOLDER HOME HOW      seed every torrent of FOLDER, trust or check; what it cost
 """
 import json
 import resource
@@ -26,6 +26,8 @@ SETTINGS = {
     "allow_multiple_connections_per_ip": True,
     "connections_limit": 20000,
     "max_peerlist_size": 20000,
+    "listen_queue_size": 1000,
+    "alert_queue_size": 100000,
     "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.error_notification,
 }
 
@@ -96,20 +98,22 @@ def fetch(preset, torrent, into, port):
     cost.print()
 
 
-def many(preset, folder, home):
+def many(preset, folder, home, how):
     s = session(preset)
     torrents = sorted(Path(folder).glob("*.torrent"))
     cost = Cost()
     for torrent in torrents:
-        s.async_add_torrent(params_of(torrent, home, True))
-    ready = set()
-    while len(ready) < len(torrents):
+        s.async_add_torrent(params_of(torrent, home, how == "trust"))
+    ready, end = 0, time.monotonic() + 300
+    while ready < len(torrents):
+        if time.monotonic() > end:
+            sys.exit(f"libtorrent has only {ready} torrents ready")
         s.wait_for_alert(1000)
-        ready |= {str(a.handle.info_hash()) for a in s.pop_alerts()
-                  if isinstance(a, lt.torrent_checked_alert)}
-        if len(ready) < len(torrents) and all(t.is_seeding for t in map(
-                lambda h: h.status(), s.get_torrents())) and len(s.get_torrents()) == len(torrents):
-            break
+        for alert in s.pop_alerts():
+            if isinstance(alert, lt.torrent_error_alert):
+                sys.exit(alert.message())
+            # It tells every change of state: the last is to seeding.
+            ready += isinstance(alert, lt.state_changed_alert) and str(alert.state) == "seeding"
     cost.print()
 
 

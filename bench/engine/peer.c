@@ -1,9 +1,9 @@
 /* The neutral peer of the bench: what it was told, clocks, and how it gives up. See peer.h.
  *
  *   engine_peer sink   TORRENT --connect ADDR:PORT|--listen ADDR:PORT [--outstanding N[,N...]]
- *                      [--bytes N] [--warm N] [--refill N] [--trunc] [--random] [--check]
- *   engine_peer source TORRENT DATA --connect ADDR:PORT|--listen ADDR:PORT [--io writev|sendfile]
- *   engine_peer idle   TORRENT --connect ADDR:PORT --peers N
+ *                      [--bytes N] [--seconds N] [--warm N] [--refill N] [--trunc] [--random]
+ * [--check] engine_peer source TORRENT DATA --connect ADDR:PORT|--listen ADDR:PORT [--io
+ * writev|sendfile] engine_peer idle   TORRENT --connect ADDR:PORT --peers N
  *
  * All: --watch PID tells that process's CPU time beside ours, --send-buffer N and --recv-buffer N
  * fix the socket's buffers. Results are JSON, a line each. --listen with port 0 takes a free one;
@@ -139,6 +139,9 @@ static void take_option(struct options *o, int letter, char *value)
     case 'w':
         o->warm = number(value, (uint64_t)1 << 50, "warm");
         return;
+    case 's':
+        o->seconds = (double)number(value, 3600, "seconds");
+        return;
     case 'f':
         o->refill = (uint32_t)number(value, DEPTH_MAX, "refill");
         return;
@@ -178,6 +181,7 @@ static void read_options(struct options *o, int argc, char **argv)
         { "listen", required_argument, NULL, 'l' },
         { "outstanding", required_argument, NULL, 'o' },
         { "bytes", required_argument, NULL, 'b' },
+        { "seconds", required_argument, NULL, 's' },
         { "warm", required_argument, NULL, 'w' },
         { "refill", required_argument, NULL, 'f' },
         { "trunc", no_argument, NULL, 't' },

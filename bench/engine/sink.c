@@ -246,8 +246,11 @@ static void run_depth(struct sink *s, uint32_t depth)
     uint64_t before = s->got;
     s->n_latencies = 0;
     double wall = wall_s(), own = cpu_s(0), theirs = o->watched != 0 ? cpu_s(o->watched) : 0;
-    while (s->to_ask > 0 || s->n_asked > 0 || s->line.wire.payload_left > 0)
+    while (s->to_ask > 0 || s->n_asked > 0 || s->line.wire.payload_left > 0) {
         step(s);
+        if (o->seconds > 0 && wall_s() - wall > o->seconds)
+            s->to_ask = 0; /* what is outstanding still comes */
+    }
     wall = wall_s() - wall;
     own = cpu_s(0) - own;
     uint64_t bytes = s->got - before;

@@ -63,6 +63,13 @@ enum tarn_event {
     TARN_EVENT_FAILED,    /* the item cannot go on; text: why */
 };
 
+/* How files are sent and written. The choice changes what it costs, not what arrives. */
+enum tarn_io {
+    TARN_IO_AUTO,  /* what costs least on this machine */
+    TARN_IO_MMAP,  /* through mappings of the files: they count as memory of the process */
+    TARN_IO_PREAD, /* by reading and writing alone */
+};
+
 struct tarn_session_settings {
     const char *const *listen; /* "addr:port"; none: 0.0.0.0 and [::], port 6881 to 6889 */
     size_t n_listen;
@@ -73,6 +80,7 @@ struct tarn_session_settings {
      * kept waiting. It is seen in the round trips of connections (on Linux alone), and costs
      * nothing where no queue grows. */
     bool uplink_off;
+    enum tarn_io io;
     uint32_t max_requests; /* blocks asked of one peer at a time; 0: by its rate, to 2048 */
     uint32_t max_peers;    /* connections over all items; 0: 500 */
     uint32_t slots;        /* peers that are sent to at once; 0: by their rates */
@@ -181,6 +189,8 @@ struct tarn_session_status {
     uint64_t pieces_passed, pieces_failed;
     uint64_t memory, memory_used, memory_peak; /* payload buffers */
     uint64_t metadata, metadata_used;
+    uint64_t uplink;          /* upload limit by the line's queue, bytes a second; 0: none now */
+    uint32_t uplink_delay_us; /* that queue as last seen, in time */
 };
 TARN_API void tarn_session_status(const struct tarn_session *s, struct tarn_session_status *out);
 

@@ -44,6 +44,7 @@ struct tarn_transfer {
      * kept waiting. It is seen in the round trips of connections (on Linux alone), and costs
      * nothing where no queue grows. */
     bool uplink_off;
+    enum tarn_io io;
     uint32_t max_requests; /* blocks asked of one peer at a time; 0: by its rate, to 2048 */
     uint32_t max_peers;    /* connections; 0: 500 */
     uint32_t slots;        /* peers that are sent to at once; 0: by their rates */

@@ -140,6 +140,19 @@ static void on_note(void *arg, struct bt_torrent *t, const char *text)
 
 /* A session. */
 
+static enum sys_file_way way_of(enum tarn_io io)
+{
+    switch (io) {
+    case TARN_IO_AUTO:
+        return SYS_FILE_AUTO;
+    case TARN_IO_MMAP:
+        return SYS_FILE_MMAP;
+    case TARN_IO_PREAD:
+        return SYS_FILE_PREAD;
+    }
+    return SYS_FILE_AUTO;
+}
+
 static bool try_listen(struct tarn_session *s, const struct tarn_session_settings *set,
                        struct tarn_err *err)
 {
@@ -155,6 +168,7 @@ static bool try_listen(struct tarn_session *s, const struct tarn_session_setting
         .rate_down = set->rate_down,
         .rate_up = set->rate_up,
         .uplink_off = set->uplink_off,
+        .io = way_of(set->io),
         .max_requests = set->max_requests,
         .max_peers = set->max_peers,
         .slots = set->slots,
@@ -289,6 +303,8 @@ void tarn_session_status(const struct tarn_session *s, struct tarn_session_statu
         .memory_peak = b.memory_peak,
         .metadata = b.metadata,
         .metadata_used = b.metadata_used,
+        .uplink = b.uplink_bps,
+        .uplink_delay_us = b.uplink_delay_us,
     };
 }
 

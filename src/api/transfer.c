@@ -60,6 +60,7 @@ static bool open_session(struct transfer *x, struct tarn_err *err)
             .rate_down = t->rate_down,
             .rate_up = t->rate_up,
             .uplink_off = t->uplink_off,
+            .io = t->io,
             .max_requests = t->max_requests,
             .max_peers = t->max_peers,
             .slots = t->slots,

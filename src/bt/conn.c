@@ -50,7 +50,8 @@ static bool attach(struct bt_conn *c, struct bt_torrent *t)
     if (no >= BT_NO_PEER)
         return false;
     if (no == t->n_numbers) {
-        if (!TARN_GROW(t->conns, t->n_numbers, t->cap_numbers))
+        if (!TARN_GROW(t->conns, t->n_numbers, t->cap_numbers) ||
+            !TARN_GROW(t->addrs, t->n_numbers, t->cap_addrs))
             return false;
         t->n_numbers++;
     }
@@ -77,6 +78,8 @@ static void detach(struct bt_conn *c)
             bt_picker_leaves(&t->picker, c->has_early_all ? NULL : &c->has);
     }
     bt_leaves_gone(c);
+    bt_judge_gone(c);
+    bt_opening_gone(c);
     bt_metadata_gone(&t->metadata, c->no);
     if (t->has_layers_job)
         bt_layers_gone(&t->layers, c->no);
@@ -197,6 +200,7 @@ static void opened(struct bt_conn *c, bool is_v2)
 {
     c->is_open = true;
     c->am_choking = true;
+    bt_judge_meet(c);
     uint8_t both = c->ours.can & c->theirs.can;
     bt_wire_init(&c->wire, both, is_v2, 0);
     bt_requests_init(&c->requests, (both & BT_CAN_FAST) != 0);
@@ -238,6 +242,7 @@ static bool greet(struct bt_conn *c)
         !bt_session_is_full(s) && (t == NULL || t->max_peers == 0 || t->n_conns < t->max_peers);
     if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
         bt_is_banned(s, &c->stream.peer)) {
+        s->refused++;
         bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
         return false;
     }
@@ -320,6 +325,9 @@ static size_t pick(struct bt_conn *c, size_t most, struct bt_request *picked)
         .only = c->requests.is_choked ? c->allowed : NULL,
         .n_only = c->n_allowed,
         .n_asked = c->requests.n_open,
+        .speed = c->requests.is_snubbed
+                     ? BT_SPEED_SLOW
+                     : bt_speed_of(c->requests.rate_bps, c->torrent->fastest_bps),
         .is_slow = c->requests.is_snubbed,
         .on_parole = c->on_parole,
     };
@@ -447,8 +455,6 @@ static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
         bt_conn_close(c, "%s", "it sends blocks that nobody asked for");
         return;
     }
-    if (!c->takes_block && !c->waits_room)
-        c->torrent->totals.wasted += r->len;
 }
 
 static void on_allowed(struct bt_conn *c, uint32_t piece)
@@ -534,6 +540,7 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
         bt_learn_hashes(c, ev);
         break;
     case BT_EV_HASH_REJECT:
+        bt_judge_rejected(c, &ev->hash);
         if (c->torrent->has_layers_job)
             bt_layers_rejected(&c->torrent->layers, c->no, &ev->hash);
         break;
@@ -555,10 +562,11 @@ static void took_payload(struct bt_conn *c, uint32_t n)
     bt_wire_payload(&c->wire, n);
     bt_requests_progress(&c->requests, n, loop_now_us(c->session->loop));
     c->block_got += n;
-    c->payload_us = loop_now_us(c->session->loop);
+    c->payload_us = c->moved_us = loop_now_us(c->session->loop);
     c->got_round += n;
     c->got += n;
     t->totals.downloaded += n;
+    t->totals.wasted += c->takes_block ? 0 : n;
     if (c->wire.payload_left > 0)
         return;
     bool takes = c->takes_block;
@@ -688,7 +696,10 @@ static void on_drain(struct loop_stream *s)
 static void on_end(struct loop_stream *s, const struct tarn_err *err)
 {
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
-    bool expected = err->code == TARN_OK || c->is_open;
+    /* Peers go all the time; what is told is why one was never met, and what fails on our side. */
+    bool expected = err->code == TARN_OK || (c->is_open && err->code == TARN_E_NETWORK);
+    if (c->is_open && err->code == TARN_E_INTEGRITY)
+        bt_damage_suspect(c->torrent);
     bt_conn_close(c, "%s", expected ? "" : err->msg);
 }
 
@@ -731,6 +742,7 @@ void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
     struct bt_conn *c = bt_session_is_full(s) ? NULL : conn_new(s);
     if (c == NULL) {
         s->refused++;
+        bt_session_tick_soon(s);
         sys_close(&fd);
         return;
     }
@@ -766,6 +778,17 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
         return false;
     }
     return true;
+}
+
+/* What was asked of a peer that is slow now is asked of others. */
+static void trim(struct bt_conn *c, int64_t now_us)
+{
+    struct bt_request r;
+    while (bt_requests_next_surplus(&c->requests, now_us, &r)) {
+        bt_put_request(bt_conn_out(c), BT_EV_CANCEL, &r);
+        if (c->torrent->has_picker)
+            bt_picker_release_block(&c->torrent->picker, &r, c->no);
+    }
 }
 
 /* Nothing is awaited of it, so nothing has to be looked at each second. */
@@ -804,13 +827,13 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
         bt_put_keepalive(bt_conn_out(c));
     }
     bt_conn_give_back(c, now_us);
+    trim(c, now_us);
     /* A sender that stalls in the middle of a block holds up its piece: the place is taken back,
      * and the rest, should it come, is thrown away. */
     bool stalls = c->requests.is_snubbed || (now_us - c->payload_us > BT_SNUB_US && !is_paused);
     if (c->in_block && c->takes_block && stalls)
         bt_conn_drop_block(c);
-    if (c->on_parole && c->requests.is_snubbed && c->torrent->has_picker)
-        bt_picker_release_peer(&c->torrent->picker, c->no); /* pieces that it had for itself */
+    bt_judge_tick_conn(c, now_us);
     bt_conn_fill(c);
     bt_conn_ask_metadata(c);
     bt_conn_ask_layers(c);

@@ -112,7 +112,7 @@ static void take_layers(struct bt_torrent *t)
 void bt_learn_hashes(struct bt_conn *c, const struct bt_event *ev)
 {
     struct bt_torrent *t = c->torrent;
-    if (!t->has_layers_job)
+    if (bt_judge_hashes(c, ev) || !t->has_layers_job)
         return;
     switch (bt_layers_got(&t->layers, c->no, &ev->hash, ev->body)) {
     case BT_HASHES_LAYER:

@@ -84,6 +84,8 @@ bool bt_piece_place(struct bt_conn *c, const struct bt_request *r)
 void bt_piece_abandon(struct bt_conn *c)
 {
     struct bt_torrent *t = c->torrent;
+    if (c->takes_block)
+        t->totals.wasted += c->block_got;
     if (c->takes_block && t->places != NULL)
         store_abandon(t->places, c->block.piece, c->block.begin,
                       place_len(t, c->block.piece, c->block.begin));
@@ -96,13 +98,8 @@ static void place_padding(struct bt_torrent *t, uint32_t piece)
     uint32_t n = bt_picker_blocks(&t->picker, piece);
     for (uint32_t block = 0; block < n; block++) {
         uint32_t begin = block * STORE_BLOCK;
-        uint32_t len = place_len(t, piece, begin);
-        uint8_t *at;
-        if (len > 0 && bt_picker_block_len(&t->picker, piece, block) == 0 &&
-            store_place(t->places, piece, begin, len, &at) == STORE_PLACE_OK) {
-            memset(at, 0, len);
-            store_commit(t->places, piece, begin, len);
-        }
+        if (place_len(t, piece, begin) > 0 && bt_picker_block_len(&t->picker, piece, block) == 0)
+            store_pad(t->places, piece, begin);
     }
 }
 
@@ -117,44 +114,13 @@ void bt_piece_block(struct bt_conn *c, const struct bt_request *r)
             bt_put_request(bt_conn_out(other), BT_EV_CANCEL, r);
     }
     if (!got.is_new) { /* its piece was given up meanwhile: it is asked for again from the start */
+        t->totals.wasted += r->len;
         store_abandon(t->places, r->piece, r->begin, place_len(t, r->piece, r->begin));
         return;
     }
     if (got.piece_full)
         place_padding(t, r->piece);
     store_commit(t->places, r->piece, r->begin, place_len(t, r->piece, r->begin));
-}
-
-/* Who sent a bad piece: alone, he is banned; several go on parole, where each gets pieces for
- * himself, so that the next bad one tells who it is. */
-static void judge(struct bt_torrent *t, uint32_t piece)
-{
-    enum { SENDERS_MAX = 256 };
-    bt_peer_no senders[SENDERS_MAX];
-    size_t n = bt_picker_senders(&t->picker, piece, senders, SENDERS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        struct bt_conn *c = senders[i] < t->n_numbers ? t->conns[senders[i]] : NULL;
-        if (c == NULL)
-            continue;
-        if (n == 1) {
-            bt_ban(c->session, &c->stream.peer);
-            bt_conn_close(c, "it sent piece %u with data that fails its hash: banned", piece);
-        } else {
-            c->on_parole = true;
-        }
-    }
-}
-
-static void bad_piece(struct bt_torrent *t, uint32_t piece)
-{
-    t->totals.pieces_failed++;
-    t->totals.corrupt += store_piece_len(&t->layout, piece);
-    judge(t, piece);
-    store_piece_drop(t->places, piece);
-    bt_picker_bad(&t->picker, piece);
-    for (size_t i = 0; i < t->n_numbers; i++)
-        if (t->conns[i] != NULL)
-            bt_conn_fill(t->conns[i]);
 }
 
 /* A hybrid whose layers nobody gave: they follow from the data as its pieces pass their v1 hashes.
@@ -214,7 +180,7 @@ static void on_hashed(void *arg, uint32_t piece, const struct store_hashes *h,
     tarn_free(work);
     switch (match) {
     case BT_NO_MATCH:
-        bad_piece(t, piece);
+        bt_judge_bad(t, piece, h);
         break;
     case BT_SPLIT:
         (void)tarn_fail(
@@ -226,7 +192,7 @@ static void on_hashed(void *arg, uint32_t piece, const struct store_hashes *h,
         break;
     case BT_MATCH:
         if (note_layer(t, piece, h, &err)) {
-            store_piece_write(t->places, piece);
+            bt_judge_good(t, piece, h);
         } else {
             (void)tarn_fail_in(&err, "the torrent's v1 and v2 hashes contradict each other");
             bt_torrent_fail(t, &err);
@@ -242,11 +208,7 @@ static void on_written(void *arg, uint32_t piece, const struct tarn_err *err)
         bt_torrent_fail(t, err);
         return;
     }
-    enum { SENDERS_MAX = 256 };
-    bt_peer_no senders[SENDERS_MAX];
-    size_t n = bt_picker_senders(&t->picker, piece, senders, SENDERS_MAX);
-    if (n == 1 && senders[0] < t->n_numbers && t->conns[senders[0]] != NULL)
-        t->conns[senders[0]]->on_parole = false; /* a whole good piece of his own clears him */
+    bt_judge_written(t, piece);
     t->totals.pieces_passed++;
     bt_piece_had(t, piece);
     for (size_t i = 0; t->has_picker && i < t->n_numbers; i++)
@@ -270,6 +232,11 @@ static void on_room(void *arg)
     }
 }
 
+static void on_blocks(void *arg, uint32_t piece, bool tag, const uint8_t *leaves, uint32_t n)
+{
+    bt_judge_leaves(arg, piece, tag, leaves, n);
+}
+
 static void before_write(void *arg, uint32_t piece)
 {
     const struct bt_torrent *t = arg;
@@ -282,5 +249,5 @@ static void after_write(void *arg, uint32_t piece)
     bt_keep_after_write(t->keep, piece);
 }
 
-const struct store_places_ops bt_places_ops = { on_hashed, on_written, on_room, before_write,
-                                                after_write };
+const struct store_places_ops bt_places_ops = { on_hashed, on_written,   on_room,
+                                                on_blocks, before_write, after_write };

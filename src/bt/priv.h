@@ -3,16 +3,20 @@
  *   session   ports, the table of torrents, the tick
  *   torrent   one torrent's life: metadata, preparing, checking, running, paused
  *   progress  what of it is wanted, what is here, which files are whole
- *   pieces    blocks into pieces, pieces onto the disk, verdicts
+ *   pieces    blocks into pieces, pieces onto the disk
+ *   judge     pieces that fail their hash, and who is to blame
  *   conn      one peer: its messages in
  *   theirs    the pieces it has
  *   learn     metadata and piece layers from it
  *   upload    what it asked of us
  *   choke     whom we let ask
  *   homeline  how much may leave before the line's queue grows
+ *   opening   the files of what it asked for
  *   leaves    hashes that it asked for
  *   dial      whom to connect to
  *   stats     counters; memory for metadata
+ *   damage    files that something else changed while they are shared
+ *   evict     who makes room when all connections are taken
  *   known     who is connected already, who is banned
  *   announce  trackers
  *   resume    what is kept for the next start; resume_files: where
@@ -24,6 +28,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bt/core/bans.h"
+#include "bt/core/blame.h"
 #include "bt/core/choker.h"
 #include "bt/core/fastset.h"
 #include "bt/core/hashreq.h"
@@ -92,6 +97,8 @@ struct bt_session {
     uint64_t metadata_max, metadata_used;
     struct bt_totals past; /* of torrents that have gone */
     uint64_t accepted, refused, dialled, banned;
+    uint64_t refused_before; /* at the last tick */
+    int64_t evicted_us;
     uint64_t chance; /* state of bt_session_chance */
     struct loop_timer goodbye;
     void (*on_goodbye)(void *arg);
@@ -114,9 +121,10 @@ struct bt_candidate {
     bool is_given; /* by the user: tried again soon, and for ever */
 };
 
-enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH };
+enum bt_work_kind { BT_WORK_PREPARE, BT_WORK_CHECK, BT_WORK_FINISH, BT_WORK_LOOK };
 
 struct bt_work;
+struct bt_opening;
 struct bt_keep;
 struct bt_recall;
 
@@ -170,18 +178,28 @@ struct bt_torrent {
     bool has_layers_job;
     uint8_t *found_layers; /* hybrid without layers: piece nodes as pieces are verified */
     struct bt_hash_cache hash_cache;
+    struct tarn_list openings;  /* files being opened for peers */
     struct tarn_list leaf_jobs; /* pieces being read for their leaf hashes */
     uint32_t n_leaf_jobs;
 
+    /* bad pieces */
+    struct bt_blame blame;
+    struct tarn_list inquests; /* pieces whose leaves a peer was asked for */
+    uint32_t n_inquests;
+
     /* peers */
     struct bt_conn **conns; /* by number; NULL: free */
-    size_t n_numbers, cap_numbers;
+    struct sys_addr *addrs; /* owned; by number, of those who have left too */
+    size_t n_numbers, cap_numbers, cap_addrs;
     uint32_t n_conns, n_seeds;
     struct tarn_list active; /* connections on which something is under way: ticked each second */
     size_t sweep;            /* the others are ticked in turn: the next one's number */
     uint32_t max_peers;      /* 0: no limit of its own */
     struct bt_limit *limit_up, *limit_down; /* owned; NULL: none of its own */
     bool is_paused;
+    bool is_suspect;   /* its files are to be looked at: bt/damage */
+    int64_t looked_us; /* when they were */
+    uint64_t looked_uploaded;
     struct bt_candidate *candidates;
     size_t n_candidates, cap_candidates;
     struct loop_resolve *resolving; /* owned; one for each name that the user gave */
@@ -190,7 +208,8 @@ struct bt_torrent {
     uint64_t done, total; /* bytes of wanted files */
     struct bt_totals totals;
     struct bt_meter down, up;
-    uint64_t charged; /* of the session's memory for metadata */
+    uint64_t fastest_bps; /* of its peers, at the last tick */
+    uint64_t charged;     /* of the session's memory for metadata */
 };
 
 /* A request of a peer that waits to be served. */
@@ -231,6 +250,7 @@ struct bt_conn {
     uint8_t n_allowed, bad_hashes;
     uint32_t allowed[BT_FASTSET_MAX]; /* pieces that we may ask for while choked */
     uint32_t meta_answered;
+    struct bt_opening *opening; /* what its next block waits for, or NULL */
     uint32_t n_leaf_jobs;
     uint8_t n_given; /* pieces that it may ask for while choked, and how much of each is left */
     uint32_t given[BT_FASTSET], given_left[BT_FASTSET];
@@ -251,6 +271,8 @@ struct bt_conn {
     uint64_t got, sent; /* payload, all in all */
     uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
+    int64_t parole_us; /* since when it has had to bring a piece of its own */
+    int64_t moved_us;  /* data, in either direction */
     int64_t choke_changed_us, born_us, heard_us, spoke_us;
 };
 
@@ -279,6 +301,8 @@ bool bt_torrent_is_running(const struct bt_torrent *t);
 void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info);
 void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t *found,
                           const struct tarn_err *err);
+/* Pieces are gone that were here. */
+void bt_torrent_lost(struct bt_torrent *t);
 /* Move what can move: finish files, tell completion. */
 void bt_torrent_settle(struct bt_torrent *t);
 
@@ -287,6 +311,16 @@ bool bt_charge(struct bt_session *s, uint64_t bytes, struct tarn_err *err) TARN_
 void bt_uncharge(struct bt_session *s, uint64_t bytes);
 
 void bt_totals_add(struct bt_totals *sum, const struct bt_totals *more);
+
+/* damage */
+/* Something could not be read as it should: look at all files that are not being written. */
+void bt_damage_suspect(struct bt_torrent *t);
+void bt_damage_tick(struct bt_torrent *t, int64_t now_us); /* now and then while it is shared */
+/* On the pool: which of these files have changed, and what is left of their pieces. */
+bool bt_damage_look(struct bt_torrent *t, const uint32_t *files, size_t n,
+                    struct tarn_bits *changed, struct tarn_err *err) TARN_MUST;
+/* On the loop: pieces in `changed` that are not in found are lost. */
+void bt_damage_found(struct bt_torrent *t, const struct tarn_bits *changed, const uint8_t *found);
 
 /* progress */
 bool bt_progress_init(struct bt_torrent *t, struct tarn_err *err) TARN_MUST;
@@ -342,6 +376,23 @@ void bt_pieces_after_pick(struct bt_torrent *t);
 /* A pick gave less than was asked for: if that was for want of room, be told when there is some. */
 void bt_pieces_await(struct bt_torrent *t);
 void bt_piece_had(struct bt_torrent *t, uint32_t piece); /* verified and on disk */
+
+/* judge */
+void bt_judge_meet(struct bt_conn *c); /* its handshake is done */
+void bt_judge_gone(struct bt_conn *c);
+void bt_judge_parole(struct bt_conn *c);
+/* A hashed piece: what follows is told to the store. */
+void bt_judge_bad(struct bt_torrent *t, uint32_t piece, const struct store_hashes *h);
+void bt_judge_good(struct bt_torrent *t, uint32_t piece, const struct store_hashes *h);
+void bt_judge_leaves(struct bt_torrent *t, uint32_t piece, bool is_good, const uint8_t *leaves,
+                     uint32_t n);
+void bt_judge_written(struct bt_torrent *t, uint32_t piece);
+/* Answers to what we asked; the first says whether it was that. */
+bool bt_judge_hashes(struct bt_conn *c, const struct bt_event *ev);
+void bt_judge_rejected(struct bt_conn *c, const struct bt_hash_request *r);
+void bt_judge_tick(struct bt_torrent *t, int64_t now_us);
+void bt_judge_tick_conn(struct bt_conn *c, int64_t now_us);
+void bt_judge_release(struct bt_torrent *t);
 
 /* conn */
 void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from);
@@ -410,6 +461,19 @@ void bt_choke_soon(struct bt_session *s); /* a slot may be free, or somebody wan
 void bt_choke_run_soon(struct loop_idle *i);
 void bt_choke_interest(struct bt_conn *c, bool is_interested); /* it told us */
 
+/* What of a request's bytes is inside the content, and a walk over them. */
+uint64_t bt_request_walk(const struct bt_torrent *t, const struct bt_request *r,
+                         struct store_walk *walk);
+/* The first request's block, read elsewhere. */
+void bt_upload_was_read(struct bt_conn *c, const struct bt_request *r, struct tarn_bytes bytes);
+void bt_upload_fail(struct bt_conn *c, const struct tarn_err *err); /* no block of it can be read */
+
+/* opening */
+/* The first request has to wait: for its file to be opened, or (reads) for its block. */
+bool bt_opening_start(struct bt_conn *c, bool reads, struct tarn_err *err) TARN_MUST;
+void bt_opening_gone(struct bt_conn *c);
+void bt_opening_release(struct bt_torrent *t);
+
 /* leaves */
 void bt_hash_request_answer(struct bt_conn *c, const struct bt_hash_request *r);
 void bt_leaves_gone(struct bt_conn *c);
@@ -423,6 +487,9 @@ void bt_dial_release(struct bt_torrent *t);
 void bt_dial_closed(struct bt_conn *c, int64_t now_us);
 int64_t bt_dial_wake(const struct bt_torrent *t); /* INT64_MAX: nobody to dial */
 bool bt_dial_is_hopeless(const struct bt_torrent *t);
+
+/* evict */
+void bt_evict_tick(struct bt_session *s, int64_t now_us);
 
 /* known */
 /* The handshake is done: note the peer. The connection that we have to it already (other), or NULL.

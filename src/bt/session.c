@@ -100,6 +100,7 @@ static void on_tick(struct loop_timer *timer)
         set_wake(s, t, at < now + TICK_US ? now + TICK_US : at);
     }
     bt_choke_tick(s, now);
+    bt_evict_tick(s, now);
     bool is_busy = !store_budget_is_idle(&s->budget) || s->is_deaf || s->n_greeting > 0 ||
                    !tarn_list_empty(&s->rivals);
     const struct bt_torrent *first = first_to_wake(s);

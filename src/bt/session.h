@@ -15,7 +15,7 @@
 #include "bt/core/metainfo.h"
 #include "bt/resume.h"
 #include "fetch/fetch.h"
-#include "loop/loop.h"
+#include "loop/stream.h"
 #include "sys/net.h"
 
 struct bt_session;
@@ -27,6 +27,7 @@ struct bt_session_settings {
     const struct sys_addr *listen;
     size_t n_listen;
     uint64_t memory;             /* arriving payload of all torrents; 0: STORE_BUDGET_DEFAULT */
+    enum sys_file_way io;        /* how files are sent and written */
     uint64_t metadata;           /* what is kept about torrents and peers; 0: 256 MiB */
     uint64_t rate_down, rate_up; /* bytes a second over all peers; 0: no limit */
     bool uplink_off;             /* no upload limit by the line's queue (bt/core/uplink.h) */
@@ -148,7 +149,10 @@ struct bt_session_stats {
     uint32_t torrents, conns, greeting, interested, unchoked;
     uint64_t memory, memory_used, memory_peak, metadata, metadata_used;
     uint64_t accepted, refused, dialled, banned;
+    uint64_t uplink_bps;      /* the upload limit by the line's queue; 0: none now */
+    uint32_t uplink_delay_us; /* that queue as last seen */
     uint64_t downloaded, uploaded, wasted, corrupt, pieces_passed, pieces_failed;
+    struct loop_io_stats io; /* of the loop: what sending has done with files */
 };
 void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out);
 

@@ -59,6 +59,8 @@ void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out)
         .refused = s->refused,
         .dialled = s->dialled,
         .banned = s->banned,
+        .uplink_bps = s->homeline.uplink.limit_bps,
+        .uplink_delay_us = s->homeline.uplink.delay_us,
         .downloaded = all.downloaded,
         .uploaded = all.uploaded,
         .wasted = all.wasted,
@@ -66,6 +68,7 @@ void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out)
         .pieces_passed = all.pieces_passed,
         .pieces_failed = all.pieces_failed,
     };
+    loop_io_stats(s->loop, &out->io);
 }
 
 void bt_torrent_peers(const struct bt_torrent *t, void (*each)(void *arg, const struct bt_peer *p),

@@ -67,6 +67,8 @@ struct bt_torrent *bt_session_add(struct bt_session *s, const struct bt_add *add
     t->state = BT_METADATA;
     bt_metadata_init(&t->metadata);
     tarn_list_init(&t->leaf_jobs);
+    tarn_list_init(&t->inquests);
+    tarn_list_init(&t->openings);
     tarn_list_init(&t->active);
     tarn_list_push_back(&s->torrents, &t->node);
     s->n_torrents++;
@@ -110,9 +112,11 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
+    bt_judge_release(t);
     bt_work_stop(t);
     bt_recall_stop(t);
     bt_leaves_release(t);
+    bt_opening_release(t);
     bt_dial_release(t);
     bt_announce_release(t);
     bt_session_forget(s, t);
@@ -418,10 +422,24 @@ static void run(struct bt_torrent *t)
     bt_session_rouse(t->session, t);
 }
 
+/* Whether we still want anything (BEP 21): who does not is no use to seeds, and may have a part of
+ * the files only. */
+static void tell_upload_only(struct bt_torrent *t)
+{
+    for (size_t i = 0; i < t->n_numbers; i++) {
+        struct bt_conn *c = t->conns[i];
+        if (c != NULL && c->is_open && !c->is_dead && c->ext.ids[BT_EXT_UPLOAD_ONLY] != 0)
+            bt_put_upload_only(bt_conn_out(c), c->ext.ids[BT_EXT_UPLOAD_ONLY],
+                               t->state == BT_SEEDING);
+    }
+}
+
 static void become_seed(struct bt_torrent *t)
 {
     bool fetched = t->has_picker;
     t->state = BT_SEEDING;
+    if (fetched)
+        tell_upload_only(t);
     if (t->has_picker) {
         for (size_t i = 0; i < t->n_numbers; i++)
             if (t->conns[i] != NULL && t->conns[i]->is_open)
@@ -456,8 +474,11 @@ static void count_anew(struct bt_torrent *t)
     struct tarn_err err;
     bt_progress_count(t);
     if (t->done < t->total) {
+        bool was_seed = t->state == BT_SEEDING;
         t->state = BT_FETCHING;
         t->is_complete_told = false;
+        if (was_seed)
+            tell_upload_only(t);
     }
     if (t->has_picker) {
         bt_picker_set_files(&t->picker, t->wanted);
@@ -469,6 +490,17 @@ static void count_anew(struct bt_torrent *t)
         if (t->conns[i] != NULL)
             bt_conn_count_needed(t->conns[i]);
     bt_session_rouse(t->session, t);
+}
+
+/* Files that have lost pieces are made ready for writing first, which may have to make them anew.
+ */
+void bt_torrent_lost(struct bt_torrent *t)
+{
+    struct tarn_err err;
+    if (t->add.seed_only)
+        bt_progress_count(t);
+    else if (!bt_work_start(t, BT_WORK_PREPARE, &err))
+        bt_torrent_fail(t, &err);
 }
 
 /* New priorities, as soon as no job reads the old ones. */
@@ -513,6 +545,10 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
     struct tarn_err why;
     if (t->state == BT_STOPPED)
         return;
+    if (err != NULL && kind == BT_WORK_LOOK) { /* it is tried again */
+        bt_note(t->session, t, "%s", err->msg);
+        return;
+    }
     if (err != NULL) {
         bt_torrent_fail(t, err);
         return;
@@ -535,6 +571,7 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
         run(t);
         break;
     case BT_WORK_FINISH:
+    case BT_WORK_LOOK:
         bt_torrent_settle(t);
         break;
     }
@@ -558,8 +595,16 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
     if (t->state == BT_STOPPED)
         return;
     bt_keep_tick(t, now_us);
+    bt_damage_tick(t, now_us);
+    bt_judge_tick(t, now_us);
     bt_meter_update(&t->down, t->totals.downloaded, now_us);
     bt_meter_update(&t->up, t->totals.uploaded, now_us);
+    t->fastest_bps = 0;
+    for (struct tarn_list *n = t->active.next; n != &t->active; n = n->next) {
+        const struct bt_conn *c = TARN_OUTER(n, struct bt_conn, node);
+        if (c->requests.n_open > 0)
+            t->fastest_bps = tarn_max_u64(t->fastest_bps, c->requests.rate_bps);
+    }
     for (struct tarn_list *n = t->active.next, *next; n != &t->active; n = next) {
         next = n->next; /* this one may leave the list */
         bt_conn_tick(TARN_OUTER(n, struct bt_conn, node), now_us);
@@ -576,7 +621,7 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
 int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us)
 {
     bool is_live = t->state == BT_METADATA || t->state == BT_FETCHING || t->state == BT_SEEDING;
-    if (t->n_conns > 0 && t->state != BT_STOPPED)
+    if ((t->n_conns > 0 || t->n_inquests > 0 || t->is_suspect) && t->state != BT_STOPPED)
         return now_us;
     int64_t at = is_live ? bt_keep_wake(t) : INT64_MAX;
     if (!is_live || t->is_paused)

@@ -108,6 +108,15 @@ void bt_upload_drop_all(struct bt_conn *c, bool with_rejects)
     *u = (struct bt_uploads){ 0 };
 }
 
+uint64_t bt_request_walk(const struct bt_torrent *t, const struct bt_request *r,
+                         struct store_walk *walk)
+{
+    uint64_t off = (uint64_t)r->piece * t->layout.piece_len + r->begin;
+    uint64_t inside = off < t->layout.total ? tarn_min_u64(r->len, t->layout.total - off) : 0;
+    store_walk_begin(walk, &t->layout, inside > 0 ? off : 0, inside);
+    return inside;
+}
+
 static bool queue_zeros(struct bt_conn *c, size_t len, struct tarn_err *err)
 {
     uint8_t *zeros = tarn_out_room(bt_conn_out(c), len);
@@ -117,31 +126,67 @@ static bool queue_zeros(struct bt_conn *c, size_t len, struct tarn_err *err)
     return true;
 }
 
-/* The block's header and its runs. Padding is zeros, behind the last file too. */
-static bool queue_block(struct bt_conn *c, const struct bt_request *r, struct tarn_err *err)
+/* A block as it lies in files. Peers ask for what lies in one or two; of files of a few bytes each
+ * a block may have hundreds, and is read as a whole instead: a span each would hold as many files
+ * open until it is sent. */
+enum { PARTS_MAX = 4 };
+struct block {
+    struct store_part parts[PARTS_MAX];
+    struct sys_file *files[PARTS_MAX]; /* counted; NULL for padding */
+    size_t n;
+    uint64_t inside; /* bytes before the content ends: behind it there are zeros */
+};
+enum block_state {
+    BLOCK_READY,
+    BLOCK_CLOSED,    /* a file is not open */
+    BLOCK_SCATTERED, /* more than PARTS_MAX parts */
+};
+
+static void block_release(struct block *b)
 {
-    struct bt_torrent *t = c->torrent;
+    for (size_t i = 0; i < b->n; i++)
+        sys_file_unref(b->files[i]);
+}
+
+/* With files only when it is ready. */
+static enum block_state find_block(const struct bt_torrent *t, const struct bt_request *r,
+                                   struct block *b)
+{
     struct store_walk walk;
     struct store_part part;
-    uint64_t off = (uint64_t)r->piece * t->layout.piece_len + r->begin;
-    uint64_t inside = off < t->layout.total ? tarn_min_u64(r->len, t->layout.total - off) : 0;
-    bt_put_piece_head(bt_conn_out(c), r);
-    store_walk_begin(&walk, &t->layout, inside > 0 ? off : 0, inside);
+    *b = (struct block){ .inside = bt_request_walk(t, r, &walk) };
     while (store_walk_next(&walk, &part)) {
-        if (part.file == STORE_NO_FILE) {
-            if (!queue_zeros(c, (size_t)part.len, err))
-                return false;
-            continue;
-        }
-        struct sys_file *file = store_tree_file(t->tree, part.file, err);
-        if (file == NULL)
-            return false;
-        bool ok = loop_stream_send_file(&c->stream, file, part.off, (size_t)part.len);
-        sys_file_unref(file);
-        if (!ok)
-            return tarn_fail_mem(err, "sending a block");
+        if (b->n == PARTS_MAX)
+            return BLOCK_SCATTERED;
+        b->parts[b->n++] = part;
     }
-    return inside == r->len || queue_zeros(c, (size_t)(r->len - inside), err);
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->parts[i].file == STORE_NO_FILE)
+            continue;
+        b->files[i] = store_tree_file_open(t->tree, b->parts[i].file);
+        if (b->files[i] != NULL)
+            continue;
+        block_release(b);
+        return BLOCK_CLOSED;
+    }
+    return BLOCK_READY;
+}
+
+/* The block's header and its runs. Padding is zeros, behind the last file too. */
+static bool queue_block(struct bt_conn *c, const struct bt_request *r, const struct block *b,
+                        struct tarn_err *err)
+{
+    bt_put_piece_head(bt_conn_out(c), r);
+    for (size_t i = 0; i < b->n; i++) {
+        size_t len = (size_t)b->parts[i].len;
+        if (b->files[i] == NULL) {
+            if (!queue_zeros(c, len, err))
+                return false;
+        } else if (!loop_stream_send_file(&c->stream, b->files[i], b->parts[i].off, len)) {
+            return tarn_fail_mem(err, "sending a block");
+        }
+    }
+    return b->inside == r->len || queue_zeros(c, (size_t)(r->len - b->inside), err);
 }
 
 /* The torrent's own limit, the session's, and what the line carries. */
@@ -165,28 +210,79 @@ void bt_upload_go_on(struct tarn_list *up_line)
     bt_upload_serve(TARN_OUTER(up_line, struct bt_conn, up_line));
 }
 
+static void drop_first(struct bt_uploads *u)
+{
+    u->first = (u->first + 1) % u->cap;
+    u->n--;
+}
+
+static void count(struct bt_conn *c, uint32_t len)
+{
+    take_limits(c, len);
+    c->torrent->totals.uploaded += len;
+    c->sent += len;
+    c->sent_round += len;
+    c->sent_turn += len;
+    c->spoke_us = c->moved_us = loop_now_us(c->session->loop);
+}
+
+void bt_upload_fail(struct bt_conn *c, const struct tarn_err *err)
+{
+    bt_note(c->session, c->torrent, "%s", err->msg);
+    bt_damage_suspect(c->torrent);
+    bt_conn_close(c, "%s", "its block could not be read");
+}
+
+/* The first request of the ring. False: it has to wait. */
+static bool serve_first(struct bt_conn *c)
+{
+    struct bt_uploads *u = &c->uploads;
+    struct bt_request r = u->queue[u->first];
+    struct tarn_err err;
+    struct block b;
+    if (!tarn_bits_has(&c->torrent->have, r.piece)) { /* lost since it was asked for */
+        drop_first(u);
+        reject(c, &r);
+        return true;
+    }
+    enum block_state state = find_block(c->torrent, &r, &b);
+    bool ok = true;
+    switch (state) {
+    case BLOCK_READY:
+        drop_first(u);
+        ok = queue_block(c, &r, &b, &err);
+        block_release(&b);
+        if (ok)
+            count(c, r.len);
+        break;
+    case BLOCK_CLOSED:
+    case BLOCK_SCATTERED:
+        ok = bt_opening_start(c, state == BLOCK_SCATTERED, &err);
+        break;
+    }
+    if (!ok)
+        bt_upload_fail(c, &err);
+    return ok && state == BLOCK_READY;
+}
+
+void bt_upload_was_read(struct bt_conn *c, const struct bt_request *r, struct tarn_bytes bytes)
+{
+    struct bt_uploads *u = &c->uploads;
+    if (u->n == 0 || !bt_request_eq(&u->queue[u->first], r))
+        return; /* taken back meanwhile */
+    drop_first(u);
+    bt_put_piece_head(bt_conn_out(c), r);
+    tarn_out_put(bt_conn_out(c), bytes);
+    count(c, r->len);
+}
+
 void bt_upload_serve(struct bt_conn *c)
 {
     struct bt_uploads *u = &c->uploads;
-    struct bt_session *s = c->session;
     size_t most = bt_homeline_ahead(c, SEND_QUEUE_MAX);
-    while (u->n > 0 && !c->is_dead && c->stream.queued < most && may_send(c)) {
-        struct bt_request r = u->queue[u->first];
-        struct tarn_err err;
-        u->first = (u->first + 1) % u->cap;
-        u->n--;
-        if (!queue_block(c, &r, &err)) {
-            bt_note(s, c->torrent, "%s", err.msg);
-            bt_conn_close(c, "%s", "its block could not be read");
-            return;
-        }
-        take_limits(c, r.len);
-        c->torrent->totals.uploaded += r.len;
-        c->sent += r.len;
-        c->sent_round += r.len;
-        c->sent_turn += r.len;
-        c->spoke_us = loop_now_us(s->loop);
-    }
+    while (u->n > 0 && !c->is_dead && c->opening == NULL && c->stream.queued < most && may_send(c))
+        if (!serve_first(c))
+            break;
     if (u->n == 0 && u->queue != NULL)
         bt_upload_drop_all(c, false); /* an idle peer keeps no ring */
 }

@@ -11,7 +11,8 @@ struct bt_work {
     struct store_tree *tree; /* made by BT_WORK_PREPARE; the torrent's afterwards */
     struct bt_keep *keep;    /* the same */
     uint8_t *found;          /* BT_WORK_CHECK: for each piece, 1 when it is good */
-    uint32_t *files;         /* BT_WORK_FINISH: taken from the torrent */
+    struct tarn_bits check;  /* pieces that were hashed */
+    uint32_t *files;         /* BT_WORK_FINISH: taken from the torrent; BT_WORK_LOOK: to look at */
     size_t n_files;
     atomic_bool is_canceled;
     bool ok;
@@ -23,6 +24,8 @@ static bool open_tree(struct bt_work *w)
     struct bt_torrent *t = w->torrent;
     w->tree = t->add.seed_only ? store_tree_open(&t->layout, t->add.path, &w->err)
                                : store_tree_create(&t->layout, t->add.path, &w->err);
+    if (w->tree != NULL)
+        store_tree_set_way(w->tree, t->session->set.io);
     if (w->tree != NULL)
         w->keep = bt_keep_open(t, w->tree, &w->err);
     return w->keep != NULL;
@@ -65,6 +68,24 @@ static bool on_scan_progress(void *arg, uint64_t done, uint64_t total)
     return !atomic_load(&w->is_canceled);
 }
 
+/* The pieces of `check`. */
+static bool hash(struct bt_work *w)
+{
+    struct bt_torrent *t = w->torrent;
+    struct store_scan scan = {
+        .tree = t->tree,
+        .only = &w->check,
+        .layout = &t->layout,
+        .want_v1 = t->hashes.has_v1,
+        .want_v2 = t->hashes.has_v2,
+        .no_threads = !loop_has_threads(t->session->loop),
+        .on_piece = on_scanned,
+        .on_progress = on_scan_progress,
+        .arg = w,
+    };
+    return store_scan_run(&scan, &w->err);
+}
+
 static bool check(struct bt_work *w)
 {
     struct bt_torrent *t = w->torrent;
@@ -75,27 +96,22 @@ static bool check(struct bt_work *w)
         memset(w->found, 1, t->layout.n_pieces);
         return true;
     }
-    struct tarn_bits check = { 0 };
-    if (!bt_keep_plan(t->keep, w->found, &check, &w->err))
+    if (!bt_keep_plan(t->keep, w->found, &w->check, &w->err) || !hash(w))
         return false;
-    struct store_scan scan = {
-        .tree = t->tree,
-        .only = &check,
-        .layout = &t->layout,
-        .want_v1 = t->hashes.has_v1,
-        .want_v2 = t->hashes.has_v2,
-        .no_threads = !loop_has_threads(t->session->loop),
-        .on_piece = on_scanned,
-        .on_progress = on_scan_progress,
-        .arg = w,
-    };
-    bool ok = store_scan_run(&scan, &w->err);
-    if (ok)
-        bt_keep_checked(t->keep, &check);
-    tarn_bits_release(&check);
-    return ok;
+    bt_keep_checked(t->keep, &w->check);
+    return true;
 }
 
+/* What has changed is hashed anew. */
+static bool look(struct bt_work *w)
+{
+    struct bt_torrent *t = w->torrent;
+    w->found = tarn_calloc(t->layout.n_pieces, 1);
+    if (w->found == NULL)
+        return tarn_fail_mem(&w->err, "looking at files");
+    return bt_damage_look(t, w->files, w->n_files, &w->check, &w->err) &&
+           (w->check.count == 0 || hash(w));
+}
 static bool finish(struct bt_work *w)
 {
     struct bt_torrent *t = w->torrent;
@@ -117,6 +133,9 @@ static void on_run(struct loop_job *j)
     case BT_WORK_FINISH:
         w->ok = finish(w);
         break;
+    case BT_WORK_LOOK:
+        w->ok = look(w);
+        break;
     }
 }
 
@@ -126,6 +145,7 @@ static void work_free(struct bt_work *w)
     store_tree_free(w->tree);
     tarn_free(w->found);
     tarn_free(w->files);
+    tarn_bits_release(&w->check);
     tarn_free(w);
 }
 
@@ -140,8 +160,26 @@ static void on_done(struct loop_job *j)
         w->tree = NULL;
         w->keep = NULL;
     }
+    if (w->kind == BT_WORK_LOOK && w->ok)
+        bt_damage_found(t, &w->check, w->found);
     bt_torrent_work_done(t, w->kind, w->found, w->ok ? NULL : &w->err);
     work_free(w);
+}
+
+/* Files that nobody writes: of a seed all, else those that have their final names. */
+static bool list_settled(struct bt_work *w, struct tarn_err *err)
+{
+    const struct bt_torrent *t = w->torrent;
+    w->files = tarn_calloc(t->layout.n_files, sizeof *w->files);
+    if (w->files == NULL)
+        return tarn_fail_mem(err, "looking at files");
+    for (uint32_t i = 0; i < t->layout.n_files; i++) {
+        const struct store_file *f = &t->layout.files[i];
+        if (!f->is_pad && f->symlink_target == NULL && f->len > 0 && t->wanted[i] != 0 &&
+            (t->add.seed_only || tarn_bits_has(&t->finished, i)))
+            w->files[w->n_files++] = i;
+    }
+    return true;
 }
 
 bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err *err)
@@ -155,6 +193,10 @@ bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err
         w->n_files = t->n_to_finish;
         t->to_finish = NULL;
         t->n_to_finish = t->cap_to_finish = 0;
+    }
+    if (kind == BT_WORK_LOOK && !list_settled(w, err)) {
+        work_free(w);
+        return false;
     }
     t->work = w;
     loop_pool_submit(t->session->loop, &w->job);

@@ -25,6 +25,14 @@ const struct cli_option cli_options[CLI_OPTS] = {
                      .more = "Older clients and some trackers know v1 only. v2 checks each file by "
                              "a hash of its own." },
     [CLI_HELP] = { .name = "help", .letter = 'h', .help = "show this" },
+    [CLI_IO] = { .name = "io",
+                 .arg = "HOW",
+                 .words = "auto mmap pread",
+                 .is_rare = true,
+                 .help = "how files are sent and written (auto)",
+                 .more = "What arrives is the same. auto measures what costs least on this "
+                         "machine; mmap goes through mappings, which count as memory of the "
+                         "process; pread reads and writes." },
     [CLI_JOBS] = { .name = "jobs",
                    .letter = 'j',
                    .arg = "N",
@@ -55,8 +63,8 @@ const struct cli_option cli_options[CLI_OPTS] = {
                      .help = "memory for arriving data (64M)",
                      .more = "When it is full, peers are made to wait." },
     [CLI_METADATA] = { .name = "metadata",
-                       .arg = "SIZE",
                        .is_rare = true,
+                       .arg = "SIZE",
                        .help = "memory for what torrents and peers say (256M)",
                        .more =
                            "Metadata, hashes, and who has which piece: when it is full, torrents "
@@ -185,15 +193,16 @@ static const uint8_t verify_options[] = {
     CLI_LEAVES_IN, CLI_EXTRA, CLI_JOBS, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
 };
 static const uint8_t fetch_options[] = {
-    CLI_OUTPUT_FOLDER, CLI_ONLY,     CLI_PEER,   CLI_SEED_FOR,   CLI_STAY,      CLI_SEQUENTIAL,
-    CLI_SAVE_TORRENT,  CLI_PATIENCE, CLI_LISTEN, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
-    CLI_UPLINK,        CLI_PEERS,    CLI_SLOTS,  CLI_REQUESTS,   CLI_MEMORY,    CLI_METADATA,
-    CLI_STATE,         CLI_NO_STATE, CLI_JSON,   CLI_PROGRESS,   CLI_HELP,      CLI_END,
+    CLI_OUTPUT_FOLDER, CLI_ONLY,         CLI_PEER,     CLI_SEED_FOR, CLI_STAY,
+    CLI_SEQUENTIAL,    CLI_SAVE_TORRENT, CLI_PATIENCE, CLI_LISTEN,   CLI_NO_TRACKER,
+    CLI_RATE_DOWN,     CLI_RATE_UP,      CLI_UPLINK,   CLI_PEERS,    CLI_SLOTS,
+    CLI_REQUESTS,      CLI_IO,           CLI_MEMORY,   CLI_METADATA, CLI_STATE,
+    CLI_NO_STATE,      CLI_JSON,         CLI_PROGRESS, CLI_HELP,     CLI_END,
 };
 static const uint8_t seed_options[] = {
-    CLI_LISTEN,   CLI_PEER,  CLI_TRUST,    CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
-    CLI_UPLINK,   CLI_PEERS, CLI_SLOTS,    CLI_MEMORY,     CLI_METADATA,  CLI_STATE,
-    CLI_NO_STATE, CLI_JSON,  CLI_PROGRESS, CLI_HELP,       CLI_END,
+    CLI_LISTEN, CLI_PEER,     CLI_TRUST, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
+    CLI_UPLINK, CLI_PEERS,    CLI_SLOTS, CLI_IO,         CLI_MEMORY,    CLI_METADATA,
+    CLI_STATE,  CLI_NO_STATE, CLI_JSON,  CLI_PROGRESS,   CLI_HELP,      CLI_END,
 };
 static const uint8_t version_options[] = { CLI_JSON, CLI_HELP, CLI_END };
 

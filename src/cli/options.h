@@ -17,6 +17,7 @@ enum cli_opt {
     CLI_FORCE,
     CLI_FORMAT,
     CLI_HELP,
+    CLI_IO,
     CLI_JOBS,
     CLI_JSON,
     CLI_LEAVES_IN,

@@ -33,7 +33,7 @@ struct transferring {
 static const char *const states[] = {
     [TARN_GETTING_METADATA] = "metadata", [TARN_PREPARING] = "preparing",
     [TARN_CHECKING] = "checking",         [TARN_FETCHING] = "fetching",
-    [TARN_SEEDING] = "seeding",
+    [TARN_SEEDING] = "seeding",           [TARN_FAILED] = "failed",
 };
 
 static void status_line(struct transferring *x, const struct tarn_transfer_status *s)
@@ -192,6 +192,11 @@ static bool read_settings(struct transferring *x, struct tarn_err *err)
     t->no_trackers = cli_has(args, CLI_NO_TRACKER);
     const char *uplink = cli_text(args, CLI_UPLINK);
     t->uplink_off = uplink != NULL && strcmp(uplink, "off") == 0;
+    const char *io = cli_text(args, CLI_IO);
+    if (io != NULL)
+        t->io = strcmp(io, "mmap") == 0    ? TARN_IO_MMAP
+                : strcmp(io, "pread") == 0 ? TARN_IO_PREAD
+                                           : TARN_IO_AUTO;
     t->trust = cli_has(args, CLI_TRUST);
     t->stay = cli_has(args, CLI_STAY);
     t->sequential = cli_has(args, CLI_SEQUENTIAL);

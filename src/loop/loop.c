@@ -63,6 +63,7 @@ void loop_free(struct loop *l)
         return;
     loop_pool_stop(&l->pool);
     loop_pool_stop(&l->names);
+    loop_pool_stop(&l->cold);
     loop_hashing_free(l->hashing);
     loop_resolve_free_all(l);
     loop_send_free_colds(l);
@@ -75,10 +76,16 @@ void loop_free(struct loop *l)
     tarn_free(l);
 }
 
+static bool has_turn(const struct loop *l)
+{
+    return loop_pool_has_turn(&l->pool) || loop_pool_has_turn(&l->names) ||
+           loop_pool_has_turn(&l->cold);
+}
+
 /* How long the poller may wait for nothing, 0 when there is something to do at once. */
 static int64_t time_to_wait(const struct loop *l, int64_t max_wait_us)
 {
-    if (!tarn_list_empty(&l->idle) || loop_pool_has_turn(&l->pool) || loop_pool_has_turn(&l->names))
+    if (!tarn_list_empty(&l->idle) || has_turn(l))
         return 0;
     const struct tarn_heap_node *first = tarn_heap_first(&l->timers);
     if (first == NULL)
@@ -166,6 +173,7 @@ bool loop_turn(struct loop *l, int64_t max_wait_us, struct tarn_err *err)
     run_ready(l);
     loop_pool_turn(&l->pool);
     loop_pool_turn(&l->names);
+    loop_pool_turn(&l->cold);
     run_messages(l);
     run_idle(l);
     return true;
@@ -195,8 +203,7 @@ int64_t loop_wakes_at_us(struct loop *l)
     sys_lock_take(&l->lock);
     bool has_messages = l->first != NULL;
     sys_lock_give(&l->lock);
-    if (has_messages || l->is_stopped || !tarn_list_empty(&l->idle) ||
-        loop_pool_has_turn(&l->pool) || loop_pool_has_turn(&l->names))
+    if (has_messages || l->is_stopped || !tarn_list_empty(&l->idle) || has_turn(l))
         return l->now_us;
     const struct tarn_heap_node *first = tarn_heap_first(&l->timers);
     return first == NULL ? INT64_MAX : first->key;

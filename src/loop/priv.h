@@ -43,6 +43,7 @@ enum {
     LOOP_REST_SMALL = 4 << 10, /* a rest so short is copied in front of what is received */
     LOOP_SCRATCH = 256 << 10,  /* for sys_send_spans */
     LOOP_NAME_THREADS = 2,
+    LOOP_COLD_THREADS = 4,
 };
 
 struct loop {
@@ -60,7 +61,8 @@ struct loop {
     bool is_waiting;      /* in the poller, and nobody has woken it */
     struct loop_msg *due; /* taken from the line, being run */
 
-    struct loop_pool pool, names;
+    struct loop_pool pool;
+    struct loop_pool names, cold; /* started with the first job */
     bool no_threads;
     int64_t (*job_took_us)(void *arg);
     void *job_took_arg;
@@ -71,7 +73,8 @@ struct loop {
     uint8_t *recv;
     size_t recv_len;
     struct sys_sender sender; /* its scratch is owned */
-    struct tarn_out nowhere;  /* for those who write while there is no memory */
+    struct loop_io_stats io;
+    struct tarn_out nowhere; /* for those who write while there is no memory */
 };
 
 /* Take a message back that has not run yet; harmless when it is not there. */

@@ -8,10 +8,13 @@
  * the queue is freed when it is empty.
  *
  * Before files are sent we ask whether they are in memory, neighbours together. What is not (or
- * where the system cannot tell) is read by a job of the pool, together with what is queued behind
- * it, and sent when the job is done; what stands before it goes out meanwhile. What a job has read
- * is not asked about again for a while: that gives progress on systems that cannot tell, or whose
- * answer is always no. */
+ * where the system cannot tell) is read by jobs, several of which are under way for one stream:
+ * each covers a stretch of the queue, and the stretches follow each other. What stands before the
+ * first goes out meanwhile; when the first is done its stretch is sent, and new jobs begin behind
+ * the last. What a job has read, or what was found in memory, is not asked about again for a while:
+ * that gives progress on systems that cannot tell, or whose answer is always no.
+ *
+ * Positions are counted in bytes of all that the stream sends, as s->sent is. */
 #include "base/mem.h"
 #include "base/num.h"
 #include "loop/priv.h"
@@ -22,11 +25,13 @@
 enum {
     SPANS = 64, /* a call: 32 blocks with their headers, 512 KiB */
     COMPACT = 4 << 10,
-    /* Ours: 1 MiB is what a peer with a full pipeline of 64 requests has queued; read in one job,
-     * it keeps a disk busy at depth and a slow peer from pinning more. */
-    COLD_BYTES = 1 << 20,
-    COLD_EXTENTS = 64,
-    COLD_BUFFER = 128 << 10,
+    ASKED = 1 << 20, /* of neighbours asked about together at most so much */
+    /* Ours: a job reads at most this much in so many extents, which the kernel is told of first, so
+     * that it reads them side by side; and a stream has so many jobs: a pipeline of 64 requests,
+     * half of which is read while the other half is sent. */
+    COLD_BYTES = 128 << 10,
+    COLD_EXTENTS = 8,
+    COLD_JOBS = 8,
     WARM_US = 1000 * 1000, /* the page cache does not forget faster, unless the machine is ill */
 };
 
@@ -45,9 +50,11 @@ struct loop_send {
     size_t first, n, cap;
     uint64_t in_runs;       /* bytes of files that wait */
     int64_t woken_us;       /* when the socket was ready for more; 0: not yet */
-    uint64_t warm_to;       /* s->sent up to which files have been read by a job ... */
+    uint64_t warm_to;       /* position: files before it have been read or asked about ... */
     int64_t warm_until_us;  /* ... not long ago */
-    struct loop_cold *cold; /* the job under way */
+    struct tarn_list colds; /* jobs under way (struct loop_cold), by position */
+    unsigned n_colds;
+    uint64_t cold_to, cold_len; /* of those that are over: position of the last, bytes in all */
 };
 
 struct extent {
@@ -56,16 +63,15 @@ struct extent {
     size_t len;
 };
 
-/* A job that brings runs into memory. Outlives its stream. */
+/* A job that brings a stretch of the queue into memory. Outlives its stream. */
 struct loop_cold {
     struct loop_job job;
-    struct tarn_list node;
+    struct tarn_list node;      /* of the stream's, or when that is gone of the loop's */
     struct loop_stream *stream; /* NULL: released meanwhile */
-    uint64_t to;                /* s->sent where the extents end */
+    uint64_t from, to;          /* positions: what lies between is in extents, or was warm */
     struct extent extents[COLD_EXTENTS];
-    size_t n;
-    struct extent ahead; /* of a long run: the kernel is told that this comes next; file borrowed */
-    bool ok;
+    size_t n, len; /* of extents; bytes in them */
+    bool is_done, ok;
     struct tarn_err err;
 };
 
@@ -77,104 +83,55 @@ static void cold_free(struct loop_cold *c)
     tarn_free(c);
 }
 
-/* Reading copies into a buffer that nobody looks at: what counts is that the pages are there. */
-static bool read_extent(const struct extent *e, uint8_t *buffer, struct tarn_err *err)
-{
-    for (size_t at = 0; at < e->len;) {
-        size_t got = 0;
-        if (!sys_read_at(e->file->fd, buffer, tarn_min_size(e->len - at, COLD_BUFFER), e->off + at,
-                         &got, err))
-            return tarn_fail_in(err, "reading what a peer asked for");
-        if (got == 0)
-            return true; /* the file has shrunk: sending it will say so */
-        at += got;
-    }
-    return true;
-}
-
 static void cold_run(struct loop_job *j)
 {
     struct loop_cold *c = TARN_OUTER(j, struct loop_cold, job);
-    uint8_t *buffer = tarn_realloc(NULL, COLD_BUFFER, 1);
-    if (buffer == NULL) {
-        c->ok = tarn_fail_mem(&c->err, "reading what a peer asked for");
-        return;
-    }
-    /* First tell the kernel all of it: it reads them side by side. */
-    for (size_t i = 0; i < c->n; i++)
+    for (size_t i = 0; i < c->n && c->n > 1; i++)
         sys_will_need(c->extents[i].file->fd, c->extents[i].off, c->extents[i].len);
     c->ok = true;
-    for (size_t i = 0; i < c->n && c->ok; i++)
-        c->ok = read_extent(&c->extents[i], buffer, &c->err);
-    if (c->ahead.len > 0)
-        sys_will_need(c->ahead.file->fd, c->ahead.off, c->ahead.len);
-    tarn_free(buffer);
+    for (size_t i = 0; i < c->n && c->ok; i++) {
+        const struct extent *e = &c->extents[i];
+        size_t got; /* less when the file has shrunk: sending it will say so */
+        c->ok = sys_bring_in(e->file->fd, e->off, e->len, &got, &c->err) ||
+                tarn_fail_in(&c->err, "reading what a peer asked for");
+    }
+}
+
+/* The first ones that are done make way for what they have read. False: one of them failed. */
+static bool take_done(struct loop_stream *s, struct tarn_err *err)
+{
+    struct loop_send *q = s->send;
+    bool ok = true;
+    while (ok && !tarn_list_empty(&q->colds)) {
+        struct loop_cold *c = TARN_OUTER(q->colds.next, struct loop_cold, node);
+        if (!c->is_done)
+            break;
+        ok = c->ok;
+        *err = c->err;
+        q->warm_to = tarn_max_u64(q->warm_to, c->to);
+        q->warm_until_us = loop_now_us(s->loop) + WARM_US;
+        q->n_colds--;
+        q->cold_to = c->to;
+        q->cold_len += c->len;
+        cold_free(c);
+    }
+    return ok;
 }
 
 static void cold_done(struct loop_job *j)
 {
     struct loop_cold *c = TARN_OUTER(j, struct loop_cold, job);
     struct loop_stream *s = c->stream;
-    if (s == NULL || s->is_ended) {
-        if (s != NULL)
-            s->send->cold = NULL;
+    struct tarn_err err;
+    c->is_done = true;
+    if (s == NULL)
         cold_free(c);
-        return;
-    }
-    s->send->cold = NULL;
-    s->send->warm_to = c->to;
-    s->send->warm_until_us = loop_now_us(s->loop) + WARM_US;
-    bool ok = c->ok;
-    struct tarn_err err = c->err;
-    cold_free(c);
-    if (ok)
+    else if (s->is_ended)
+        return; /* goes with its stream */
+    else if (take_done(s, &err))
         loop_idle_set(s->loop, &s->idle);
     else
         loop_stream_end(s, &err);
-}
-
-static bool add_extent(struct loop_cold *c, struct sys_file *file, uint64_t off, size_t len)
-{
-    struct extent *last = c->n == 0 ? NULL : &c->extents[c->n - 1];
-    if (last != NULL && last->file == file && last->off + last->len == off) {
-        last->len += len;
-        return true;
-    }
-    if (c->n == COLD_EXTENTS)
-        return false;
-    c->extents[c->n++] = (struct extent){ sys_file_ref(file), off, len };
-    return true;
-}
-
-/* Read run i, whose first byte stands at `at` of all that the stream sends, and those behind it. */
-static bool start_cold(struct loop_stream *s, size_t i, uint64_t at, struct tarn_err *err)
-{
-    struct loop_send *q = s->send;
-    struct loop_cold *c = tarn_calloc(1, sizeof *c);
-    if (c == NULL)
-        return tarn_fail_mem(err, "reading what a peer asked for");
-    c->stream = s;
-    c->to = at;
-    uint64_t heads_to = q->runs[i].after;
-    size_t room = COLD_BYTES;
-    for (; i < q->n && room > 0; i++) {
-        const struct run *r = &q->runs[i];
-        size_t len = tarn_min_size(r->len, room);
-        if (!add_extent(c, r->file, r->off, len))
-            break;
-        c->to += r->after - heads_to + len;
-        heads_to = r->after;
-        room -= len;
-        size_t behind = tarn_min_size(r->len - len, COLD_BYTES);
-        if (behind > 0)
-            c->ahead = (struct extent){ r->file, r->off + len, behind };
-    }
-    c->job.run = cold_run;
-    c->job.done = cold_done;
-    q->cold = c;
-    tarn_list_push_back(&s->loop->colds, &c->node);
-    loop_pool_submit(s->loop, &c->job);
-    return true;
 }
 
 void loop_send_free_colds(struct loop *l)
@@ -184,13 +141,139 @@ void loop_send_free_colds(struct loop *l)
         cold_free(TARN_OUTER(node, struct loop_cold, node));
 }
 
+/* False when the job is full. */
+static bool add_extent(struct loop_cold *c, struct sys_file *file, uint64_t off, size_t len)
+{
+    struct extent *last = c->n == 0 ? NULL : &c->extents[c->n - 1];
+    bool continues = last != NULL && last->file == file && last->off + last->len == off;
+    if (!continues && c->n == COLD_EXTENTS)
+        return false;
+    if (continues)
+        last->len += len;
+    else
+        c->extents[c->n++] = (struct extent){ sys_file_ref(file), off, len };
+    c->len += len;
+    return true;
+}
+
+/* A place in the queue: the at-th byte of run i. */
+struct place {
+    size_t i, at;
+    uint64_t position;
+};
+
+/* Where the queue's run i begins to wait, at position `at`, moved on to position `to`. */
+static struct place move_to(const struct loop_send *q, size_t i, uint64_t at, uint64_t to)
+{
+    struct place p = { i, 0, at };
+    for (; p.i < q->n; p.i++) {
+        const struct run *r = &q->runs[p.i];
+        if (to < p.position + r->len) {
+            p.at = to > p.position ? (size_t)(to - p.position) : 0;
+            p.position += p.at;
+            break;
+        }
+        p.position += r->len;
+        if (p.i + 1 < q->n)
+            p.position += q->runs[p.i + 1].after - r->after;
+    }
+    return p;
+}
+
+static enum sys_residency ask(struct loop_stream *s, const struct sys_file *file, uint64_t off,
+                              size_t len)
+{
+    s->loop->io.asked++;
+    return sys_resident(file->fd, off, len);
+}
+
+/* Take what is cold from p on, up to a position, into the job, until it is full or the queue ends;
+ * p moves behind it. */
+static void fill_cold(struct loop_stream *s, struct loop_cold *c, struct place *p, uint64_t until)
+{
+    const struct loop_send *q = s->send;
+    while (p->i < q->n && c->len < COLD_BYTES && p->position < until) {
+        const struct run *r = &q->runs[p->i];
+        size_t len = tarn_min_size(r->len - p->at, COLD_BYTES - c->len);
+        if (ask(s, r->file, r->off + p->at, len) != SYS_RESIDENT &&
+            !add_extent(c, r->file, r->off + p->at, len))
+            break;
+        p->at += len;
+        p->position += len;
+        c->to = p->position;
+        if (p->at < r->len)
+            continue;
+        p->i++;
+        p->at = 0;
+        if (p->i < q->n)
+            p->position += q->runs[p->i].after - r->after;
+    }
+}
+
+/* A job for what is cold from p on, or NULL when there is nothing; err says whether it failed. */
+static struct loop_cold *make_cold(struct loop_stream *s, struct place *p, uint64_t until,
+                                   struct tarn_err *err)
+{
+    struct loop_cold *c = tarn_calloc(1, sizeof *c);
+    err->code = TARN_OK;
+    if (c == NULL) {
+        (void)tarn_fail_mem(err, "reading what a peer asked for");
+        return NULL;
+    }
+    *c = (struct loop_cold){ .stream = s, .from = p->position, .to = p->position };
+    c->job.run = cold_run;
+    c->job.done = cold_done;
+    fill_cold(s, c, p, until);
+    if (c->n > 0)
+        return c;
+    tarn_free(c);
+    return NULL;
+}
+
+static void submit_cold(struct loop_stream *s, struct loop_cold *c)
+{
+    s->send->n_colds++;
+    s->loop->io.cold_jobs++;
+    s->loop->io.cold_read += c->len;
+    loop_pool_give(&s->loop->cold, &c->job);
+}
+
+/* Run i, whose first byte stands at position `at`, is not in memory: see that it and what is cold
+ * behind it is being read. */
+static bool start_colds(struct loop_stream *s, size_t i, uint64_t at, struct tarn_err *err)
+{
+    struct loop_send *q = s->send;
+    struct loop *l = s->loop;
+    struct loop_cold *c;
+    if (!l->cold.is_started && !loop_pool_start(&l->cold, l, "tarn-cold", LOOP_COLD_THREADS, err))
+        return false;
+    struct place p = { i, 0, at };
+    err->code = TARN_OK;
+    if (!tarn_list_empty(&q->colds)) {
+        /* what was in memory before the first job, and was thrown out meanwhile */
+        uint64_t from = TARN_OUTER(q->colds.next, struct loop_cold, node)->from;
+        if (at < from && (c = make_cold(s, &p, from, err)) != NULL) {
+            tarn_list_push_back(q->colds.next, &c->node); /* before the first */
+            submit_cold(s, c);
+        }
+        p = move_to(q, i, at, TARN_OUTER(q->colds.prev, struct loop_cold, node)->to);
+    }
+    while (err->code == TARN_OK && q->n_colds < COLD_JOBS && p.i < q->n &&
+           (c = make_cold(s, &p, UINT64_MAX, err)) != NULL) {
+        tarn_list_push_back(&q->colds, &c->node);
+        submit_cold(s, c);
+    }
+    if (tarn_list_empty(&q->colds) && err->code == TARN_OK)
+        loop_idle_set(l, &s->idle); /* it came into memory by itself meanwhile */
+    return err->code == TARN_OK;
+}
+
 /* What goes out with one call. */
 struct batch {
     struct sys_span spans[SPANS];
     size_t n;
     size_t len;
-    size_t asked_to; /* runs before this one are in memory */
-    bool is_cold;    /* stopped before run `stop`, which is not in memory */
+    bool is_cold; /* stopped before run `stop`, which is not in memory */
     size_t stop;
 };
 
@@ -199,35 +282,42 @@ static bool follows(const struct run *r, const struct sys_file *file, uint64_t o
     return r->file == file && r->off == off;
 }
 
-/* Is this much of run i in memory? Runs that follow it in the file are asked about with it. */
-static bool is_in_memory(const struct loop_send *q, struct batch *b, size_t i, size_t len)
+/* How much of run i, which stands at position `at` and of which len bytes could go, is in memory?
+ * Runs that follow it in the file are asked about with it, and remembered. */
+static size_t in_memory(struct loop_stream *s, size_t i, size_t len, uint64_t at)
 {
-    if (i < b->asked_to)
-        return true;
+    struct loop_send *q = s->send;
     const struct run *r = &q->runs[i];
-    size_t sum = len, next = i + 1;
-    while (len == r->len && next < q->n && follows(&q->runs[next], r->file, r->off + sum) &&
-           sum + q->runs[next].len <= COLD_BYTES)
-        sum += q->runs[next++].len;
-    if (next > i + 1 && sys_resident(r->file->fd, r->off, sum) == SYS_RESIDENT) {
-        b->asked_to = next;
-        return true;
+    size_t sum = tarn_min_size(r->len, ASKED), next = i + 1;
+    uint64_t to = at + sum;
+    while (sum == r->len && next < q->n && follows(&q->runs[next], r->file, r->off + sum) &&
+           sum + q->runs[next].len <= ASKED) {
+        sum += q->runs[next].len;
+        to += q->runs[next].len + (q->runs[next].after - q->runs[next - 1].after);
+        next++;
     }
-    return sys_resident(r->file->fd, r->off, len) == SYS_RESIDENT;
+    if (ask(s, r->file, r->off, sum) == SYS_RESIDENT) {
+        q->warm_to = to;
+        q->warm_until_us = loop_now_us(s->loop) + WARM_US;
+        return len;
+    }
+    return sum > len && ask(s, r->file, r->off, len) == SYS_RESIDENT ? len : 0;
 }
 
-/* How much of the first len bytes of run i may be sent now. */
-static size_t sendable(const struct loop_stream *s, struct batch *b, size_t i, size_t len)
+/* How much of the first len bytes of run i, at position `at`, may be sent now. */
+static size_t sendable(struct loop_stream *s, size_t i, size_t len, uint64_t at)
 {
     const struct loop_send *q = s->send;
-    uint64_t at = s->sent + b->len;
     if (at < q->warm_to && loop_now_us(s->loop) < q->warm_until_us)
         return (size_t)tarn_min_u64(len, q->warm_to - at);
-    return is_in_memory(q, b, i, len) ? len : 0;
+    if (!tarn_list_empty(&q->colds) &&
+        at >= TARN_OUTER(q->colds.next, struct loop_cold, node)->from)
+        return 0;
+    return in_memory(s, i, len, at);
 }
 
 /* From the front of the queue, about max bytes, up to the first that is not in memory. */
-static void gather(const struct loop_stream *s, struct batch *b, size_t max)
+static void gather(struct loop_stream *s, struct batch *b, size_t max)
 {
     const struct loop_send *q = s->send;
     size_t at = q->pos;
@@ -241,7 +331,7 @@ static void gather(const struct loop_stream *s, struct batch *b, size_t max)
         if (i == q->n || b->len >= max)
             return;
         const struct run *r = &q->runs[i];
-        size_t len = sendable(s, b, i, tarn_min_size(r->len, max - b->len));
+        size_t len = sendable(s, i, tarn_min_size(r->len, max - b->len), s->sent + b->len);
         b->is_cold = len == 0;
         if (b->is_cold) {
             b->stop = i;
@@ -259,8 +349,17 @@ static void free_queue(struct loop_stream *s)
     struct loop_send *q = s->send;
     if (q == NULL)
         return;
-    if (q->cold != NULL)
-        q->cold->stream = NULL;
+    struct tarn_list *node;
+    while ((node = tarn_list_pop_front(&q->colds)) != NULL) {
+        struct loop_cold *c = TARN_OUTER(node, struct loop_cold, node);
+        s->loop->io.cold_unused += c->len;
+        c->stream = NULL;
+        tarn_list_push_back(&s->loop->colds, &c->node);
+        if (c->is_done)
+            cold_free(c);
+    }
+    if (q->cold_to > s->sent)
+        s->loop->io.cold_unused += tarn_min_u64(q->cold_to - s->sent, q->cold_len);
     for (size_t i = q->first; i < q->n; i++)
         sys_file_unref(q->runs[i].file);
     tarn_free(q->runs);
@@ -337,7 +436,7 @@ static bool send_batch(struct loop_stream *s, size_t max, size_t *sent, bool *go
     gather(s, &b, max);
     *goes_on = false;
     *sent = 0;
-    if (b.is_cold && s->send->cold == NULL && !start_cold(s, b.stop, s->sent + b.len, err))
+    if (b.is_cold && !start_colds(s, b.stop, s->sent + b.len, err))
         return false;
     if (b.n == 0)
         return true;
@@ -408,8 +507,10 @@ static struct loop_send *queue_of(struct loop_stream *s)
         return NULL;
     if (s->send == NULL) {
         s->send = tarn_calloc(1, sizeof *s->send);
-        if (s->send != NULL)
+        if (s->send != NULL) {
             tarn_out_init(&s->send->bytes, LOOP_STREAM_OUT_MAX);
+            tarn_list_init(&s->send->colds);
+        }
     }
     loop_idle_set(s->loop, &s->idle);
     if (s->send == NULL)
@@ -453,4 +554,12 @@ bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_
     q->in_runs += len;
     loop_send_count(s);
     return true;
+}
+
+void loop_io_stats(const struct loop *l, struct loop_io_stats *stats)
+{
+    *stats = l->io;
+    stats->by_sendfile = l->sender.by_sendfile;
+    stats->copied = l->sender.copied;
+    stats->mapped = l->sender.mapped;
 }

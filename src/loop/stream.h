@@ -36,6 +36,18 @@ enum {
 
 struct loop_stream;
 
+/* What all streams of a loop have done with files. Bytes, but for the first two. */
+struct loop_io_stats {
+    uint64_t asked;       /* questions whether a run is in memory */
+    uint64_t cold_jobs;   /* jobs that read what was not */
+    uint64_t cold_read;   /* in those jobs ... */
+    uint64_t cold_unused; /* ... of it for streams that ended before it could be sent */
+    uint64_t by_sendfile; /* sent so */
+    uint64_t copied;      /* read into a buffer to be sent */
+    uint64_t mapped;      /* given to the socket from a mapping */
+};
+void loop_io_stats(const struct loop *l, struct loop_io_stats *stats);
+
 /* Called from the loop, never from inside a call of the owner's. Each may release the stream (and
  * free it), and must not touch it after that. */
 struct loop_stream_ops {

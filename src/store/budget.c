@@ -63,55 +63,76 @@ static uint64_t unpromised(const struct store_budget *b)
     return b->promised < most ? most - b->promised : 0;
 }
 
-/* The line. */
+/* The lines. */
 
-static void stand_in_line(struct store_share *s)
+static bool somebody_waits(const struct store_budget *b)
 {
-    if (!tarn_list_is_in(&s->in_line))
-        tarn_list_push_back(&s->budget->line, &s->in_line);
+    return !tarn_list_empty(&b->for_buffer) || !tarn_list_empty(&b->for_piece);
+}
+
+static void stand_in(struct tarn_list *line, struct tarn_list *node)
+{
+    if (!tarn_list_is_in(node))
+        tarn_list_push_back(line, node);
 }
 
 static void came_free(struct store_budget *b)
 {
     b->has_moved = true;
-    if (!tarn_list_empty(&b->line))
+    if (somebody_waits(b))
         loop_idle_set(b->loop, &b->room);
 }
 
-static bool can_serve(const struct store_share *s)
+static void give_turn(struct store_budget *b, struct store_share *s)
 {
-    return (s->wants_buffer > 0 && has_buffer(s->budget, s->wants_buffer)) ||
-           (s->wants_piece > 0 && unpromised(s->budget) >= s->wants_piece);
-}
-
-static void serve(struct store_budget *b, struct store_share *s)
-{
-    tarn_list_remove(&s->in_line);
-    s->wants_buffer = s->wants_piece = 0;
     b->turn = s;
     b->turn_used = false;
     s->on_room(s);
     b->turn = NULL;
 }
 
-/* Those in line now have one turn each, as far as there is room. Who is refused again stands behind
- * the others; when nobody took anything, they wait until something comes free. */
+static size_t count(const struct tarn_list *line)
+{
+    size_t n = 0;
+    for (const struct tarn_list *node = line->next; node != line; node = node->next)
+        n++;
+    return n;
+}
+
+/* Pieces are begun already: whoever can go on does, in order. Each is asked once, and who is
+ * refused again stands behind the others. */
+static void serve_buffers(struct store_budget *b)
+{
+    for (size_t n = count(&b->for_buffer); n > 0 && !tarn_list_empty(&b->for_buffer); n--) {
+        struct tarn_list *node = tarn_list_pop_front(&b->for_buffer);
+        struct store_share *s = TARN_OUTER(node, struct store_share, awaits_buffer);
+        if (has_buffer(b, s->buffer_len))
+            give_turn(b, s);
+        else
+            tarn_list_push_back(&b->for_buffer, node);
+    }
+}
+
+/* Who is first is waited for, however much it wants. */
+static void serve_pieces(struct store_budget *b)
+{
+    for (size_t n = count(&b->for_piece); n > 0 && !tarn_list_empty(&b->for_piece); n--) {
+        struct store_share *s = TARN_OUTER(b->for_piece.next, struct store_share, awaits_piece);
+        if (unpromised(b) < s->piece_len)
+            return;
+        tarn_list_remove(&s->awaits_piece);
+        give_turn(b, s);
+    }
+}
+
+/* When nobody took anything, they wait until something comes free. */
 static void on_idle(struct loop_idle *i)
 {
     struct store_budget *b = TARN_OUTER(i, struct store_budget, room);
     uint64_t used = b->used, promised = b->promised;
-    size_t n = 0;
-    for (struct tarn_list *node = b->line.next; node != &b->line; node = node->next)
-        n++;
-    while (n-- > 0 && !tarn_list_empty(&b->line)) {
-        struct store_share *first = TARN_OUTER(b->line.next, struct store_share, in_line);
-        if (!can_serve(first))
-            return;
-        serve(b, first);
-    }
-    bool any = b->used != used || b->promised != promised;
-    if (any && !tarn_list_empty(&b->line) &&
-        can_serve(TARN_OUTER(b->line.next, struct store_share, in_line)))
+    serve_buffers(b);
+    serve_pieces(b);
+    if ((b->used != used || b->promised != promised) && somebody_waits(b))
         loop_idle_set(b->loop, &b->room);
 }
 
@@ -123,7 +144,8 @@ void store_budget_init(struct store_budget *b, struct loop *l, uint64_t limit)
     *b = (struct store_budget){ .loop = l, .limit = limit };
     b->room.on_idle = on_idle;
     tarn_list_init(&b->shares);
-    tarn_list_init(&b->line);
+    tarn_list_init(&b->for_buffer);
+    tarn_list_init(&b->for_piece);
 }
 
 void store_budget_release(struct store_budget *b)
@@ -156,14 +178,14 @@ void store_budget_tick(struct store_budget *b, int64_t now_us)
 {
     free_spare(b, b->kept_low);
     b->kept_low = b->kept;
-    if (!tarn_list_empty(&b->line) && !b->has_moved)
+    if (somebody_waits(b) && !b->has_moved)
         resolve_stall(b, now_us);
     b->has_moved = false;
 }
 
 bool store_budget_is_idle(const struct store_budget *b)
 {
-    return b->used == 0 && b->kept == 0 && tarn_list_empty(&b->line);
+    return b->used == 0 && b->kept == 0 && !somebody_waits(b);
 }
 
 void store_share_join(struct store_share *s, struct store_budget *b)
@@ -180,7 +202,8 @@ void store_share_leave(struct store_share *s)
     assert(s->used == 0);
     store_share_promise(s, 0);
     tarn_list_remove(&s->node);
-    tarn_list_remove(&s->in_line);
+    tarn_list_remove(&s->awaits_buffer);
+    tarn_list_remove(&s->awaits_piece);
     if (b->turn == s)
         b->turn = NULL;
     came_free(b); /* who stood behind it */
@@ -193,8 +216,8 @@ uint8_t *store_share_take(struct store_share *s, size_t len, bool *is_full)
     assert(len >= sizeof(struct store_kept));
     *is_full = !has_buffer(b, len);
     if (*is_full) {
-        s->wants_buffer = len;
-        stand_in_line(s);
+        s->buffer_len = len;
+        stand_in(&b->for_buffer, &s->awaits_buffer);
         return NULL;
     }
     uint8_t *buf = take_spare(b, len);
@@ -231,8 +254,9 @@ size_t store_share_may_begin(const struct store_share *s, size_t len)
     const struct store_budget *b = s->budget;
     size_t room = (size_t)(unpromised(b) / len);
     bool is_my_turn = b->turn == s && !b->turn_used;
-    bool others_wait =
-        !tarn_list_empty(&b->line) && (b->line.next != &s->in_line || b->line.prev != &s->in_line);
+    const struct tarn_list *line = &b->for_piece;
+    bool others_wait = !tarn_list_empty(line) &&
+                       (line->next != &s->awaits_piece || line->prev != &s->awaits_piece);
     if (!others_wait)
         return room;
     return is_my_turn ? tarn_min_size(room, 1) : 0;
@@ -240,16 +264,17 @@ size_t store_share_may_begin(const struct store_share *s, size_t len)
 
 void store_share_await(struct store_share *s, size_t len)
 {
-    s->wants_piece = len;
-    stand_in_line(s);
+    s->piece_len = len;
+    stand_in(&s->budget->for_piece, &s->awaits_piece);
     if (unpromised(s->budget) >= len) /* it came too early in somebody's turn */
         loop_idle_set(s->budget->loop, &s->budget->room);
 }
 
 void store_share_await_any(struct store_share *s)
 {
-    s->wants_buffer = s->wants_buffer > 0 ? s->wants_buffer : 1;
-    stand_in_line(s);
+    if (!tarn_list_is_in(&s->awaits_buffer))
+        s->buffer_len = 0;
+    stand_in(&s->budget->for_buffer, &s->awaits_buffer);
 }
 
 void store_share_promise(struct store_share *s, uint64_t bytes)

@@ -10,7 +10,8 @@
  * whose blocks take little and are soon written, so that they always get on.
  *
  * Turns: who is refused stands in line, and is called (on_room) in the order of asking when there
- * is room. While others stand in line, one piece may be begun in a turn. So no share starves.
+ * is room. While others stand in line, one piece may be begun in a turn. So no share starves. There
+ * are two lines, because pieces that are begun must get on whoever wants to begin one.
  *
  * Stalls: when somebody stands in line and nothing has come free for a while, store_budget_tick
  * has the share whose piece has waited longest give that up (spill).
@@ -38,8 +39,9 @@ struct store_budget {
     /* private */
     uint64_t kept, kept_low;  /* bytes given back and kept; the lowest of it since the last tick */
     struct store_kept *spare; /* owned; those kept, the last given back first */
-    struct tarn_list shares, line;
-    struct store_share *turn; /* whose turn it is, in a call of its on_room */
+    struct tarn_list shares;
+    struct tarn_list for_buffer, for_piece; /* the lines */
+    struct store_share *turn;               /* whose turn it is, in a call of its on_room */
     bool turn_used;
     bool has_moved; /* since the last tick: something came free */
     struct loop_idle room;
@@ -55,8 +57,9 @@ struct store_share {
     void (*spill)(struct store_share *s); /* write that piece out, and give its buffer back */
     uint64_t used, promised;              /* bytes of this share */
     /* private */
-    struct tarn_list node, in_line;
-    size_t wants_buffer, wants_piece; /* what was refused; 0: nothing */
+    struct tarn_list node;
+    struct tarn_list awaits_buffer, awaits_piece; /* in line, for so many bytes: */
+    size_t buffer_len, piece_len;
 };
 
 /* limit: bytes; 0: STORE_BUDGET_DEFAULT. */

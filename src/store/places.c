@@ -278,6 +278,33 @@ static void start_hashing(struct place_piece *q)
         loop_hash_flush(set->loop);
 }
 
+static void on_block_hashes(struct loop_hash *h)
+{
+    struct place_piece *q = TARN_OUTER(h, struct place_piece, v2);
+    const struct store_places *p = q->places;
+    if (places_came_back(q))
+        p->set.ops->on_blocks(p->set.arg, q->index, q->leaves_tag, q->leaves, q->n_blocks);
+}
+
+bool store_piece_blocks(struct store_places *p, uint32_t piece, bool tag)
+{
+    struct place_piece *q = find(p, piece);
+    assert(q != NULL && q->stage == STAGE_JUDGING && q->own_len == 0);
+    uint8_t *leaves = q->buf == NULL ? NULL : tarn_calloc(q->n_blocks, MERKLE_HASH);
+    if (leaves == NULL)
+        return false;
+    tarn_free(q->leaves);
+    q->leaves = leaves;
+    q->leaves_tag = tag;
+    q->v2 = (struct loop_hash){ .leaves = leaves,
+                                .data = tarn_bytes_of(q->buf, q->len),
+                                .done = on_block_hashes };
+    places_sent_out(q);
+    loop_hash_submit(p->set.loop, &q->v2);
+    loop_hash_flush(p->set.loop);
+    return true;
+}
+
 /* Writing. */
 
 void places_before_write(const struct place_piece *q)
@@ -419,6 +446,20 @@ void store_commit(struct store_places *p, uint32_t piece, uint32_t begin, uint32
         long_commit(q, block);
     else if (q->count[BLOCK_HERE] == q->n_blocks)
         start_hashing(q);
+}
+
+/* Padding is on no disk, and reads as zeros: in a long piece it is as good as written. */
+void store_pad(struct store_places *p, uint32_t piece, uint32_t begin)
+{
+    struct place_piece *q = find(p, piece);
+    uint32_t block = begin / STORE_BLOCK;
+    if (q == NULL || q->stage != STAGE_FILLING || q->is_dropped || q->has_failed ||
+        q->state[block] != BLOCK_FREE)
+        return;
+    assert(q->count[BLOCK_LENT] > 0);
+    if (!places_is_long(q))
+        memset(q->buf + begin, 0, places_block_len(q, block));
+    places_set_block(q, block, places_is_long(q) ? BLOCK_WRITTEN : BLOCK_HERE);
 }
 
 void store_abandon(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len)

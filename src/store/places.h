@@ -48,6 +48,9 @@ struct store_places_ops {
     void (*on_written)(void *arg, uint32_t piece, const struct tarn_err *err);
     /* There is room again after STORE_PLACE_FULL or store_places_await. */
     void (*on_room)(void *arg);
+    /* What store_piece_blocks asked for: the SHA-256 of each block that came; tag as it was given
+     * there. The owner answers as after on_hashed. May be NULL. */
+    void (*on_blocks)(void *arg, uint32_t piece, bool tag, const uint8_t *leaves, uint32_t n);
     /* Bytes of this piece are about to be written to the files, verified or not; they were, or it
      * failed. On a thread of the pool, and while others write. May be NULL. */
     void (*before_write)(void *arg, uint32_t piece);
@@ -85,8 +88,14 @@ enum store_place_answer store_place(struct store_places *p, uint32_t piece, uint
 /* The place is full. When it was the piece's last one, hashing begins. */
 void store_commit(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len);
 void store_abandon(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len);
+/* A block that is padding alone, of a piece of which another block is lent now: it is zeros. Needs
+ * no place, so it cannot fail; harmless for a block that is not free. */
+void store_pad(struct store_places *p, uint32_t piece, uint32_t begin);
 
 void store_piece_write(struct store_places *p, uint32_t piece);
+/* In place of an answer to on_hashed, where v2 hashes were not wanted: hash the blocks of it, and
+ * ask again. False: its blocks are not in memory any more, or there is no memory. */
+bool store_piece_blocks(struct store_places *p, uint32_t piece, bool tag) TARN_MUST;
 /* Also a partial one: it goes when the places lent of it have been given back, and until then
  * answers STORE_PLACE_TAKEN. While it is being hashed or written, nothing more is heard of it.
  * Harmless for a piece that is not here. */

@@ -43,6 +43,7 @@ struct place_piece {
     uint32_t count[BLOCK_STATES]; /* blocks in each state */
     uint8_t *state;               /* owned; enum block of each */
     uint8_t *leaves;              /* owned */
+    bool leaves_tag;              /* of store_piece_blocks */
     uint8_t *buf;                 /* owned; NULL of a long or spilled piece */
     uint8_t **bufs;               /* owned, of a long piece: of each block that is here */
     int64_t came_us;              /* when it was begun, or a block of it came last */

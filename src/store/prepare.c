@@ -198,6 +198,7 @@ static bool prepare_locked(struct store_tree *t, uint32_t file, bool *had, struc
     struct sys_file *f = sys_file_new(s.fd);
     if (f == NULL)
         return tarn_fail_mem(err, "preparing a file");
+    f->way = t->way;
     sys_file_unref(store_table_put(&t->table, file, s.where == STORE_WHERE_PART, f));
     return true;
 }

@@ -21,8 +21,8 @@ struct store_table {
         uint64_t used;         /* turn of the last use */
         uint32_t index;        /* of the file in the layout */
         bool can_write;
-    } slots[STORE_OPEN_FILES];
-    uint32_t n;
+    } * slots; /* owned; as many as were open at once: a torrent that nobody asks for has none */
+    size_t n, cap;
     uint64_t turn;
 };
 
@@ -54,17 +54,25 @@ bool store_names_part(const struct store_names *n, const struct store_layout *l,
 
 /* tree.c */
 
+/* What a file was when it was opened first. */
+struct store_seen {
+    uint64_t ino; /* 0: not yet */
+    int64_t mtime_ns;
+};
+
 struct store_tree {
     const struct store_layout *layout; /* borrowed */
     char *root;       /* owned: reading: the payload or its folder; writing: the folder */
     bool is_writable; /* made by store_tree_create */
     bool is_payload;  /* reading: root is what the paths' first element names */
-    int dir;          /* writing: root, open */
+    enum sys_file_way way;
+    int dir; /* writing: root, open */
     struct store_names names;
     struct sys_lock making; /* held while a file is looked for, made or renamed */
     uint8_t *where;         /* writing: enum store_where; under table.lock */
     uint8_t *dirty;         /* writing: 1 when written since the last sync; under table.lock */
     uint32_t n_dirty;
+    struct store_seen *seen; /* reading: owned, one for each file; under table.lock */
     struct store_table table;
 };
 

@@ -1,25 +1,26 @@
 /* store/table: the open files of one tree: a few hundred slots in an array. Looking through all of
  * them costs less than the read it is for. */
+#include "base/mem.h"
 #include "store/priv.h"
 
 void store_table_init(struct store_table *t)
 {
+    *t = (struct store_table){ .n = 0 };
     sys_lock_init(&t->lock);
-    t->n = 0;
-    t->turn = 0;
 }
 
 void store_table_release(struct store_table *t)
 {
-    for (uint32_t i = 0; i < t->n; i++)
+    for (size_t i = 0; i < t->n; i++)
         sys_file_unref(t->slots[i].file);
     t->n = 0;
+    tarn_free(t->slots);
     sys_lock_release(&t->lock);
 }
 
 static struct store_slot *find(struct store_table *t, uint32_t index)
 {
-    for (uint32_t i = 0; i < t->n; i++)
+    for (size_t i = 0; i < t->n; i++)
         if (t->slots[i].index == index)
             return &t->slots[i];
     return NULL;
@@ -38,13 +39,16 @@ struct sys_file *store_table_get(struct store_table *t, uint32_t index, bool to_
     return f;
 }
 
-/* A slot for a file that has none: a fresh one, or that of the file unused for longest. */
+/* A slot for a file that has none: a fresh one, or that of the file unused for longest. NULL when
+ * there is no memory for the first. */
 static struct store_slot *take_slot(struct store_table *t, struct sys_file **evicted)
 {
-    if (t->n < STORE_OPEN_FILES)
+    if (t->n < STORE_OPEN_FILES && TARN_GROW(t->slots, t->n, t->cap))
         return &t->slots[t->n++];
+    if (t->n == 0)
+        return NULL;
     struct store_slot *oldest = &t->slots[0];
-    for (uint32_t i = 1; i < t->n; i++)
+    for (size_t i = 1; i < t->n; i++)
         if (t->slots[i].used < oldest->used)
             oldest = &t->slots[i];
     *evicted = oldest->file;
@@ -65,9 +69,11 @@ struct sys_file *store_table_put(struct store_table *t, uint32_t index, bool can
             evicted = s->file;
         else
             s = take_slot(t, &evicted);
-        *s = (struct store_slot){ .file = sys_file_ref(f), .index = index, .can_write = can_write };
+        if (s != NULL)
+            *s = (struct store_slot){ sys_file_ref(f), 0, index, can_write };
     }
-    s->used = ++t->turn;
+    if (s != NULL)
+        s->used = ++t->turn;
     sys_lock_give(&t->lock);
     sys_file_unref(evicted); /* outside: the last one closes, which may block */
     return f;

@@ -112,11 +112,15 @@ struct store_tree *store_tree_open(const struct store_layout *l, const char *pat
                                    struct tarn_err *err)
 {
     struct store_tree *t = new_tree(l, path, err);
-    if (t != NULL && !judge_root(t, err)) {
-        store_tree_free(t);
+    if (t == NULL)
         return NULL;
-    }
-    return t;
+    t->seen = tarn_calloc(l->n_files, sizeof *t->seen);
+    if (t->seen == NULL)
+        tarn_fail_mem(err, "opening a tree of files");
+    else if (judge_root(t, err))
+        return t;
+    store_tree_free(t);
+    return NULL;
 }
 
 struct store_tree *store_tree_create(const struct store_layout *l, const char *dir,
@@ -149,8 +153,14 @@ void store_tree_free(struct store_tree *t)
     store_names_release(&t->names);
     tarn_free(t->where);
     tarn_free(t->dirty);
+    tarn_free(t->seen);
     tarn_free(t->root);
     tarn_free(t);
+}
+
+void store_tree_set_way(struct store_tree *t, enum sys_file_way way)
+{
+    t->way = way;
 }
 
 /* Where files are. */
@@ -231,7 +241,35 @@ static int open_for_reading(struct store_tree *t, uint32_t file, struct tarn_err
         fail_long(err, own);
         return -1;
     }
-    return sys_open(path.s, SYS_OPEN_READ, err);
+    struct sys_stat st;
+    struct tarn_quote q;
+    if (!sys_stat(SYS_CWD, path.s, true, &st, err))
+        return -1;
+    if (st.kind == SYS_REGULAR)
+        return sys_open(path.s, SYS_OPEN_READ, err);
+    /* Not even opened: a pipe would make us wait for its other end. */
+    tarn_fail(err, TARN_E_FAILED, "'%s' is not a regular file", tarn_quote_str(&q, path.s));
+    return -1;
+}
+
+/* A file that only we read may have been closed meanwhile, as others were read. Is what is opened
+ * now what was there at first? */
+static bool is_as_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st,
+                             struct tarn_err *err)
+{
+    struct tarn_quote q;
+    if (t->seen == NULL)
+        return true;
+    sys_lock_take(&t->table.lock);
+    struct store_seen *seen = &t->seen[file];
+    if (seen->ino == 0)
+        *seen = (struct store_seen){ st->ino, st->mtime_ns };
+    bool same = seen->ino == st->ino && seen->mtime_ns == st->mtime_ns;
+    sys_lock_give(&t->table.lock);
+    return same || tarn_fail(err, TARN_E_INTEGRITY,
+                             "'%s' was changed or replaced by something else since it was opened "
+                             "first: check the data again",
+                             tarn_quote_str(&q, t->layout->files[file].path));
 }
 
 /* Of a tree that we write: whatever is there, under either name. */
@@ -284,13 +322,17 @@ static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_w
         return NULL;
     f = sys_file_new(fd);
     struct tarn_quote q;
+    if (f != NULL)
+        f->way = t->way;
     if (f == NULL)
         tarn_fail_mem(err, "opening a file");
-    else if (f->at_open.kind == SYS_REGULAR)
-        return store_table_put(&t->table, file, can_write, f);
-    else
+    else if (f->at_open.kind == SYS_REGULAR) {
+        if (is_as_first_seen(t, file, &f->at_open, err))
+            return store_table_put(&t->table, file, can_write, f);
+    } else {
         tarn_fail(err, TARN_E_FAILED, "'%s' is not a regular file",
                   tarn_quote_str(&q, t->layout->files[file].path));
+    }
     sys_file_unref(f);
     return NULL;
 }
@@ -298,6 +340,11 @@ static struct sys_file *open_file(struct store_tree *t, uint32_t file, bool to_w
 struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
 {
     return open_file(t, file, false, err);
+}
+
+struct sys_file *store_tree_file_open(struct store_tree *t, uint32_t file)
+{
+    return store_table_get(&t->table, file, false);
 }
 
 static bool stat_named(struct store_tree *t, uint32_t file, enum store_where where,
@@ -358,6 +405,33 @@ bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
     bool ok = sys_stat_fd(f->fd, st, err);
     sys_file_unref(f);
     return ok;
+}
+
+/* Before the first open there is nothing to compare with. */
+static bool is_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st)
+{
+    if (t->seen == NULL)
+        return true;
+    sys_lock_take(&t->table.lock);
+    const struct store_seen *seen = &t->seen[file];
+    bool same = seen->ino == 0 || (seen->ino == st->ino && seen->mtime_ns == st->mtime_ns);
+    sys_lock_give(&t->table.lock);
+    return same;
+}
+
+bool store_tree_changed(struct store_tree *t, uint32_t file)
+{
+    struct sys_stat st;
+    if (store_tree_stat(t, file, &st, NULL) && st.kind == SYS_REGULAR &&
+        st.size == t->layout->files[file].len && is_first_seen(t, file, &st))
+        return false;
+    store_table_drop(&t->table, file);
+    if (t->seen != NULL) {
+        sys_lock_take(&t->table.lock);
+        t->seen[file] = (struct store_seen){ 0 };
+        sys_lock_give(&t->table.lock);
+    }
+    return true;
 }
 
 char *store_tree_place(const struct store_tree *t, struct tarn_err *err)
@@ -440,19 +514,34 @@ static uint64_t take_runs(struct supply *s, uint64_t len, struct tarn_bytes take
     return sum;
 }
 
+/* What was cut off had been verified; writing on would leave a hole in a file of the right size. */
+static bool is_uncut(const struct store_tree *t, uint32_t file, const struct sys_file *f,
+                     struct tarn_err *err)
+{
+    struct sys_stat st;
+    struct tarn_quote q;
+    if (!sys_stat_fd(f->fd, &st, err))
+        return false;
+    return st.size >= f->at_open.size ||
+           tarn_fail(err, TARN_E_POLICY,
+                     "'%s' was cut short by somebody while it was being written: the same command "
+                     "checks what is left of it",
+                     tarn_quote_str(&q, t->layout->files[file].path));
+}
+
 static bool write_part(struct store_tree *t, const struct store_part *part, struct supply *s,
                        struct tarn_err *err)
 {
     struct sys_file *f = open_file(t, part->file, true, err);
     if (f == NULL)
         return false;
-    bool ok = true;
+    bool ok = is_uncut(t, part->file, f, err);
     set_dirty(t, part->file, true);
     for (uint64_t at = 0; at < part->len && ok;) {
         struct tarn_bytes runs[RUNS];
         size_t n;
         uint64_t len = take_runs(s, part->len - at, runs, &n);
-        ok = sys_write_runs_at(f->fd, runs, n, part->off + at, err);
+        ok = sys_file_write(f, runs, n, part->off + at, err);
         at += len;
     }
     set_dirty(t, part->file, true); /* again: a sync may have come between */

@@ -33,6 +33,8 @@ struct store_tree *store_tree_open(const struct store_layout *l, const char *pat
 struct store_tree *store_tree_create(const struct store_layout *l, const char *dir,
                                      struct tarn_err *err) TARN_MUST;
 void store_tree_free(struct store_tree *t); /* accepts NULL */
+/* How files are sent and written, from the next one that is opened on. Before others have it. */
+void store_tree_set_way(struct store_tree *t, enum sys_file_way way);
 
 /* Make one file ready for writing: reserve its space as `<path>.part`, so that a full disk is an
  * error now (TARN_E_NO_SPACE says how much was asked and how much is free). Content that is there
@@ -68,10 +70,17 @@ bool store_tree_write(struct store_tree *t, uint64_t off, const struct tarn_byte
 /* The open file, counted: the caller unrefs. For spans that the kernel sends. */
 struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tarn_err *err)
     TARN_MUST;
+/* The same if it is open already, else NULL: for threads that must not wait for a disk. */
+struct sys_file *store_tree_file_open(struct store_tree *t, uint32_t file) TARN_MUST;
 
 /* What is there under the file's name (or its .part name when writing). */
 bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
     TARN_MUST;
+
+/* Has something else changed this file, which we do not write: is it gone, of another length, or
+ * (of a tree opened for reading) another one than was opened first? Then what is open of it is
+ * given up, and from now on it is taken as it is. */
+bool store_tree_changed(struct store_tree *t, uint32_t file);
 
 /* The same, and which name that is. Of a file that is open, what is open is looked at. */
 bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,

@@ -474,6 +474,54 @@ bool sys_make_private_folder(const char *path, struct tarn_err *err)
     return make_folders(path, 0700, err);
 }
 
+static int set_lock(int fd, bool on, uint64_t off)
+{
+    int rc;
+    do
+        rc = sys_ops->set_lock(fd, on, off);
+    while (rc != 0 && errno == EINTR);
+    return rc;
+}
+
+bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err)
+{
+    if (set_lock(fd, true, off) == 0 || errno == ENOLCK || errno == EOPNOTSUPP || errno == EINVAL ||
+        errno == ENOSYS)
+        return true;
+    return errno == EAGAIN || errno == EACCES
+               ? tarn_fail(err, TARN_E_POLICY, "another process holds it")
+               : tarn_fail_sys(err, "cannot lock a file");
+}
+
+void sys_unlock_at(int fd, uint64_t off)
+{
+    (void)!set_lock(fd, false, off); /* closing does it too */
+}
+
+char *sys_real_path(const char *path, struct tarn_err *err)
+{
+    enum { LONGEST = 64 << 10 }; /* ours: PATH_MAX is no limit on what a path may become */
+    char *to = tarn_calloc(LONGEST, 1);
+    if (to == NULL) {
+        tarn_fail_mem(err, "finding a path");
+        return NULL;
+    }
+    if (sys_ops->real_path(path, to, LONGEST) != 0) {
+        int number = errno;
+        struct tarn_quote q;
+        tarn_quote_str(&q, path);
+        errno = number;
+        tarn_fail_sys(err, "cannot find '%s'", q.s);
+        tarn_free(to);
+        return NULL;
+    }
+    char *copy = tarn_strndup(to, strlen(to));
+    tarn_free(to);
+    if (copy == NULL)
+        tarn_fail_mem(err, "finding a path");
+    return copy;
+}
+
 enum sys_residency sys_resident(int fd, uint64_t off, size_t len)
 {
     if (!fits_offset(off, len))

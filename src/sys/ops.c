@@ -30,6 +30,13 @@ bool sys_random(void *p, size_t len, struct tarn_err *err)
     return tarn_fail_sys(err, "cannot get %zu random bytes from the system", len);
 }
 
+const char *sys_boot_id(struct sys_boot *dst)
+{
+    if (sys_ops->boot_id(dst->s, sizeof dst->s) != 0)
+        dst->s[0] = '\0';
+    return dst->s;
+}
+
 struct sys_poller *sys_poller_new(struct tarn_err *err)
 {
     return sys_ops->poller->make(err);

@@ -41,6 +41,8 @@ struct sys_ops {
     int (*set_mode)(int fd, unsigned mode);
     int (*free_space)(int fd, uint64_t *bytes);         /* for us, where fd lies */
     void (*will_need)(int fd, int64_t off, size_t len); /* advice */
+    int (*set_lock)(int fd, bool on, uint64_t off);     /* of one byte, for this open file */
+    int (*real_path)(const char *path, char *to, size_t size);
     /* disk space for the first len bytes; a shorter file is given that size, none is cut */
     int (*reserve)(int fd, int64_t len);
     int (*truncate)(int fd, int64_t len);
@@ -84,6 +86,7 @@ struct sys_ops {
     int64_t (*wall_ms)(void);   /* since 1970, UTC */
     int64_t (*thread_ns)(void); /* processor time that the calling thread has used */
     int (*random)(void *p, size_t len);
+    int (*boot_id)(char *to, size_t size); /* of this start of the machine */
 
     const struct sys_poller_ops *poller;
 };

@@ -212,8 +212,10 @@ static struct name *find(const struct names *names, const char *text)
 
 static char *text_of(const char *text)
 {
-    char *copy = tarn_strndup(text, strlen(text));
-    return copy == NULL ? sim_alloc(1, 1) : copy;
+    size_t len = strlen(text) + 1;
+    char *copy = sim_alloc(len, 1);
+    memcpy(copy, text, len);
+    return copy;
 }
 
 static void names_remove(struct names *names, const char *text)

@@ -16,14 +16,14 @@ enum {
     WINDOW = 256 << 10, /* most that a receiver keeps unread */
     UNSENT_MAX =
         256 << 10, /* most that a sender's system keeps, when TCP_NOTSENT_LOWAT says none */
-    SEGMENT_MIN = 1460,
+    SEGMENT_MIN = 4380,
     SEGMENT_MAX = 16 << 10,
     RING_MIN = 1 << 10,
     BACKLOG_MAX = 128,
     RETRANSMIT_US = 200 * SIM_MS, /* Linux's least timeout, on top of the round trip */
     RETRY_FIRST_US = 1 * SIM_S,
     RETRY_MAX_US = 60 * SIM_S,
-    SEGMENT_S = 200, /* parts of a second that a segment takes at most */
+    SEGMENT_S = 20, /* parts of a second that a segment takes at most */
 };
 #define GIVE_UP_US (900 * (int64_t)SIM_S)         /* tcp_retries2 */
 #define CONNECT_GIVE_UP_US (127 * (int64_t)SIM_S) /* tcp_syn_retries */
@@ -105,6 +105,21 @@ unsigned net_ready(const struct sock *s)
 bool net_has_ended(const struct sock *s)
 {
     return s->error != 0 || s->is_reset;
+}
+
+/* What waits for its turn on the line is in the socket, as behind a good modem: no queue shows in
+ * the round trip. */
+void net_tell(const struct sock *s, struct sys_tcp_info *out)
+{
+    const struct node *other = s->out->to->node;
+    uint32_t rtt_us = (uint32_t)(2 * (s->node->line.latency_us + other->line.latency_us));
+    *out = (struct sys_tcp_info){
+        .rtt_us = rtt_us,
+        .min_rtt_us = rtt_us,
+        .acked = s->out->arrived,
+        .unsent = (uint32_t)(s->out->written - s->out->sent),
+        .in_flight = (uint32_t)s->out->n,
+    };
 }
 
 unsigned net_listener_ready(const struct descr *d)

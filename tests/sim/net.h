@@ -15,6 +15,7 @@
 #define SIM_NET_H
 
 #include "descr.h"
+#include "sys/net.h"
 
 #include <sys/socket.h>
 
@@ -38,6 +39,7 @@ ssize_t net_send_by(struct sock *s, size_t len, void (*write)(void *arg, uint8_t
 void net_close(struct sock *s);
 void net_close_listener(struct descr *d);
 unsigned net_ready(const struct sock *s);
+void net_tell(const struct sock *s, struct sys_tcp_info *out);
 bool net_has_ended(const struct sock *s); /* by an error: pollers tell that unasked */
 unsigned net_listener_ready(const struct descr *d);
 

@@ -11,7 +11,6 @@ enum {
     TURN_US = 200,
     DESCR_LIMIT = 4096,
     FIRST_PORT = 32768,
-    NODE_FIRST_IP = 0x2D000001, /* 45.0.0.1: an address that may be anybody's */
 };
 
 static struct node *now_in;
@@ -35,7 +34,7 @@ void node_init(struct node *n, unsigned no)
 {
     *n = (struct node){
         .no = no,
-        .ip = NODE_FIRST_IP + no,
+        .ip = node_ip(no),
         .wall_ms = 1700000000000,
         .descr_limit = DESCR_LIMIT,
         .dies_after = -1,

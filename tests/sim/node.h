@@ -42,6 +42,7 @@ struct node {
     int64_t slept_us; /* the monotonic clock has missed so much */
     int64_t wall_ms;  /* wall clock minus the world's */
     bool is_suspended, is_off;
+    unsigned boots;  /* starts of the machine */
     unsigned island; /* nodes of different islands do not reach each other */
 
     /* what its disk's jobs have cost since the last one ended, and when the disk is free */
@@ -72,6 +73,17 @@ struct node {
     void (*after_turn)(struct node *n); /* for who started the process; may end it */
     void *owner;
 };
+
+/* Addresses that may be anybody's, each in another network: BEP 6 gives the pieces that a beginner
+ * may have by network, and bans are for addresses. */
+static inline uint32_t node_ip(unsigned no)
+{
+    return 0x2D000001 + (no << 8); /* 45.0.0.1, 45.0.1.1, ... */
+}
+static inline unsigned node_no(uint32_t ip)
+{
+    return (ip - node_ip(0)) >> 8;
+}
 
 void node_init(struct node *n, unsigned no);
 void node_release(struct node *n); /* no process may run on it any more */

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/uio.h>
 
 void (*os_on_rename)(struct node *n, struct inode *i, const char *to);
@@ -312,6 +313,21 @@ static void os_will_need(int fd, int64_t off, size_t len)
     (void)fd, (void)off, (void)len; /* the disk is read when it is read */
 }
 
+/* One process a node, so nobody else ever holds one. */
+static int os_set_lock(int fd, bool on, uint64_t off)
+{
+    (void)on, (void)off;
+    return file_of(fd) == NULL ? -1 : 0;
+}
+
+static int os_real_path(const char *path, char *to, size_t size)
+{
+    struct sys_stat st;
+    if (is_dead() || fs_stat(NULL, node_now(), path, &st) != 0)
+        return -1;
+    return (size_t)snprintf(to, size, "%s", path) < size ? 0 : -1;
+}
+
 static int os_reserve(int fd, int64_t len)
 {
     struct inode *i = file_of(fd);
@@ -328,6 +344,14 @@ static int os_sync(int fd)
 {
     struct inode *i = file_of(fd);
     return i == NULL || dies() ? -1 : inode_sync(node_now(), i);
+}
+
+static int os_sync_many(const int *fds, size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = os_sync(fds[i]);
+    return rc;
 }
 
 static int os_rename(int from_dir, const char *from, int to_dir, const char *to)
@@ -485,6 +509,15 @@ static ssize_t os_sendfile(int sock, int fd, int64_t off, size_t len)
     return net_send_by(s, len, read_into, &r);
 }
 
+static int os_tcp_info(int fd, struct sys_tcp_info *out)
+{
+    struct sock *s = connection_of(fd);
+    if (s == NULL)
+        return -1;
+    net_tell(s, out);
+    return 0;
+}
+
 /* --- time and chance --- */
 
 static int64_t os_now_us(void)
@@ -529,6 +562,13 @@ static int os_random(void *p, size_t len)
     return 0;
 }
 
+static int os_boot_id(char *to, size_t size)
+{
+    const struct node *n = node_now();
+    snprintf(to, size, "node-%u-%u", n->no, n->boots);
+    return 0;
+}
+
 static const struct sys_ops table = {
     .open_at = os_open,
     .open_beneath = os_open,
@@ -541,10 +581,13 @@ static const struct sys_ops table = {
     .set_mode = os_set_mode,
     .free_space = os_free_space,
     .will_need = os_will_need,
+    .set_lock = os_set_lock,
+    .real_path = os_real_path,
     .reserve = os_reserve,
     .truncate = os_truncate,
     .sync_data = os_sync,
     .sync_folder = os_sync,
+    .sync_many = os_sync_many,
     .rename_at = os_rename,
     .unlink_at = os_unlink,
     .mkdir_at = os_mkdir,
@@ -564,10 +607,12 @@ static const struct sys_ops table = {
     .sendv = os_sendv,
     .has_sendfile = true,
     .sendfile = os_sendfile,
+    .tcp_info = os_tcp_info,
     .now_us = os_now_us,
     .wall_ms = os_wall_ms,
     .thread_ns = os_thread_ns,
     .random = os_random,
+    .boot_id = os_boot_id,
     .poller = &poller_ops,
 };
 

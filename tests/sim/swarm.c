@@ -2,7 +2,9 @@
 #include "swarm.h"
 
 #include "base/mem.h"
+#include "bt/core/picker_priv.h"
 #include "bt/priv.h"
+#include "bt/resume.h"
 #include "descr.h"
 #include "net.h"
 #include "os.h"
@@ -11,13 +13,12 @@
 
 enum {
     PORT = 6881,
-    TRACKER_PEERS = 40, /* of one answer */
+    TRACKER_PEERS = 20, /* of one answer */
     TRACKER_EVERY_US = 120 * SIM_S,
     LOOK_EVERY_US = 1 * SIM_S,
     /* Ours, from bt/conn.c: what waits for a peer before it is not read any more, and what one turn
      * may add. */
     QUEUED_MAX = 4 << 20,
-    NODE_FIRST_IP = 0x2D000001,
 };
 
 static struct swarm *the_swarm; /* addresses of the net are its peers' */
@@ -64,14 +65,22 @@ static void on_complete(void *arg)
         p->swarm->n_missing--;
 }
 
-static void on_failed(void *arg, const struct tarn_err *err)
+/* Nothing will come of it, and nothing need. */
+static void give_up(struct peer *p, const struct tarn_err *err)
 {
-    struct peer *p = arg;
-    world_trace("node %u: stops: %s", p->node.no, err->msg);
+    if (p->plan.may_fail && !p->is_complete && !p->plan.is_seed && !p->has_failed)
+        p->swarm->n_missing--;
     p->has_failed = true;
     p->why = *err;
     if (!p->plan.may_fail && !p->node.is_dying)
         world_broken("node %u stops: %s", p->node.no, err->msg);
+}
+
+static void on_failed(void *arg, const struct tarn_err *err)
+{
+    struct peer *p = arg;
+    world_trace("node %u: stops: %s", p->node.no, err->msg);
+    give_up(p, err);
 }
 
 static const struct bt_torrent_ops ops = { on_metadata, on_complete, on_failed };
@@ -158,7 +167,7 @@ static void ask_tracker(struct sim_event *e)
 {
     struct peer *p = TARN_OUTER(e, struct peer, asks_tracker);
     struct swarm *s = p->swarm;
-    if (!p->runs)
+    if (!p->runs || p->torrent == NULL)
         return;
     struct node *before = node_enter(&p->node);
     for (size_t told = 0, tries = 0; told < TRACKER_PEERS && tries < 4 * TRACKER_PEERS; tries++) {
@@ -168,7 +177,7 @@ static void ask_tracker(struct sim_event *e)
                 break;
             other = &s->peers[tries];
         }
-        if (other == p || !other->runs)
+        if (other == p || !other->runs || (other->plan.is_seed && p->is_complete))
             continue;
         struct sys_addr at = { .port = PORT };
         for (int b = 0; b < 4; b++)
@@ -183,12 +192,6 @@ static void ask_tracker(struct sim_event *e)
 
 /* --- processes --- */
 
-static void fail_start(const struct peer *p, const struct tarn_err *err)
-{
-    if (!p->node.is_dying)
-        world_broken("node %u does not start: %s", p->node.no, err->msg);
-}
-
 static bool start_session(struct peer *p, struct tarn_err *err)
 {
     struct loop_settings loop = {
@@ -197,6 +200,9 @@ static bool start_session(struct peer *p, struct tarn_err *err)
     p->node.loop = loop_new(&loop, err);
     if (p->node.loop == NULL)
         return false;
+    p->state = bt_resume_files_new("/state", err);
+    if (p->state == NULL)
+        return false;
     struct sys_addr at = { .port = PORT };
     struct bt_session_settings set = {
         .loop = p->node.loop,
@@ -204,6 +210,9 @@ static bool start_session(struct peer *p, struct tarn_err *err)
         .n_listen = 1,
         .memory = p->plan.memory,
         .rate_up = p->plan.rate_up,
+        .max_peers = p->plan.max_peers,
+        .resume = &bt_resume_files_ops,
+        .resume_arg = p->state,
         .agent = "sim",
         .on_note = on_note,
         .arg = p,
@@ -239,13 +248,12 @@ void peer_start(struct peer *p)
     world_trace("node %u: starts", p->node.no);
     p->node.is_off = false;
     p->starts++;
-    p->has_left = false;
     p->is_new = true;
     if (p->came_us == 0)
         p->came_us = world_now_us();
     struct node *before = node_enter(&p->node);
     if (!start_session(p, &err) || !add_torrent(p, &err))
-        fail_start(p, &err);
+        give_up(p, &err);
     else
         p->runs = true;
     node_leave(before);
@@ -264,6 +272,25 @@ static void count(struct peer *p)
     p->uploaded += st.uploaded;
     p->wasted += st.wasted;
     p->pieces_failed += st.pieces_failed;
+}
+
+void peer_add_again(struct peer *p, bool forgets)
+{
+    struct tarn_err err;
+    struct node *before = node_enter(&p->node);
+    count(p);
+    if (forgets)
+        bt_torrent_forget(p->torrent);
+    bt_session_remove(p->session, p->torrent);
+    bt_metainfo_release(&p->meta);
+    p->torrent = NULL;
+    p->is_new = true;
+    if (!add_torrent(p, &err))
+        give_up(p, &err);
+    node_leave(before);
+    node_reckon(&p->node);
+    if (p->swarm->with_tracker)
+        world_at(&p->asks_tracker, world_now_us() + 1);
 }
 
 /* What a system does with what a process had open. */
@@ -299,12 +326,16 @@ void peer_end(struct peer *p, enum node_end how)
         net_vanish(n);
     else if (how == NODE_KILLED)
         close_all(n);
+    if (p->on_over != NULL)
+        p->on_over(p);
     bt_session_free(p->session);
+    bt_resume_files_free(p->state);
     bt_metainfo_release(&p->meta);
     loop_free(n->loop);
     close_all(n);
     node_leave(before);
     p->session = NULL;
+    p->state = NULL;
     p->torrent = NULL;
     p->meta = (struct bt_metainfo){ 0 };
     n->loop = NULL;
@@ -316,9 +347,9 @@ void peer_end(struct peer *p, enum node_end how)
     if (how == NODE_POWER_CUT) {
         fs_power_cut(n->fs);
         n->is_off = true;
+        n->boots++;
     }
     check_names(p);
-    p->has_left = true;
     if (p->away_us >= 0)
         world_at(&p->comes, world_now_us() + p->away_us);
 }
@@ -326,8 +357,18 @@ void peer_end(struct peer *p, enum node_end how)
 static void on_comes(struct sim_event *e)
 {
     struct peer *p = TARN_OUTER(e, struct peer, comes);
-    if (!p->runs)
-        peer_start(p);
+    if (p->runs)
+        return;
+    peer_start(p);
+    if (p->goes_again_us == 0 || p->starts < 2)
+        return;
+    if (p->crashes_left > 0) {
+        p->crashes_left--;
+        if (chance_one_in(&p->node.chance, 2))
+            p->node.dies_after = chance_between(&p->node.chance, 0, 60);
+    }
+    if (p->crashes_left > 0 || !p->is_complete)
+        world_at(&p->goes, world_now_us() + chance_between(&p->node.chance, 0, p->goes_again_us));
 }
 
 static void on_goes(struct sim_event *e)
@@ -352,11 +393,56 @@ bool peer_bans(const struct peer *p, const struct peer *other)
     return p->session != NULL && bt_bans_has(&p->session->bans, &at, false);
 }
 
+/* --- for who looks for the cause --- */
+
+static void tell_conn(const struct peer *p, const struct bt_conn *c)
+{
+    struct sys_addr_text addr;
+    world_trace("node %u: peer %s has %u pieces, %u of them needed; %s%s%s%s%s; %u requests of %u, "
+                "rate %llu; it %s%s; %u of its own wait, %zu bytes queued; %s%s%s%s",
+                p->node.no, sys_addr_text(&addr, &c->stream.peer), c->has.count, c->n_needed,
+                c->is_open ? "open" : "not open", c->am_interested ? ", interested" : "",
+                c->requests.is_choked ? ", choked" : "", c->requests.is_snubbed ? ", snubbed" : "",
+                c->on_parole ? ", on parole" : "", c->requests.n_open, c->requests.depth,
+                (unsigned long long)c->requests.rate_bps,
+                c->is_interested ? "is interested" : "wants nothing",
+                c->am_choking ? ", choked" : "", c->uploads.n, c->stream.queued,
+                c->in_block ? "in a block" : "", c->is_rate_paused ? ", paused by a limit" : "",
+                c->is_clogged ? ", clogged" : "", c->waits_room ? ", waits for room" : "");
+}
+
+void peer_tell(const struct peer *p)
+{
+    const struct bt_torrent *t = p->torrent;
+    if (t == NULL) {
+        world_trace("node %u: %s", p->node.no, p->runs ? "no torrent" : "does not run");
+        return;
+    }
+    world_trace("node %u: state %d%s, %u of %u pieces, %llu of %llu bytes%s; work %s, %zu files to "
+                "finish",
+                p->node.no, (int)t->state, t->is_paused ? ", paused" : "", t->have.count, t->have.n,
+                (unsigned long long)t->done, (unsigned long long)t->total,
+                t->has_picker ? "" : ", no picker", t->work != NULL ? "under way" : "none",
+                t->n_to_finish);
+    for (size_t i = 0; t->has_picker && i < t->picker.n_partials; i++) {
+        const struct bt_partial *part = t->picker.partials[i];
+        world_trace("node %u: piece %u is begun: %u of %u blocks here, %u asked for, %u free%s",
+                    p->node.no, part->piece, part->n_here, part->n_blocks, part->n_asked,
+                    part->n_free, part->owner != BT_NO_PEER ? ", for one peer alone" : "");
+    }
+    for (uint32_t i = 0; t->has_picker && i < t->have.n; i++)
+        if (bt_picker_needs(&t->picker, i))
+            world_trace("node %u: needs piece %u", p->node.no, i);
+    for (size_t i = 0; i < t->n_numbers; i++)
+        if (t->conns[i] != NULL)
+            tell_conn(p, t->conns[i]);
+}
+
 /* --- the swarm --- */
 
 struct node *swarm_node(uint32_t ip)
 {
-    uint32_t no = ip - NODE_FIRST_IP;
+    unsigned no = node_no(ip);
     return no < the_swarm->n ? &the_swarm->peers[no].node : NULL;
 }
 

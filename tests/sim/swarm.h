@@ -18,25 +18,33 @@ struct plan {
     bool may_fail;   /* its disk may: it may stop with an error */
     uint64_t memory; /* of payload; 0: the engine's default */
     uint64_t rate_up; /* the session's own limit */
+    uint32_t max_peers;
 };
 
 struct peer {
     struct node node;
     struct swarm *swarm;
     struct plan plan;
-    bool runs, is_complete, has_failed, has_left;
+    bool runs, is_complete, has_failed;
     int64_t came_us, completed_us;
     enum node_end dies_by; /* when node.dies_after is used up, or its end comes */
     int64_t away_us;       /* so long until it is started again; negative: never */
+    int64_t goes_again_us; /* at most so long after it was started again; 0: it stays */
+    unsigned crashes_left; /* not 0: ends happen in the middle of disk work too, so many */
     unsigned starts;
     struct sim_event comes, goes, asks_tracker;
 
     /* while it runs */
     struct bt_session *session;
+    struct bt_resume_files *state;
     struct bt_torrent *torrent;
     struct bt_metainfo meta;
     int64_t looked_us;
     bool is_new; /* since its start its check has not ended yet */
+
+    /* instead of a session */
+    void *script;
+    void (*on_over)(struct peer *p);
 
     /* all its processes together */
     uint64_t downloaded, uploaded, wasted, pieces_failed;
@@ -69,8 +77,12 @@ void swarm_pass(struct swarm *s, int64_t for_us);
 /* End a peer's process now; it is started again after peer->away_us. */
 void peer_end(struct peer *p, enum node_end how);
 void peer_start(struct peer *p);
+/* Its torrent is taken out of its session and put in again at once; its saved state may be dropped.
+ */
+void peer_add_again(struct peer *p, bool forgets);
 void peer_goes_at(struct peer *p, int64_t at_us, enum node_end how, int64_t away_us);
 
+void peer_tell(const struct peer *p); /* all about it, to the trace */
 bool peer_wants_file(const struct peer *p, size_t file);
 bool peer_bans(const struct peer *p, const struct peer *other);
 

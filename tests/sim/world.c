@@ -20,20 +20,26 @@ static struct {
     unsigned n_broken;
 } world;
 
-void *sim_alloc(size_t n, size_t size)
+bool sim_allocates;
+
+static void *must(void *p)
 {
-    void *p = tarn_calloc(n, size);
+    sim_allocates = false;
     if (p == NULL)
         abort();
     return p;
 }
 
+void *sim_alloc(size_t n, size_t size)
+{
+    sim_allocates = true;
+    return must(tarn_calloc(n, size));
+}
+
 void *sim_grow(void *p, size_t n, size_t size)
 {
-    p = tarn_realloc(p, n, size);
-    if (p == NULL)
-        abort();
-    return p;
+    sim_allocates = true;
+    return must(tarn_realloc(p, n, size));
 }
 
 void world_begin(uint64_t seed, bool with_trace)
@@ -60,8 +66,10 @@ void world_at(struct sim_event *e, int64_t at_us)
     if (at_us < world.now_us)
         at_us = world.now_us;
     int64_t order = (int64_t)(world.order++ & ((1U << ORDER_BITS) - 1));
+    sim_allocates = true;
     if (!tarn_heap_set(&world.events, &e->node, (at_us << ORDER_BITS) | order))
         abort();
+    sim_allocates = false;
 }
 
 void world_stop(struct sim_event *e)

@@ -54,7 +54,9 @@ uint64_t world_hash(void);
 void world_broken(const char *fmt, ...) TARN_PRINTF(1, 2);
 unsigned world_n_broken(void);
 
-/* Memory for the world itself: a simulation without memory has nothing to say. */
+/* Memory for the world itself: a simulation without memory has nothing to say. Scenarios in which
+ * allocations fail (tarn_mem_may) must let these go through: sim_allocates. */
+extern bool sim_allocates;
 void *sim_alloc(size_t n, size_t size);
 void *sim_grow(void *p, size_t n, size_t size);
 

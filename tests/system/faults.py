@@ -1,7 +1,9 @@
 """What a machine can do to a program: limits, small disks, and calls that fail."""
 import contextlib
+import mmap
 import os
 import resource
+import struct
 import subprocess
 from pathlib import Path
 
@@ -81,3 +83,39 @@ class MemoryLimit:
 def descriptors(n):
     """A preparation of the child: no more than n open files."""
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
+
+
+SHIM = os.path.abspath(os.environ.get("SHIM", "build-test/tests/libshim.so"))
+
+
+def shimmed(fail=(), path=None, clock=None):
+    """The environment of a program whose disk calls fail and whose clock jumps: tools/shim.c.
+    fail: (call, first, count, errno) each."""
+    if not os.path.exists(SHIM):
+        pytest.skip("no shim on this system")
+    env = {**os.environ, "LD_PRELOAD": SHIM}
+    if is_sanitized():
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    if fail:
+        env["SHIM_FAIL"] = ",".join(":".join(map(str, rule)) for rule in fail)
+    if path:
+        env["SHIM_PATH"] = str(path)
+    if clock:
+        env["SHIM_CLOCK"] = clock.path
+    return env
+
+
+class Clock:
+    """By how much a program's clocks are ahead: the one that only goes on, and the time of day."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        with open(path, "wb") as f:
+            f.write(bytes(16))
+        self.file = open(path, "r+b")
+        self.ahead = mmap.mmap(self.file.fileno(), 16)
+
+    def jump(self, seconds, time_of_day=0):
+        now = struct.unpack("qq", self.ahead[:])
+        added = (now[0] + seconds * 1_000_000, now[1] + time_of_day * 1_000_000)
+        self.ahead[:] = struct.pack("qq", *added)

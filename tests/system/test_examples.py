@@ -3,7 +3,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from program import INTEGRITY, NOT_FOUND, damage, run
+from program import INTEGRITY, NOT_FOUND, damage, fill, run
 
 EXAMPLES = Path(os.environ.get("TARN_EXAMPLES", "build-test/examples"))
 
@@ -23,3 +23,29 @@ def test_make_and_check(tree, tmp_path):
     checked = example("check_data", torrent, tree)
     assert checked.returncode == INTEGRITY and "tree/a.bin: " in checked.stdout
     assert example("make_torrent", tmp_path / "nowhere", torrent).returncode == NOT_FOUND
+
+
+def test_seed_folder(tmp_path):
+    """A hundred torrents from one port; what is in the state is not read again."""
+    torrents, data = tmp_path / "torrents", tmp_path / "data"
+    torrents.mkdir()
+    for i in range(100):
+        fill(data / f"file{i}", 70000 + i, seed=i)
+        run("create", data / f"file{i}", "-o", torrents / f"{i}.torrent",
+            "--format", ["v1", "v2", "hybrid"][i % 3])
+    for _ in range(2):
+        seed = subprocess.Popen(
+            [EXAMPLES / "seed_folder", torrents, data, "127.0.0.1:0", tmp_path / "state"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        port = seed.stderr.readline().rsplit(":", 1)[1].strip()
+        assert seed.stdout.readline().startswith("100 torrents, 0 peers")
+        for i in (0, 50, 98):
+            run("fetch", torrents / f"{i}.torrent", "-o", tmp_path / "got", "--no-tracker",
+                "--peer", f"127.0.0.1:{port}", "--listen", "127.0.0.1:0", "--no-state")
+            assert (tmp_path / "got" / f"file{i}").read_bytes() == (data / f"file{i}").read_bytes()
+            (tmp_path / "got" / f"file{i}").unlink()
+        seed.terminate()
+        last, trouble = seed.communicate(timeout=60)
+        assert seed.returncode == 0 and trouble == "", trouble
+        sent = sum(70000 + i for i in (0, 50, 98))
+        assert f"{sent} bytes sent" in last

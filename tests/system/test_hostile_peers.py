@@ -12,6 +12,7 @@ from fakepeer import (
     ALLOWED,
     BITFIELD,
     BLOCK,
+    CHOKE,
     EXTENDED,
     HASH_REJECT,
     HASHES,
@@ -312,6 +313,76 @@ def test_wrong_data_among_good(sample, tmp_path, kind):
     with Corrupter(content, lambda piece, begin: piece % 10 == 3) as liar, FakePeer(content) as good:
         fetch_from(s.torrent, tmp_path / "got", liar, good)
     s.assert_same(tmp_path / "got")
+
+
+class OneLie(FakePeer):
+    """Answers its first request with wrong data, and gives nothing more."""
+
+    def __init__(self, content):
+        self.over = threading.Event()
+        self.lie = None
+        super().__init__(content)
+
+    def on_request(self, wire, piece, begin, length):
+        if self.lie is not None:
+            wire.put(REJECT, request(piece, begin, length))
+            return
+        self.lie = (piece, begin, length)
+        data = bytearray(self.content.read(piece, begin, length))
+        data[7] ^= 1
+        self.send_block(wire, piece, begin, data)
+        wire.put(CHOKE)
+        self.over.set()
+
+
+class SecondLie(OneLie):
+    """And its leaves lead nowhere."""
+
+    def hashes_for(self, payload):
+        return [bytes(32) for _ in super().hashes_for(payload)]
+
+
+class NoLeaves(OneLie):
+    def on_hash_request(self, wire, payload):
+        wire.put(HASH_REJECT, payload)
+
+
+class MuteAboutLeaves(OneLie):
+    def on_hash_request(self, wire, payload):
+        pass
+
+
+class Leaver(OneLie):
+    """Is gone before the verdict."""
+
+    def on_request(self, wire, piece, begin, length):
+        super().on_request(wire, piece, begin, length)
+        raise Gone
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "liar_class", [OneLie, SecondLie, NoLeaves, MuteAboutLeaves, Leaver], ids=lambda c: c.__name__
+)
+def test_blame_for_one_block(sample, tmp_path, kind, liar_class):
+    """A piece of two senders: the liar alone is banned. With leaves nothing else is fetched again."""
+    s = sample("single", kind)
+    content = Content(s.torrent, s.home)
+    liar = liar_class(content)
+    with liar, FakePeer(content, after=liar.over) as good:
+        run = fetch_from(s.torrent, tmp_path / "got", liar, good)
+    s.assert_same(tmp_path / "got")
+    piece, begin, length = liar.lie
+    assert failed_pieces(run) == 1
+    assert liar.calls == 1, "who is banned is not called again"
+    if liar_class is not Leaver:
+        assert f"{liar.address}: it sent piece {piece}" in notes(run)
+    assert f"{good.address}: it sent" not in notes(run)
+    others = [r for r in good.asked if r[0] == piece and r[1] != begin]
+    assert (piece, begin, length) in good.asked
+    assert len(set(others)) == 1
+    if kind == "v2":
+        assert len(others) == 1, "only the bad block is fetched again"
 
 
 @KINDS

@@ -133,7 +133,7 @@ def test_seed_of_a_million_pieces(tmp_path):
             + struct.pack(">IB", 1, INTERESTED)
             + (struct.pack(">IB", 13, REQUEST) + request(n - 1, 0, BLOCK)) * 1000)
     # The torrent (20 MB) as it was read, a copy in the session, and 100 bitfields of 125 KB.
-    with MemoryLimit(64) as limit:
+    with MemoryLimit(96) as limit:
         with TarnSeed(torrent, home, "--no-tracker", "--trust", "--memory=8M",
                       limits=limit.take) as run:
             socks = []

@@ -14,7 +14,7 @@
  * end with it and with whoever is inside:
  *   {"pid": 123, "a": 3, "b": 5}          nsenter --net=/proc/123/fd/3 ip addr ...
  * The devices are called wan0; addresses are the caller's affair (tests/link.py). With --trace-ms
- * each direction's queue and count of bytes follow, a line every so often:
+ * each direction's queue and the bytes that left it so far follow, a line every so often:
  *   {"at": 1.050, "a_queue": 3000, "a_bytes": 12000, "b_queue": 0, "b_bytes": 900}
  * and at the end, which comes with the end of standard input, the counts of packets. */
 #include <errno.h>
@@ -211,7 +211,7 @@ static void trace(const struct way ways[2], uint64_t from, uint64_t now)
     for (int i = 0; i < 2; i++)
         printf(", \"%s_queue\": %llu, \"%s_bytes\": %llu", ways[i].name,
                (unsigned long long)waiting_bytes(&ways[i], now), ways[i].name,
-               (unsigned long long)ways[i].bytes);
+               (unsigned long long)(ways[i].bytes - waiting_bytes(&ways[i], now)));
     puts("}");
     fflush(stdout);
 }

@@ -138,3 +138,9 @@ bool bt_addr_is_usable(const struct bt_addr *a)
     }
     return a->ip[0] != 0 && a->ip[0] < 224; /* this network; multicast and above */
 }
+
+bool bt_addr_eq(const struct bt_addr *a, const struct bt_addr *b)
+{
+    return a->is_v6 == b->is_v6 && a->port == b->port &&
+           memcmp(a->ip, b->ip, a->is_v6 ? 16 : 4) == 0;
+}

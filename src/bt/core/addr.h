@@ -18,6 +18,8 @@ bool bt_addr_parse_ip(struct tarn_bytes text, struct bt_addr *a) TARN_MUST;
 /* Compact form: 4 or 16 bytes and the port (BEP 23, 7). */
 struct bt_addr bt_addr_of_compact(const uint8_t *p, bool is_v6);
 
+bool bt_addr_eq(const struct bt_addr *a, const struct bt_addr *b);
+
 /* May be connected to: the port is not 0 and the address belongs to one host. */
 bool bt_addr_is_usable(const struct bt_addr *a);
 

@@ -201,15 +201,11 @@ static bool read_parameter(struct parsing *p, struct tarn_bytes key, struct tarn
 static bool keep(struct parsing *p)
 {
     struct bt_magnet *m = p->m;
-    m->trackers = p->trackers.items;
-    m->n_trackers = p->trackers.n;
-    m->web_seeds = p->web_seeds.items;
-    m->n_web_seeds = p->web_seeds.n;
-    m->peers = p->peers.items;
-    m->n_peers = p->peers.n;
     m->n_only = (uint32_t)p->n_only;
     m->only = tarn_arena_alloc(&m->arena, p->n_only, sizeof *m->only);
-    if (m->only == NULL)
+    if (m->only == NULL || !bt_texts_keep(&p->trackers, &m->trackers, &m->n_trackers) ||
+        !bt_texts_keep(&p->web_seeds, &m->web_seeds, &m->n_web_seeds) ||
+        !bt_texts_keep(&p->peers, &m->peers, &m->n_peers))
         return tarn_fail_mem(p->err, "reading a magnet link");
     if (p->n_only > 0)
         memcpy(m->only, p->only, p->n_only * sizeof *m->only);

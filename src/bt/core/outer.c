@@ -92,8 +92,7 @@ static bool read_urls(struct bt_reading *r, const char *key, const char ***items
         clean = bt_url_clean(benc_str(r->b, u), bt_web_seed_schemes);
         ok = clean.len == 0 || bt_texts_add(&urls, clean);
     }
-    *items = urls.items;
-    *n = urls.n;
+    ok = ok && bt_texts_keep(&urls, items, n);
     bt_texts_release(&urls);
     return ok;
 }
@@ -141,8 +140,7 @@ static bool read_nodes(struct bt_reading *r)
     bt_texts_init(&nodes, &r->m->arena, BT_NODES_MAX, r->seed);
     for (benc_val v = benc_first(r->b, list); ok && v != BENC_NONE; v = benc_next(r->b, list, v))
         ok = add_node(r, &nodes, v);
-    r->m->nodes = nodes.items;
-    r->m->n_nodes = nodes.n;
+    ok = ok && bt_texts_keep(&nodes, &r->m->nodes, &r->m->n_nodes);
     bt_texts_release(&nodes);
     return ok;
 }

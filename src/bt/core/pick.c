@@ -1,11 +1,15 @@
 /* bt/core/pick: choosing blocks for one peer; see picker.h. A pick looks at the order only so far;
  * when a peer has too little of it for that, its bits are gone through once, and the best of what
  * it has are taken by their places in the order. */
+#include "base/num.h"
 #include "bt/core/picker_priv.h"
 
 enum {
     LOOK_MAX = 4096, /* pieces of the order that one pick looks at */
     BEST_MAX = 32,   /* pieces found by one pass over the peer's bits */
+    /* Ours: each of the two slower speeds may begin so large a part of all pieces. */
+    SLOWER_PART = 4,
+    FAST_PART = 8, /* of the fastest peer's rate, and of that again for medium */
 };
 
 struct picking {
@@ -36,6 +40,8 @@ static void put(struct picking *k, struct bt_partial *part, uint32_t block)
 
 static void take_blocks(struct picking *k, struct bt_partial *part)
 {
+    if (part->n_asked == 0)
+        part->speed = (uint8_t)k->who->speed;
     uint32_t i = part->first_free;
     for (; i < part->n_blocks && part->n_free > 0 && !is_full(k); i++) {
         const struct bt_block_state *b = &part->blocks[i];
@@ -56,9 +62,35 @@ static bool may_share(const struct picking *k, const struct bt_partial *part)
     return true;
 }
 
+enum bt_speed bt_speed_of(uint64_t rate_bps, uint64_t fastest_bps)
+{
+    if (rate_bps >= fastest_bps / FAST_PART || rate_bps == 0)
+        return BT_SPEED_FAST;
+    return rate_bps >= fastest_bps / FAST_PART / FAST_PART ? BT_SPEED_MEDIUM : BT_SPEED_SLOW;
+}
+
+/* Does it go with this peer's own speed, or does nobody work on it? In sequential mode order is
+ * all. */
+static bool is_akin(const struct picking *k, const struct bt_partial *part)
+{
+    return part->speed == k->who->speed || part->n_asked == 0 || k->p->is_sequential;
+}
+
+/* Pieces that wait for peers who are not here take nothing from the others of their speed. */
+static bool may_begin(const struct picking *k)
+{
+    const struct bt_picker *p = k->p;
+    size_t n = 0;
+    if (k->who->speed == BT_SPEED_FAST || p->is_sequential)
+        return true;
+    for (size_t i = 0; i < p->n_partials; i++)
+        n += p->partials[i]->speed == k->who->speed && p->partials[i]->n_asked > 0;
+    return n < tarn_max_u64(1, p->max_partials / SLOWER_PART);
+}
+
 static bool begin(struct picking *k, uint32_t piece)
 {
-    struct bt_partial *part = picker_begin(k->p, piece);
+    struct bt_partial *part = may_begin(k) ? picker_begin(k->p, piece, k->who->speed) : NULL;
     if (part == NULL)
         return false;
     if (k->who->on_parole)
@@ -95,15 +127,15 @@ static bool is_better(const struct bt_picker *p, const struct bt_partial *a,
     return a->n_free < b->n_free;
 }
 
-static void from_partials(struct picking *k)
+static void from_partials(struct picking *k, bool akin)
 {
     struct bt_picker *p = k->p;
     while (!is_full(k) && p->n_free > 0) {
         struct bt_partial *best = NULL;
         for (size_t i = 0; i < p->n_partials; i++) {
             struct bt_partial *part = p->partials[i];
-            if (part->n_free > 0 && peer_has(k, part->piece) && may_share(k, part) &&
-                (best == NULL || is_better(p, part, best)))
+            if (part->n_free > 0 && is_akin(k, part) == akin && peer_has(k, part->piece) &&
+                may_share(k, part) && (best == NULL || is_better(p, part, best)))
                 best = part;
         }
         if (best == NULL)
@@ -311,9 +343,11 @@ size_t bt_picker_pick(struct bt_picker *p, const struct bt_pick *who, size_t n,
         from_list(&k, who->only, who->n_only);
         return k.n;
     }
-    from_partials(&k);
+    from_partials(&k, true);
     from_list(&k, who->suggested, who->n_suggested);
     from_open(&k);
+    if (who->speed == BT_SPEED_FAST || n_open(p) == 0)
+        from_partials(&k, false);
     if (p->n_free == 0 && n_open(p) == 0)
         while (!is_full(&k) && who->n_asked + k.n < BT_ENDGAME_DEPTH && take_busy(&k))
             ;

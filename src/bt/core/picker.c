@@ -309,7 +309,7 @@ static uint32_t blocks_held(const struct bt_picker *p, const struct bt_partial *
     return n <= p->hold_max ? n : 0;
 }
 
-struct bt_partial *picker_begin(struct bt_picker *p, uint32_t piece)
+struct bt_partial *picker_begin(struct bt_picker *p, uint32_t piece, enum bt_speed speed)
 {
     assert(!p->is_stale && picker_is_open(p, piece));
     if (p->n_partials >= p->max_partials || !TARN_GROW(p->partials, p->n_partials, p->cap_partials))
@@ -320,6 +320,7 @@ struct bt_partial *picker_begin(struct bt_picker *p, uint32_t piece)
     move(p, piece, bucket_of(p, piece), BUCKET_BEGUN);
     assert(p->place[piece] == p->n_partials);
     p->partials[p->n_partials++] = part;
+    part->speed = (uint8_t)speed;
     p->n_free += part->n_free;
     p->held += blocks_held(p, part);
     return part;

@@ -4,6 +4,10 @@
  * rare ones; the very first pieces at random; in sequential mode from a cursor on. When every
  * wanted block is asked for (end game), a block is asked of up to BT_COPIES_MAX peers.
  *
+ * A begun piece belongs to the peers of the speed that began it: a slow peer's block would hold up
+ * the piece of fast ones, and its memory. Slower peers begin few pieces and share them; others help
+ * only with a piece that nobody works on, or when there is nothing else.
+ *
  * Memory: 11.25 bytes a piece while the torrent is incomplete (2 million pieces: 24 MB), 1.8 KiB of
  * buckets, 16 bytes a run of padding; pieces begun add 8 bytes a block. A complete torrent needs no
  * picker: release it, and init again when a piece is lost. A pick looks at no more than a few
@@ -26,6 +30,9 @@ enum {
     BT_PRIORITY_NORMAL = 4,
     BT_PRIORITY_TOP = 7, /* first in sequential mode too */
 };
+
+/* How fast a peer is beside the fastest. */
+enum bt_speed { BT_SPEED_FAST, BT_SPEED_MEDIUM, BT_SPEED_SLOW, BT_SPEEDS };
 
 struct bt_partial;
 struct bt_pad_run;
@@ -86,6 +93,10 @@ void bt_picker_leaves(struct bt_picker *p, const struct tarn_bits *has);
 void bt_picker_peer_got(struct bt_picker *p, uint32_t piece);
 void bt_picker_peer_lost(struct bt_picker *p, uint32_t piece);
 
+/* An eighth of the fastest peer's rate is fast, a 64th medium. Who was not measured yet (0) counts
+ * as fast: it is asked for little. */
+enum bt_speed bt_speed_of(uint64_t rate_bps, uint64_t fastest_bps);
+
 struct bt_pick {
     bt_peer_no peer;
     const struct tarn_bits *has; /* NULL: all */
@@ -94,8 +105,9 @@ struct bt_pick {
     const uint32_t *suggested; /* tried after begun pieces; may be NULL */
     size_t n_suggested;
     uint32_t n_asked; /* requests under way at this peer */
-    bool is_slow;     /* snubbed: the most common pieces first */
-    bool on_parole;   /* gets pieces for itself alone */
+    enum bt_speed speed;
+    bool is_slow;   /* snubbed: the most common pieces first */
+    bool on_parole; /* gets pieces for itself alone */
 };
 /* Up to n blocks to ask of this peer, now noted as asked of it. Returns how many; 0 also when
  * there is no memory to begin a piece. */

@@ -32,6 +32,7 @@ struct bt_partial {
     uint32_t n_asked;    /* requests under way, copies counted */
     uint32_t first_free; /* no block before this one is free */
     bt_peer_no owner;    /* on parole: nobody else is asked; or BT_NO_PEER */
+    uint8_t speed;       /* enum bt_speed: of who works on it */
     struct bt_block_state blocks[];
 };
 
@@ -51,6 +52,6 @@ static inline bool picker_is_open(const struct bt_picker *p, uint32_t piece)
 struct bt_partial *picker_partial(const struct bt_picker *p, uint32_t piece); /* or NULL */
 
 /* Begin an open piece; the order is sorted. NULL: no memory, or too many. */
-struct bt_partial *picker_begin(struct bt_picker *p, uint32_t piece);
+struct bt_partial *picker_begin(struct bt_picker *p, uint32_t piece, enum bt_speed speed);
 
 #endif

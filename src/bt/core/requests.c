@@ -14,7 +14,8 @@ enum {
     BATCH = 8, /* an eighth of the depth goes out at once: fewer calls and wake-ups on both sides */
     WINDOW_US = 50 * 1000, /* shortest time over which a rate is measured */
     WINDOW_MAX_US = 2000 * 1000,
-    GROWS = 5, /* slow start goes on while the rate grows by a quarter: times 5 / 4 */
+    WEIGHTS = 1000 * 1000, /* a window counts for a quarter, and from a second on alone */
+    GROWS = 5,             /* slow start goes on while the rate grows by a quarter: times 5 / 4 */
 };
 
 enum asked_state {
@@ -104,9 +105,10 @@ bool bt_requests_add(struct bt_requests *q, const struct bt_request *r, int64_t 
 {
     if (!make_room(q))
         return false;
-    if (q->n_open == 0) { /* nothing was under way: time begins now */
-        q->progress_at_us = q->window_at_us = now_us;
-        q->window_bytes = 0;
+    if (q->n_open == 0) { /* nothing was under way: that time does not count */
+        q->window_at_us =
+            q->window_bytes == 0 ? now_us : q->window_at_us + now_us - q->progress_at_us;
+        q->progress_at_us = now_us;
     }
     q->asked[q->first + q->n++] = (struct bt_asked){ .r = *r, .at = tick(now_us), .state = OPEN };
     q->n_open++;
@@ -202,7 +204,11 @@ static void end_window(struct bt_requests *q, int64_t now_us)
     uint64_t doubled = tarn_min_u64((uint64_t)q->depth * 2, BT_DEPTH_MAX);
     if (q->is_starting && now_bps * (GROWS - 1) < q->rate_bps * GROWS)
         q->is_starting = false;
-    q->rate_bps = q->is_starting ? now_bps : (q->rate_bps * 3 + now_bps) / 4;
+    uint64_t weight = tarn_max_u64(WEIGHTS / 4, (uint64_t)(now_us - q->window_at_us));
+    if (q->is_starting || weight >= WEIGHTS) /* a long window needs no smoothing */
+        q->rate_bps = now_bps;
+    else
+        q->rate_bps = (q->rate_bps * (WEIGHTS - weight) + now_bps * weight) / WEIGHTS;
     q->depth = depth_for(q);
     if (q->is_starting && q->depth < doubled)
         q->depth = (uint16_t)doubled;
@@ -296,7 +302,7 @@ static int64_t patience_us(const struct bt_requests *q)
     return (int64_t)tarn_min_u64(tarn_max_u64(4 * expected, BT_SNUB_MIN_US), BT_SNUB_US);
 }
 
-static void snub(struct bt_requests *q, int64_t now_us)
+void bt_requests_snub(struct bt_requests *q, int64_t now_us)
 {
     q->is_snubbed = true;
     for (int i = q->first; i < q->first + q->n; i++)
@@ -313,10 +319,34 @@ static void forget_old(struct bt_requests *q, int64_t now_us)
     }
 }
 
+/* The newest that is open. */
+static struct bt_asked *newest(const struct bt_requests *q)
+{
+    int i = q->first + q->n - 1;
+    while (q->asked[i].state != OPEN)
+        i--;
+    return &q->asked[i];
+}
+
+bool bt_requests_next_surplus(struct bt_requests *q, int64_t now_us, struct bt_request *r)
+{
+    uint32_t kept = 2u * q->depth;
+    if (q->n_open > 2 * kept)
+        q->is_trimming = true;
+    if (q->n_open <= kept || q->is_starting)
+        q->is_trimming = false;
+    if (!q->is_trimming)
+        return false;
+    struct bt_asked *a = newest(q);
+    *r = a->r;
+    close_one(q, a, CANCELED, false, now_us);
+    return true;
+}
+
 bool bt_requests_next_lost(struct bt_requests *q, int64_t now_us, struct bt_request *r)
 {
     if (q->n_open > 0 && now_us - q->progress_at_us >= patience_us(q))
-        snub(q, now_us);
+        bt_requests_snub(q, now_us);
     if (q->n_lost == 0) {
         forget_old(q, now_us);
         return false;

@@ -1,7 +1,8 @@
 /* bt/core/requests: what we have asked one peer for, and how much to ask at a time.
  *
  * Depth: enough requests under way to cover the round trip and a second of the peer's rate, doubled
- * each round trip at first, until the rate grows no more. A peer that sends nothing for a while is
+ * each round trip at first, until the rate grows no more; when the rate falls to a quarter, the
+ * newest requests are taken back. A peer that sends nothing for a while is
  * snubbed: it keeps one request, and its other blocks go back to the picker so that others can take
  * them; they still count as asked for when they come after all.
  *
@@ -36,7 +37,7 @@ struct bt_requests {
     uint16_t reqq;          /* that the peer takes */
     uint16_t most;          /* that we ask for at a time, whatever the rule wants */
     uint16_t unasked, rejects;
-    bool has_fast, is_choked, is_snubbed, is_starting;
+    bool has_fast, is_choked, is_snubbed, is_starting, is_trimming;
     uint32_t min_rtt_us;   /* request to first byte; 0: not measured */
     uint32_t window_bytes; /* since window_at_us */
     uint64_t rate_bps;     /* bytes a second, smoothed */
@@ -84,6 +85,11 @@ enum bt_rejection bt_requests_rejected(struct bt_requests *q, const struct bt_re
 /* The block came from elsewhere. True: send a cancel. */
 bool bt_requests_cancel(struct bt_requests *q, const struct bt_request *r, int64_t now_us);
 
+/* The peer has become much slower, and what was asked of it would take many seconds: the newest
+ * request too many, canceled now. Send a cancel, and give the block back to the picker. Call until
+ * false, now and then. */
+bool bt_requests_next_surplus(struct bt_requests *q, int64_t now_us, struct bt_request *r);
+
 void bt_requests_unchoked(struct bt_requests *q, int64_t now_us);
 /* Without the fast extension everything asked is void: then call bt_requests_next_lost. */
 void bt_requests_choked(struct bt_requests *q);
@@ -91,6 +97,9 @@ void bt_requests_choked(struct bt_requests *q);
 void bt_requests_drop_piece(struct bt_requests *q, uint32_t piece);
 /* The connection closes: everything asked is lost. As above. */
 void bt_requests_close(struct bt_requests *q);
+
+/* He is too slow for what we need of him: as if he had sent nothing for long. As above. */
+void bt_requests_snub(struct bt_requests *q, int64_t now_us);
 
 /* The next request whose block should go back to the picker, because it is void or timed out; each
  * comes once. Call until false, after the calls above, at wake time, and now and then (with

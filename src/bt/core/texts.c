@@ -1,6 +1,7 @@
 /* bt/core/texts: see the header. */
 #include "bt/core/texts.h"
 
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/text.h"
 #include "codec/url.h"
@@ -23,15 +24,26 @@ void bt_texts_init(struct bt_texts *s, struct tarn_arena *arena, uint32_t max,
 void bt_texts_release(struct bt_texts *s)
 {
     tarn_map_release(&s->seen);
+    tarn_free(s->items);
+}
+
+bool bt_texts_keep(const struct bt_texts *s, const char ***items, uint32_t *n)
+{
+    if (s->n == 0)
+        return true;
+    *items = tarn_arena_alloc(s->arena, s->n, sizeof **items);
+    if (*items == NULL)
+        return false;
+    memcpy(*items, s->items, s->n * sizeof **items);
+    *n = s->n;
+    return true;
 }
 
 bool bt_texts_add(struct bt_texts *s, struct tarn_bytes text)
 {
     if (s->n == s->max || tarn_map_get(&s->seen, text) != NULL)
         return true;
-    if (s->items == NULL)
-        s->items = tarn_arena_alloc(s->arena, s->max, sizeof *s->items);
-    if (s->items == NULL)
+    if (!TARN_GROW(s->items, s->n, s->cap))
         return false;
     const char *copy = tarn_arena_strndup(s->arena, text);
     if (copy == NULL || !tarn_map_put(&s->seen, tarn_bytes_of(copy, text.len), s->n))

@@ -7,14 +7,17 @@
 
 /* At most max strings, each once, in the order they came. */
 struct bt_texts {
-    struct tarn_arena *arena; /* borrowed; the strings and the list lie there */
-    const char **items;
+    struct tarn_arena *arena; /* borrowed; the strings lie there */
+    const char **items;       /* owned, until release */
     uint32_t n, max;
+    size_t cap;
     struct tarn_map seen;
 };
 void bt_texts_init(struct bt_texts *s, struct tarn_arena *arena, uint32_t max,
                    const uint8_t seed[16]);
 void bt_texts_release(struct bt_texts *s); /* not what lies in the arena */
+/* The list as an array of the arena's own; NULL when it is empty. */
+bool bt_texts_keep(const struct bt_texts *s, const char ***items, uint32_t *n) TARN_MUST;
 /* False: no memory. What was there already, or one too many, is left out. */
 bool bt_texts_add(struct bt_texts *s, struct tarn_bytes text) TARN_MUST;
 

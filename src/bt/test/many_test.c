@@ -2,6 +2,7 @@
  * and what they cost when nothing happens. */
 #include "bt/core/picker.h"
 #include "bt/test/world.h"
+#include "sys/fake.h"
 
 static void turn_for(struct world *w, int64_t us)
 {
@@ -293,6 +294,131 @@ static void peers_are_listed(void **state)
     world_release(&w);
 }
 
+static void cut(const struct side *s, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/pay/%s", s->path, name);
+    assert_int_equal(truncate(path, 20000), 0);
+}
+
+static bool run_until_less(struct world *w, const struct side *s)
+{
+    int64_t end = sys_now_us() + PATIENCE_US;
+    struct bt_stats stats;
+    do {
+        assert_true(loop_turn(w->loop, 100000, NULL));
+        stats = stats_of(s);
+    } while (stats.done == stats.total && sys_now_us() < end);
+    return stats.done < stats.total;
+}
+
+/* A seeded file is cut short: what it lost is offered no more, the rest goes on. */
+static void a_seeded_file_is_cut(void **state)
+{
+    (void)state;
+    for (int format = BT_V1; format <= BT_HYBRID; format++) {
+        struct world w;
+        struct side seed, fetch, other;
+        world_init(&w, (enum bt_format)format);
+        side_seed(&seed, &w, "seed", false);
+        assert_true(run_until(&w, &seed.is_complete));
+        cut(&seed, "b/long");
+        side_fetch(&fetch, &w, "got", &seed, false);
+        assert_true(run_until_less(&w, &seed));
+        assert_int_equal(stats_of(&seed).state, BT_SEEDING);
+        side_open(&other, &w, "other"); /* what is whole can still be had */
+        struct bt_add add = {
+            .meta = &other.meta, .path = other.path, .wants = wants_c, .ops = &ops, .arg = &other
+        };
+        other.torrent = bt_session_add(other.session, &add, NULL);
+        assert_non_null(other.torrent);
+        struct sys_addr at = bt_session_addr(seed.session, 0);
+        bt_torrent_add_peer(other.torrent, &at);
+        bool is_own_piece = format != BT_V1; /* without padding files share their pieces */
+        assert_true(!is_own_piece || run_until(&w, &other.is_complete));
+        assert_false(fetch.is_complete);
+        side_close(&other);
+        side_close(&fetch);
+        side_close(&seed);
+        world_release(&w);
+    }
+}
+
+/* One that may write fetches again what it lost. */
+static void a_fetched_file_is_cut(void **state)
+{
+    (void)state;
+    struct world w;
+    struct side seed, middle, last;
+    world_init(&w, BT_HYBRID);
+    side_seed(&seed, &w, "seed", false);
+    side_fetch(&middle, &w, "middle", &seed, false);
+    assert_true(run_until(&w, &middle.is_complete));
+    bt_torrent_pause(seed.torrent);
+    turn_for(&w, 10000);
+    cut(&middle, "b/long");
+    middle.is_complete = false;
+    side_fetch(&last, &w, "last", &middle, false);
+    assert_true(run_until_less(&w, &middle));
+    assert_int_equal(stats_of(&middle).state, BT_FETCHING);
+    bt_torrent_resume(seed.torrent);
+    assert_true(run_until(&w, &middle.is_complete));
+    assert_same_files(&w, &middle);
+    assert_true(run_until(&w, &last.is_complete));
+    assert_same_files(&w, &last);
+    side_close(&last);
+    side_close(&middle);
+    side_close(&seed);
+    world_release(&w);
+}
+
+/* All connections are taken; who is of no use makes room for who wants something. */
+static void the_useless_make_room(void **state)
+{
+    (void)state;
+    struct world w;
+    struct side seed, idle, busy;
+    struct sys_fake fake;
+    world_init(&w, BT_HYBRID);
+    sys_fake_install(&fake, sys_ops);
+    side_open(&seed, &w, "seed");
+    bt_session_free(seed.session);
+    struct sys_addr at;
+    assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 1, &at));
+    struct bt_session_settings set = {
+        .loop = w.loop, .listen = &at, .n_listen = 1, .agent = "test", .max_peers = 1
+    };
+    seed.session = bt_session_new(&set, NULL);
+    assert_non_null(seed.session);
+    struct bt_add add = {
+        .meta = &seed.meta, .path = seed.path, .seed_only = true, .ops = &ops, .arg = &seed
+    };
+    seed.torrent = bt_session_add(seed.session, &add, NULL);
+    assert_true(run_until(&w, &seed.is_complete));
+
+    side_open(&idle, &w, "idle"); /* has all that it wants, and stays */
+    struct bt_add part = {
+        .meta = &idle.meta, .path = idle.path, .wants = wants_c, .ops = &ops, .arg = &idle
+    };
+    idle.torrent = bt_session_add(idle.session, &part, NULL);
+    at = bt_session_addr(seed.session, 0);
+    bt_torrent_add_peer(idle.torrent, &at);
+    assert_true(run_until(&w, &idle.is_complete));
+    side_fetch(&busy, &w, "busy", &seed, false);
+    turn_for(&w, 300000);
+    assert_false(busy.is_complete);
+    for (int i = 0; i < 40 && !busy.is_complete; i++) {
+        atomic_fetch_add(&fake.clock_offset_us, 5 * 1000000);
+        turn_for(&w, 50000);
+    }
+    assert_true(run_until(&w, &busy.is_complete));
+    side_close(&busy);
+    side_close(&idle);
+    side_close(&seed);
+    sys_fake_remove(&fake);
+    world_release(&w);
+}
+
 /* Three torrents of the same files in one session; they do not disturb each other. */
 static void three_at_once(void **state)
 {
@@ -341,4 +467,6 @@ TEST_MAIN(cmocka_unit_test(pausing), cmocka_unit_test(pausing_while_fetching),
           cmocka_unit_test(its_own_limit), cmocka_unit_test(its_own_number_of_peers),
           cmocka_unit_test(choosing_files_later), cmocka_unit_test(seeds_have_no_priorities),
           cmocka_unit_test(memory_for_metadata), cmocka_unit_test(nothing_stays_charged),
-          cmocka_unit_test(peers_are_listed), cmocka_unit_test(three_at_once))
+          cmocka_unit_test(peers_are_listed), cmocka_unit_test(a_seeded_file_is_cut),
+          cmocka_unit_test(a_fetched_file_is_cut), cmocka_unit_test(the_useless_make_room),
+          cmocka_unit_test(three_at_once))

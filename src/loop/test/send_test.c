@@ -142,17 +142,34 @@ static void queue_something(struct scene *x)
     }
 }
 
-static void random_queue(int resident, bool is_short)
+/* What is in memory changes from one question to the next. */
+static uint64_t moods;
+
+static int moody_resident(int fd, int64_t off, size_t len)
+{
+    (void)fd, (void)off, (void)len;
+    errno = ENOSYS;
+    return (int)test_rand_below(&moods, 3) - 1;
+}
+
+enum { MOODY = 2 };
+
+static void random_queue(int resident, bool is_short, enum sys_file_way way)
 {
     struct sys_fake f;
-    sys_fake_install(&f, room_ops);
-    f.resident = resident;
+    struct sys_ops moody = *room_ops;
+    moody.resident = moody_resident;
+    sys_fake_install(&f, resident == MOODY ? &moody : room_ops);
+    f.resident = resident == MOODY ? -2 : resident;
     struct scene x;
     scene_begin(&x, 2);
+    x.giver.file->way = way;
     for (int i = 0; i < (is_short ? 12 : 60); i++) {
         queue_something(&x);
         if (is_short)
             f.short_io = (size_t)test_rand_below(&x.seed, 20000) + 1000;
+        if (resident == MOODY && test_rand_below(&x.seed, 4) == 0)
+            f.clock_offset_us += 700 * 1000; /* what was in memory is asked about again */
         if (test_rand_below(&x.seed, 3) == 0)
             assert_true(loop_turn(x.loop, 0, NULL));
         if (test_rand_below(&x.seed, 3) == 0)
@@ -172,9 +189,13 @@ static void random_queue(int resident, bool is_short)
 static void test_random_queues(void **state)
 {
     (void)state;
-    for (int resident = -2; resident <= 1; resident++) {
-        random_queue(resident, false);
-        random_queue(resident, true);
+    for (int resident = -2; resident <= MOODY; resident++) {
+        random_queue(resident, false, SYS_FILE_AUTO);
+        random_queue(resident, true, SYS_FILE_AUTO);
+    }
+    for (enum sys_file_way way = SYS_FILE_MMAP; way <= SYS_FILE_PREAD; way++) {
+        random_queue(-2, false, way);
+        random_queue(MOODY, true, way);
     }
 }
 
@@ -214,28 +235,36 @@ static void test_too_many_messages(void **state)
 
 static pthread_t loop_thread;
 static atomic_uint pool_reads, loop_reads, loop_sendfiles;
-static _Atomic uint64_t read_to; /* the pool has read the file up to here, from 0 */
+static atomic_bool was_read[FILE_LEN / BLOCK]; /* by a thread that is not the loop's */
 static atomic_bool is_late;
+
+static bool were_read(int64_t off, size_t len)
+{
+    for (int64_t i = off / BLOCK; i * BLOCK < off + (int64_t)len; i++)
+        if (!was_read[i])
+            return false;
+    return true;
+}
 
 static ssize_t watched_preadv(int fd, const struct iovec *iov, int n, int64_t off)
 {
     ssize_t got = room_ops->preadv(fd, iov, n, off);
     if (pthread_equal(pthread_self(), loop_thread)) {
         loop_reads++;
-        if (got > 0 && (uint64_t)(off + got) > read_to)
+        if (got > 0 && !were_read(off, (size_t)got))
             is_late = true;
         return got;
     }
     pool_reads++;
-    if (got > 0 && (uint64_t)off <= read_to && (uint64_t)(off + got) > read_to)
-        read_to = (uint64_t)(off + got);
+    for (int64_t i = off / BLOCK; i * BLOCK < off + got; i++)
+        was_read[i] = true;
     return got;
 }
 
 static ssize_t watched_sendfile(int sock, int fd, int64_t off, size_t len)
 {
     loop_sendfiles++;
-    if ((uint64_t)off + len > read_to)
+    if (!were_read(off, len))
         is_late = true;
     return room_ops->sendfile(sock, fd, off, len);
 }
@@ -262,7 +291,7 @@ static void test_cold_runs_go_through_the_pool(void **state)
     for (resident_answer = -1; resident_answer <= 0; resident_answer++) {
         loop_thread = pthread_self();
         pool_reads = loop_reads = loop_sendfiles = 0;
-        read_to = 0;
+        memset(was_read, 0, sizeof was_read);
         is_late = false;
         sys_ops = &watched;
         struct scene x;
@@ -273,9 +302,15 @@ static void test_cold_runs_go_through_the_pool(void **state)
         }
         TAKE_ALL(&x, SIZE_MAX);
         assert_false(is_late);
-        assert_int_equal(read_to, FILE_LEN);
+        assert_true(were_read(0, FILE_LEN));
         assert_int_equal(pool_reads, FILE_LEN / (128 << 10)); /* none twice, none short */
         assert_true(loop_reads + loop_sendfiles > 0);
+        struct loop_io_stats io;
+        loop_io_stats(x.loop, &io);
+        assert_int_equal(io.cold_jobs, FILE_LEN / (128 << 10));
+        assert_int_equal(io.cold_read, FILE_LEN);
+        assert_int_equal(io.cold_unused, 0);
+        assert_true(io.asked > 0);
         scene_end(&x);
         sys_ops = room_ops;
     }
@@ -301,6 +336,69 @@ static void test_warm_runs_do_not(void **state)
     sys_ops = room_ops;
 }
 
+/* --- several at a time --- */
+
+enum { AT_ONCE = 4 };
+static atomic_uint inside, most_inside;
+static atomic_bool may_go;
+
+static ssize_t slow_preadv(int fd, const struct iovec *iov, int n, int64_t off)
+{
+    if (!pthread_equal(pthread_self(), loop_thread)) {
+        unsigned now = ++inside;
+        if (now > most_inside)
+            most_inside = now;
+        while (!may_go)
+            usleep(100);
+        inside--;
+    }
+    return room_ops->preadv(fd, iov, n, off);
+}
+
+/* A peer's scattered requests are read side by side, and what it asks for meanwhile joins them; the
+ * loop goes on turning. When it goes away half way, what was read for nothing is counted. */
+static void test_cold_reads_side_by_side(void **state)
+{
+    (void)state;
+    struct sys_ops slow = *room_ops;
+    slow.preadv = slow_preadv;
+    slow.resident = watched_resident;
+    resident_answer = 0;
+    loop_thread = pthread_self();
+    for (int leaves = 0; leaves < 2; leaves++) {
+        inside = most_inside = 0;
+        may_go = false;
+        sys_ops = &slow;
+        struct scene x;
+        struct loop_io_stats io;
+        scene_begin(&x, 1);
+        for (int i = 0; i < 64; i++) {
+            queue_head(&x.giver, "thirteen byte", 13);
+            queue_run(&x.giver, (uint64_t)(i * 37 % (FILE_LEN / BLOCK)) * BLOCK, BLOCK);
+        }
+        TURN_UNTIL(x.loop, inside == AT_ONCE);
+        loop_io_stats(x.loop, &io);
+        assert_int_equal(io.cold_jobs, 8); /* of eight blocks each */
+        queue_run(&x.giver, 5 * BLOCK, 2 * BLOCK);
+        turns_settle(x.loop); /* as many as may be: no more for now */
+        loop_io_stats(x.loop, &io);
+        assert_int_equal(io.cold_read, 64 * BLOCK);
+        if (leaves)
+            loop_stream_release(&x.giver.stream);
+        may_go = true;
+        if (leaves)
+            TURN_UNTIL(x.loop, x.giver.file->refs == 1);
+        else
+            TAKE_ALL(&x, SIZE_MAX);
+        loop_io_stats(x.loop, &io);
+        assert_int_equal(most_inside, AT_ONCE);
+        assert_int_equal(io.cold_read, (leaves ? 64 : 66) * BLOCK);
+        assert_int_equal(io.cold_unused, leaves ? 64 * BLOCK : 0);
+        scene_end(&x);
+        sys_ops = room_ops;
+    }
+}
+
 static void test_disk_fails(void **state)
 {
     (void)state;
@@ -324,12 +422,14 @@ static void test_disk_fails(void **state)
 static void test_file_cut_short(void **state)
 {
     (void)state;
-    for (int resident = -2; resident <= 1; resident++) {
+    for (int turn = 0; turn < 12; turn++) {
+        int resident = turn % 4 - 2;
         struct sys_fake f;
         sys_fake_install(&f, room_ops);
         f.resident = resident;
         struct scene x;
         scene_begin(&x, 1);
+        x.giver.file->way = (enum sys_file_way)(turn / 4);
         x.giver.releases = resident == 0;
         queue_head(&x.giver, "head", 4);
         queue_run(&x.giver, FILE_LEN - 100000, 100000);
@@ -355,7 +455,7 @@ static void test_released_while_cold(void **state)
         assert_true(loop_turn(x.loop, 0, NULL));
         loop_stream_release(&x.giver.stream);
         if (turns > 0)
-            TURN_UNTIL(x.loop, loop_pool_pending(x.loop) == 0);
+            TURN_UNTIL(x.loop, x.giver.file->refs == 1);
         scene_end(&x); /* else the loop drops the job */
         sys_fake_remove(&f);
     }
@@ -427,5 +527,5 @@ static int leave(void **state)
 
 TEST_MAIN(HERE(test_random_queues), HERE(test_slow_reader), HERE(test_too_many_messages),
           HERE(test_cold_runs_go_through_the_pool), HERE(test_warm_runs_do_not),
-          HERE(test_disk_fails), HERE(test_file_cut_short), HERE(test_released_while_cold),
-          HERE(test_peer_gone_while_sending), HERE(test_no_memory))
+          HERE(test_cold_reads_side_by_side), HERE(test_disk_fails), HERE(test_file_cut_short),
+          HERE(test_released_while_cold), HERE(test_peer_gone_while_sending), HERE(test_no_memory))

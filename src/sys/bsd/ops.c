@@ -1,7 +1,6 @@
 /* sys/bsd: the native table of FreeBSD, NetBSD, OpenBSD and macOS: the plain one, and what differs.
  * Not compiled by anybody yet. To do then: kqueue for the poller; sendfile, whose arguments differ
  * on FreeBSD and macOS, with the header in its own struct, for there is no MSG_MORE. */
-#include "sys/clock.h"
 #include "sys/posix/priv.h"
 
 #include <stdlib.h>
@@ -34,6 +33,8 @@ const struct sys_ops sys_ops_native = {
     .set_mode = posix_set_mode,
     .free_space = posix_free_space,
     .will_need = posix_will_need,
+    .set_lock = posix_set_lock,
+    .real_path = posix_real_path,
     .reserve = posix_reserve,
     .truncate = posix_truncate,
     .sync_data = bsd_sync,
@@ -63,11 +64,6 @@ const struct sys_ops sys_ops_native = {
     .wall_ms = posix_wall_ms,
     .thread_ns = posix_thread_ns,
     .random = bsd_random,
+    .boot_id = posix_boot_id,
     .poller = &posix_poller,
 };
-
-const char *sys_boot_id(struct sys_boot *dst)
-{
-    dst->s[0] = '\0'; /* kern.boottime moves when the clock is set */
-    return dst->s;
-}

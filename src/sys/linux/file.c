@@ -168,16 +168,16 @@ int linux_resident(int fd, int64_t off, size_t len)
     return answer < 0 ? linux_resident_by_reading(fd, off, len) : answer;
 }
 
-const char *sys_boot_id(struct sys_boot *dst)
+int linux_boot_id(char *to, size_t size)
 {
     size_t len = 0;
-    dst->s[0] = '\0';
-    SYS_AUTO_FD fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return dst->s;
-    ssize_t got = read(fd, dst->s, sizeof dst->s - 1);
-    while (got > 0 && len < (size_t)got && dst->s[len] != '\n')
+        return -1;
+    ssize_t got = read(fd, to, size - 1);
+    while (got > 0 && len < (size_t)got && to[len] != '\n')
         len++;
-    dst->s[len] = '\0';
-    return dst->s;
+    to[len] = '\0';
+    close(fd);
+    return len > 0 ? 0 : -1;
 }

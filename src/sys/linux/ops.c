@@ -74,6 +74,8 @@ const struct sys_ops sys_ops_native = {
     .set_mode = posix_set_mode,
     .free_space = posix_free_space,
     .will_need = posix_will_need,
+    .set_lock = posix_set_lock,
+    .real_path = posix_real_path,
     .reserve = linux_reserve,
     .truncate = posix_truncate,
     .sync_data = posix_sync_data,
@@ -103,5 +105,6 @@ const struct sys_ops sys_ops_native = {
     .wall_ms = posix_wall_ms,
     .thread_ns = posix_thread_ns,
     .random = linux_random,
+    .boot_id = linux_boot_id,
     .poller = &linux_poller,
 };

@@ -7,6 +7,7 @@
 
 int linux_open_beneath(int dir, const char *path, int flags, unsigned mode);
 int linux_sync_many(const int *fds, size_t n);
+int linux_boot_id(char *to, size_t size);
 int linux_reserve(int fd, int64_t len);
 int linux_resident(int fd, int64_t off, size_t len);
 ssize_t linux_copy_into(void *to, const struct iovec *from, int n, size_t len);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -202,48 +203,28 @@ int posix_free_space(int fd, uint64_t *bytes)
 }
 
 /* Of the open file where the system can, so that two of one process keep each other out too. */
-static int set_lock(int fd, short type, uint64_t off)
+int posix_set_lock(int fd, bool on, uint64_t off)
 {
 #ifdef F_OFD_SETLK
     const int set = F_OFD_SETLK;
 #else
     const int set = F_SETLK;
 #endif
-    struct flock byte = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1 };
-    int rc;
-    do
-        rc = fcntl(fd, set, &byte);
-    while (rc != 0 && errno == EINTR);
-    return rc;
+    struct flock byte = {
+        .l_type = on ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1
+    };
+    return fcntl(fd, set, &byte);
 }
 
-bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err)
-{
-    if (set_lock(fd, F_WRLCK, off) == 0 || errno == ENOLCK || errno == EOPNOTSUPP ||
-        errno == EINVAL || errno == ENOSYS)
-        return true;
-    return errno == EAGAIN || errno == EACCES
-               ? tarn_fail(err, TARN_E_POLICY, "another process holds it")
-               : tarn_fail_sys(err, "cannot lock a file");
-}
-
-void sys_unlock_at(int fd, uint64_t off)
-{
-    (void)!set_lock(fd, F_UNLCK, off); /* closing does it too */
-}
-
-char *sys_real_path(const char *path, struct tarn_err *err)
+int posix_real_path(const char *path, char *to, size_t size)
 {
     char *real = realpath(path, NULL);
-    if (real == NULL) {
-        fail_path(err, "cannot find", path);
-        return NULL;
-    }
-    char *copy = tarn_strndup(real, strlen(real));
+    if (real == NULL)
+        return -1;
+    bool fits = (size_t)snprintf(to, size, "%s", real) < size;
     free(real); /* the C library's, not ours */
-    if (copy == NULL)
-        tarn_fail_mem(err, "finding a path");
-    return copy;
+    errno = ENAMETOOLONG;
+    return fits ? 0 : -1;
 }
 
 void posix_will_need(int fd, int64_t off, size_t len)

@@ -271,6 +271,14 @@ int posix_random(void *p, size_t len)
     return done == len ? 0 : -1;
 }
 
+/* BSD's kern.boottime would not do: it moves when the clock is set. */
+int posix_boot_id(char *to, size_t size)
+{
+    (void)to, (void)size;
+    errno = ENOSYS;
+    return -1;
+}
+
 const struct sys_ops sys_ops_plain = {
     .open_at = posix_open_at,
     .open_beneath = posix_open_beneath,
@@ -283,6 +291,8 @@ const struct sys_ops sys_ops_plain = {
     .set_mode = posix_set_mode,
     .free_space = posix_free_space,
     .will_need = posix_will_need,
+    .set_lock = posix_set_lock,
+    .real_path = posix_real_path,
     .reserve = posix_reserve,
     .truncate = posix_truncate,
     .sync_data = posix_sync_data,
@@ -312,5 +322,6 @@ const struct sys_ops sys_ops_plain = {
     .wall_ms = posix_wall_ms,
     .thread_ns = posix_thread_ns,
     .random = posix_random,
+    .boot_id = posix_boot_id,
     .poller = &posix_poller,
 };

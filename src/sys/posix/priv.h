@@ -24,6 +24,8 @@ int posix_set_blocking(int fd);
 int posix_set_mode(int fd, unsigned mode);
 int posix_free_space(int fd, uint64_t *bytes);
 void posix_will_need(int fd, int64_t off, size_t len);
+int posix_set_lock(int fd, bool on, uint64_t off);
+int posix_real_path(const char *path, char *to, size_t size);
 int posix_reserve(int fd, int64_t len);
 int posix_truncate(int fd, int64_t len);
 int posix_sync_data(int fd);
@@ -54,6 +56,7 @@ int64_t posix_now_us(void);
 int64_t posix_wall_ms(void);
 int64_t posix_thread_ns(void);
 int posix_random(void *p, size_t len);
+int posix_boot_id(char *to, size_t size);
 
 extern const struct sys_poller_ops posix_poller;
 

@@ -90,6 +90,7 @@ static void pick(struct swarm *s, bt_peer_no i)
     struct bt_pick who = { .peer = i,
                            .has = bits_of(s, i),
                            .n_asked = (uint32_t)s->peers[i].n,
+                           .speed = (enum bt_speed)test_rand_below(&s->seed, BT_SPEEDS),
                            .is_slow = test_rand_below(&s->seed, 5) == 0 };
     size_t n = bt_picker_pick(&s->p, &who, max, out);
     assert_true(n <= max);
@@ -595,9 +596,55 @@ static void test_no_memory(void **state)
     tarn_bits_release(&have);
 }
 
+/* A slow peer neither works on the pieces of fast ones nor begins many; what nobody works on is for
+ * everybody, and counts for nobody. */
+static void test_speeds(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f, plain(50, 4));
+    f.p.max_partials = 4;
+    struct bt_pick fast = { .peer = 1 }, slow = { .peer = 2, .speed = BT_SPEED_SLOW };
+    struct bt_pick late = { .peer = 3, .speed = BT_SPEED_SLOW };
+    struct bt_request a[8], b[8], c[8];
+    assert_int_equal(bt_picker_pick(&f.p, &fast, 1, a), 1);
+    assert_int_equal(bt_picker_pick(&f.p, &slow, 3, b), 3);
+    assert_true(b[0].piece != a[0].piece);
+    assert_int_equal(bt_picker_pick(&f.p, &late, 8, c), 1); /* the rest of that one, no more */
+    assert_int_equal(c[0].piece, b[0].piece);
+    assert_int_equal(bt_picker_pick(&f.p, &fast, 3, a), 3); /* its own first */
+    assert_true(a[0].piece == a[2].piece && a[0].piece != b[0].piece);
+
+    /* a piece that has only come in part, and whose peers have gone */
+    assert_true(bt_picker_got(&f.p, &b[0], 2).is_new);
+    bt_picker_release_peer(&f.p, 2);
+    bt_picker_release_peer(&f.p, 3);
+    uint8_t bits[7] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc0 };
+    bits[b[0].piece / 8] &= (uint8_t) ~(0x80 >> b[0].piece % 8);
+    bits[a[0].piece / 8] &= (uint8_t) ~(0x80 >> a[0].piece % 8);
+    struct tarn_bits has = { .p = bits, .n = 50, .count = 48 };
+    late.has = &has;
+    assert_int_equal(bt_picker_pick(&f.p, &late, 2, c), 2);
+    assert_true(c[0].piece != b[0].piece && c[0].piece != a[0].piece);
+    assert_int_equal(bt_picker_pick(&f.p, &fast, 4, a), 4);
+    assert_int_equal(a[0].piece, b[0].piece); /* taken over */
+
+    static const struct {
+        uint64_t rate, fastest;
+        enum bt_speed speed;
+    } speeds[] = {
+        { 0, 0, BT_SPEED_FAST },        { 0, 1000, BT_SPEED_FAST },    { 125, 1000, BT_SPEED_FAST },
+        { 124, 1000, BT_SPEED_MEDIUM }, { 15, 1000, BT_SPEED_MEDIUM }, { 14, 1000, BT_SPEED_SLOW },
+    };
+    for (size_t i = 0; i < TARN_COUNT_OF(speeds); i++)
+        assert_int_equal(bt_speed_of(speeds[i].rate, speeds[i].fastest), speeds[i].speed);
+    tear_down(&f);
+}
+
 TEST_MAIN(cmocka_unit_test(test_swarms), cmocka_unit_test(test_rarest_first),
           cmocka_unit_test(test_first_pieces_are_random), cmocka_unit_test(test_sequential),
-          cmocka_unit_test(test_begun_pieces_first), cmocka_unit_test(test_choked_and_suggested),
-          cmocka_unit_test(test_parole), cmocka_unit_test(test_end_game),
-          cmocka_unit_test(test_padding), cmocka_unit_test(test_file_priorities),
-          cmocka_unit_test(test_two_million_pieces), cmocka_unit_test(test_no_memory))
+          cmocka_unit_test(test_begun_pieces_first), cmocka_unit_test(test_speeds),
+          cmocka_unit_test(test_choked_and_suggested), cmocka_unit_test(test_parole),
+          cmocka_unit_test(test_end_game), cmocka_unit_test(test_padding),
+          cmocka_unit_test(test_file_priorities), cmocka_unit_test(test_two_million_pieces),
+          cmocka_unit_test(test_no_memory))

@@ -1,0 +1,101 @@
+/* bt/damage: files that something else changed while they are shared.
+ *
+ * tarn promises to notice, not to prevent: when a read goes wrong, and once a minute while
+ * something is sent, the files that we do not write are looked at; those that are gone, of another
+ * length or another inode are hashed anew. Pieces that are lost are offered no more, and peers are
+ * told (lt_donthave, BEP 54). A torrent that is only seeded goes on with what is left; another
+ * fetches again what it lost. */
+#include "bt/priv.h"
+
+enum {
+    LOOK_US = 60 * 1000 * 1000,
+    PAUSE_US = 10 * 1000 * 1000, /* at least between two looks, whatever peers ask for */
+};
+
+static bool may_look(const struct bt_torrent *t)
+{
+    return bt_torrent_is_running(t) && t->tree != NULL && t->work == NULL && !t->add.trust;
+}
+
+static void look(struct bt_torrent *t, int64_t now_us)
+{
+    struct tarn_err err;
+    t->is_suspect = false;
+    t->looked_us = now_us;
+    t->looked_uploaded = t->totals.uploaded;
+    if (!bt_work_start(t, BT_WORK_LOOK, &err))
+        bt_note(t->session, t, "%s", err.msg);
+}
+
+void bt_damage_suspect(struct bt_torrent *t)
+{
+    t->is_suspect = true;
+    bt_session_rouse(t->session, t);
+}
+
+void bt_damage_tick(struct bt_torrent *t, int64_t now_us)
+{
+    bool is_shared = t->totals.uploaded != t->looked_uploaded;
+    int64_t since = now_us - t->looked_us;
+    if (may_look(t) && ((t->is_suspect && since >= PAUSE_US) || (is_shared && since >= LOOK_US)))
+        look(t, now_us);
+}
+
+bool bt_damage_look(struct bt_torrent *t, const uint32_t *files, size_t n,
+                    struct tarn_bits *changed, struct tarn_err *err)
+{
+    if (!tarn_bits_init(changed, t->layout.n_pieces))
+        return tarn_fail_mem(err, "looking at files");
+    for (size_t i = 0; i < n; i++) {
+        uint32_t first, last;
+        if (!store_tree_changed(t->tree, files[i]) ||
+            !store_file_pieces(&t->layout, files[i], &first, &last))
+            continue;
+        for (uint32_t piece = first; piece <= last; piece++)
+            tarn_bits_set(changed, piece);
+    }
+    return true;
+}
+
+static void tell_peers(struct bt_torrent *t, uint32_t piece)
+{
+    for (size_t i = 0; i < t->n_numbers; i++) {
+        struct bt_conn *c = t->conns[i];
+        if (c != NULL && c->is_open && !c->is_dead && c->ext.ids[BT_EXT_DONTHAVE] != 0)
+            bt_put_donthave(bt_conn_out(c), c->ext.ids[BT_EXT_DONTHAVE], piece);
+    }
+}
+
+static void lose(struct bt_torrent *t, uint32_t piece)
+{
+    struct store_walk walk;
+    struct store_part part;
+    if (t->has_picker)
+        bt_picker_lost(&t->picker, piece);
+    else
+        tarn_bits_unset(&t->have, piece);
+    store_walk_begin(&walk, &t->layout, (uint64_t)piece * t->layout.piece_len,
+                     store_piece_len(&t->layout, piece));
+    while (store_walk_next(&walk, &part))
+        if (part.file != STORE_NO_FILE)
+            tarn_bits_unset(&t->finished, part.file);
+    tell_peers(t, piece);
+}
+
+void bt_damage_found(struct bt_torrent *t, const struct tarn_bits *changed, const uint8_t *found)
+{
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < changed->n; i++) {
+        if (!tarn_bits_has(changed, i) || found[i] != 0 || !tarn_bits_has(&t->have, i))
+            continue;
+        lose(t, i);
+        lost++;
+    }
+    if (lost == 0)
+        return;
+    bt_note(t->session, t,
+            "%u of %u pieces of '%s' are not what they were: something else changed its files; %s",
+            lost, t->have.n, t->meta->name,
+            t->add.seed_only ? "they are served no more" : "they are fetched again");
+    bt_torrent_lost(t);
+}
