@@ -348,7 +348,7 @@ bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, st
 void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked);
 void bt_keep_before_write(struct bt_keep *k, uint32_t piece);
 void bt_keep_after_write(struct bt_keep *k, uint32_t piece);
-void bt_keep_files(struct bt_keep *k, const uint32_t *files, size_t n); /* they were finished */
+void bt_keep_finished(struct bt_keep *k, const uint32_t *files, size_t n);
 /* On the loop: */
 void bt_keep_begin(struct bt_torrent *t); /* everything was checked */
 void bt_keep_tick(struct bt_torrent *t, int64_t now_us);
