@@ -481,6 +481,10 @@ static void count_anew(struct bt_torrent *t)
         t->is_complete_told = false;
         if (was_seed)
             tell_upload_only(t);
+    } else if (t->n_to_finish >
+               0) { /* all of a file is here that nobody wanted: it gets its name */
+        t->state = BT_FETCHING;
+        t->is_complete_told = false;
     }
     if (t->has_picker) {
         bt_picker_set_files(&t->picker, t->wanted);
