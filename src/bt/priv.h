@@ -296,7 +296,6 @@ void bt_session_tick_soon(struct bt_session *s);
 void bt_torrent_tick(struct bt_torrent *t, int64_t now_us);
 /* When it wants its next tick. */
 int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us);
-void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err);
 bool bt_torrent_is_running(const struct bt_torrent *t);
 /* The metadata have arrived and match: go on with them. */
 void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info);
