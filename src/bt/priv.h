@@ -444,7 +444,8 @@ void bt_upload_cancel(struct bt_conn *c, const struct bt_request *r);
 void bt_upload_serve(struct bt_conn *c);
 void bt_upload_drop_all(struct bt_conn *c, bool with_rejects);
 void bt_upload_go_on(struct tarn_list *up_line);
-/* It has said which pieces it has: a beginner may have some while choked. */
+/* It has said which pieces it has: a beginner may have some while choked, of those that another
+ * peer has too. */
 void bt_upload_allow(struct bt_conn *c);
 
 /* homeline */
