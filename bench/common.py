@@ -125,8 +125,9 @@ def in_child(core=None, files=None):
     return prepare
 
 
-def run_child(command, env=None, core=None):
-    """Start to end of one process: seconds, CPU-seconds, peaks; and what it printed."""
+def run_child(command, env=None, core=None, seconds=600):
+    """Start to end of one process: seconds, CPU-seconds, peaks; and what it printed. One that hangs is
+    killed after so many seconds, and fails as any other."""
     with tempfile.TemporaryFile() as out:
         start = time.monotonic()
         child = subprocess.Popen(
@@ -134,14 +135,18 @@ def run_child(command, env=None, core=None):
             env={**os.environ, **(env or {})}, preexec_fn=in_child(core),
         )
         peak = Peak(child.pid)
+        limit = threading.Timer(seconds, child.kill)
+        limit.start()
         _, status, used = os.wait4(child.pid, 0)
+        limit.cancel()
         wall = time.monotonic() - start
         peak.stop()
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         text = out.read().decode(errors="replace")
     if child.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}: exit {child.returncode}\n{text[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(map(str, command))}: exit {child.returncode}\n{text[-2000:]}")
     cpu = used.ru_utime + used.ru_stime
     return {"wall": wall, "cpu": cpu, "anon": peak.anon, "peak": peak.all}, text
 

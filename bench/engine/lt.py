@@ -27,6 +27,7 @@ SETTINGS = {
     "connections_limit": 20000,
     "max_peerlist_size": 20000,
     "listen_queue_size": 1000,
+    "alert_queue_size": 100000,
     "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.error_notification,
 }
 
@@ -103,8 +104,10 @@ def many(preset, folder, home, how):
     cost = Cost()
     for torrent in torrents:
         s.async_add_torrent(params_of(torrent, home, how == "trust"))
-    ready = 0
+    ready, end = 0, time.monotonic() + 300
     while ready < len(torrents):
+        if time.monotonic() > end:
+            sys.exit(f"libtorrent has only {ready} torrents ready")
         s.wait_for_alert(1000)
         for alert in s.pop_alerts():
             if isinstance(alert, lt.torrent_error_alert):

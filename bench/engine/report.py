@@ -99,7 +99,7 @@ def target_rows(f):
 
 def floor_of(figures, work, sentence):
     """What the system alone costs here, where a target was set in CPU-seconds of another machine."""
-    if "CPU-s/GiB" not in sentence:
+    if "CPU-s/GiB" not in sentence or not work.startswith("seed"):
         return ""
     floors = [figures.of(work, p, "cpu") for p in figures.results.get(work, {}) if p.startswith("floor")]
     return f" (the floor here: {min(floors):.3f})" if floors else ""

@@ -77,15 +77,18 @@ class Bench:
         names = self.options.programs
         return [c for c in clients if not names or any(c.name.startswith(n) for n in names)]
 
+    def attempt(self, work, name, once):
+        """A measurement that fails is told in the report; the others go on."""
+        try:
+            once()
+        except (RuntimeError, OSError) as failed:
+            self.word(work, f"{name}: {str(failed).strip().splitlines()[-1]}")
+
     def rounds(self, work, clients, visit, rounds=None):
         """A B C A B C: what disturbs the machine disturbs all alike."""
         for _ in range(rounds or self.options.rounds):
             for client in self.wanted(clients):
-                try:
-                    visit(client)
-                except (RuntimeError, OSError) as failed:
-                    last = str(failed).strip().splitlines()[-1]
-                    self.word(work, f"{client.name}: {last}")
+                self.attempt(work, client.name, lambda: visit(client))
 
 
 def cost(told, key="watched_cpu_s"):
@@ -308,9 +311,12 @@ def many(bench):
         ways.append(("transmission, restart", "", ManyOfTransmission(bench, folder, home)))
     for _ in range(bench.options.rounds):
         for name, how, once in ways:
-            told = once(bench, folder, home, how)
-            bench.note("many torrents", name, seconds=told["wall"], cpu=told["cpu"],
-                       kib_each=told["rss"] / bench.torrents / KIB)
+            def measure():
+                told = once(bench, folder, home, how)
+                bench.note("many torrents", name, seconds=told["wall"], cpu=told["cpu"],
+                           kib_each=told["rss"] / bench.torrents / KIB)
+
+            bench.attempt("many torrents", name, measure)
 
 
 # Lines.
@@ -331,7 +337,8 @@ def rate_of(trace, way, skip):
     used = [t for t in trace[first:last + 1]
             if t["at"] >= trace[first]["at"] + skip * (trace[last]["at"] - trace[first]["at"])]
     if len(used) < 4:
-        raise RuntimeError("the line was hardly used")
+        raise RuntimeError(f"the line was hardly used: {len(trace)} samples until "
+                           f"{trace[-1]['at'] if trace else 0} s, {trace[-1][key] if trace else 0} bytes")
     return (used[-1][key] - used[0][key]) * 8 / 1e6 / (used[-1]["at"] - used[0]["at"])
 
 
@@ -362,6 +369,9 @@ def long_line(bench):
     seconds = 4 if bench.quick else 8
 
     def up(program, start_seed, *sink_options):
+        bench.attempt(work, program, lambda: up_once(program, start_seed, *sink_options))
+
+    def up_once(program, start_seed, *sink_options):
         with Link(bench.wanlink, trace_ms=50, congestion="cubic", **LONG) as link:
             upload_over(bench, link, start_seed, seconds, *sink_options)
             trace = link.trace()
@@ -387,7 +397,7 @@ def long_line(bench):
         up("tarn seeds", tarn_at)
         if "--uplink" in sh([bench.tarn, "seed", "--help"]):
             up("tarn seeds, --uplink off", lambda job, end: tarn_at(job, end, "--uplink", "off"))
-        down()
+        bench.attempt(work, "tarn fetches", down)
         up("floor, SO_SNDBUF 64 KiB", lambda job, end: source_at(job, end, "--send-buffer", KIB64))
         up("floor, SO_RCVBUF 64 KiB", source_at, "--recv-buffer", KIB64)
         up("floor, both 64 KiB",
@@ -404,6 +414,9 @@ def home_line(bench):
     per_ms = HOME["rate_mbit"] * 1e6 / 8 / 1e3  # bytes that leave in a millisecond
 
     def up(program, congestion, *options):
+        bench.attempt(work, program, lambda: up_once(program, congestion, *options))
+
+    def up_once(program, congestion, *options):
         with Link(bench.wanlink, trace_ms=100, congestion=congestion, **HOME) as link:
             upload_over(bench, link, lambda job, end: tarn_at(job, end, *options), seconds, depth=256)
             trace = [t for t in link.trace() if t["at"] <= seconds]

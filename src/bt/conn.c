@@ -18,8 +18,7 @@ enum {
     GREET_US = 20 * SECOND_US,
     SILENCE_US = 150 * SECOND_US,   /* section 10 */
     KEEPALIVE_US = 100 * SECOND_US, /* section 10 */
-    GREETING_MAX = 128,
-    PICK_MAX = 64, /* requests written at once */
+    PICK_MAX = 64,                  /* requests written at once */
     /* Ours: what waits for a peer that does not read, before we stop reading it. Well above what
      * blocks may take (SEND_QUEUE_MAX), so that two of us never wait for each other. */
     QUEUE_MAX = 2 << 20,
@@ -90,6 +89,8 @@ static void detach(struct bt_conn *c)
     t->conns[c->no] = NULL;
     t->n_conns--;
     c->session->n_conns--;
+    if (t->n_conns == 0 && t->tree != NULL)
+        store_tree_rest(t->tree); /* thousands of torrents that nobody asks for hold no descriptor */
 }
 
 static void leave(struct bt_conn *c)
@@ -242,6 +243,7 @@ static bool greet(struct bt_conn *c)
         !bt_session_is_full(s) && (t == NULL || t->max_peers == 0 || t->n_conns < t->max_peers);
     if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
         bt_is_banned(s, &c->stream.peer)) {
+        s->refused++;
         bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
         return false;
     }
@@ -561,7 +563,7 @@ static void took_payload(struct bt_conn *c, uint32_t n)
     bt_wire_payload(&c->wire, n);
     bt_requests_progress(&c->requests, n, loop_now_us(c->session->loop));
     c->block_got += n;
-    c->payload_us = loop_now_us(c->session->loop);
+    c->payload_us = c->moved_us = loop_now_us(c->session->loop);
     c->got_round += n;
     c->got += n;
     t->totals.downloaded += n;
@@ -731,7 +733,7 @@ static struct bt_conn *conn_new(struct bt_session *s)
 /* Whoever says nothing makes room for a new one: many silent callers must not keep others out. */
 static void drop_oldest_greeting(struct bt_session *s)
 {
-    if (s->n_greeting >= GREETING_MAX)
+    if (s->n_greeting >= s->max_greeting)
         bt_conn_close(TARN_OUTER(s->greeting.next, struct bt_conn, node), "%s", "");
 }
 
@@ -741,6 +743,7 @@ void bt_conn_incoming(struct bt_session *s, int fd, const struct sys_addr *from)
     struct bt_conn *c = bt_session_is_full(s) ? NULL : conn_new(s);
     if (c == NULL) {
         s->refused++;
+        bt_session_tick_soon(s);
         sys_close(&fd);
         return;
     }

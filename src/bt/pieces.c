@@ -98,13 +98,8 @@ static void place_padding(struct bt_torrent *t, uint32_t piece)
     uint32_t n = bt_picker_blocks(&t->picker, piece);
     for (uint32_t block = 0; block < n; block++) {
         uint32_t begin = block * STORE_BLOCK;
-        uint32_t len = place_len(t, piece, begin);
-        uint8_t *at;
-        if (len > 0 && bt_picker_block_len(&t->picker, piece, block) == 0 &&
-            store_place(t->places, piece, begin, len, &at) == STORE_PLACE_OK) {
-            memset(at, 0, len);
-            store_commit(t->places, piece, begin, len);
-        }
+        if (place_len(t, piece, begin) > 0 && bt_picker_block_len(&t->picker, piece, block) == 0)
+            store_pad(t->places, piece, begin);
     }
 }
 

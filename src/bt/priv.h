@@ -16,6 +16,7 @@
  *   dial      whom to connect to
  *   stats     counters; memory for metadata
  *   damage    files that something else changed while they are shared
+ *   evict     who makes room when all connections are taken
  *   known     who is connected already, who is banned
  *   announce  trackers
  *   resume    what is kept for the next start; resume_files: where
@@ -92,10 +93,13 @@ struct bt_session {
     int64_t choked_at_us;    /* last full round */
     unsigned dials_left;     /* of this tick */
     bool is_deaf;            /* a port does not accept: out of descriptors */
-    uint32_t max_peers, n_conns, n_greeting;
+    uint32_t max_peers, n_conns;
+    uint32_t max_greeting, n_greeting;
     uint64_t metadata_max, metadata_used;
     struct bt_totals past; /* of torrents that have gone */
     uint64_t accepted, refused, dialled, banned;
+    uint64_t refused_before; /* at the last tick */
+    int64_t evicted_us;
     uint64_t chance; /* state of bt_session_chance */
     struct loop_timer goodbye;
     void (*on_goodbye)(void *arg);
@@ -269,6 +273,7 @@ struct bt_conn {
     uint32_t charged;   /* of the session's memory for metadata */
     uint64_t got_round, got_before, sent_round, sent_turn;
     int64_t parole_us; /* since when it has had to bring a piece of its own */
+    int64_t moved_us;  /* data, in either direction */
     int64_t choke_changed_us, born_us, heard_us, spoke_us;
 };
 
@@ -343,7 +348,7 @@ bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, st
 void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked);
 void bt_keep_before_write(struct bt_keep *k, uint32_t piece);
 void bt_keep_after_write(struct bt_keep *k, uint32_t piece);
-void bt_keep_files(struct bt_keep *k, const uint32_t *files, size_t n); /* they were finished */
+void bt_keep_finished(struct bt_keep *k, const uint32_t *files, size_t n);
 /* On the loop: */
 void bt_keep_begin(struct bt_torrent *t); /* everything was checked */
 void bt_keep_tick(struct bt_torrent *t, int64_t now_us);
@@ -483,6 +488,9 @@ void bt_dial_release(struct bt_torrent *t);
 void bt_dial_closed(struct bt_conn *c, int64_t now_us);
 int64_t bt_dial_wake(const struct bt_torrent *t); /* INT64_MAX: nobody to dial */
 bool bt_dial_is_hopeless(const struct bt_torrent *t);
+
+/* evict */
+void bt_evict_tick(struct bt_session *s, int64_t now_us);
 
 /* known */
 /* The handshake is done: note the peer. The connection that we have to it already (other), or NULL.

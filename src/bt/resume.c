@@ -30,6 +30,7 @@ struct save {
     struct tarn_bits have;   /* as it was when the save began */
     struct tarn_out torrent; /* of a magnet link, when that is not kept yet */
     bool is_clean, has_torrent, has_layers;
+    bool is_interim; /* says less than is here: the next start checks what it does not say */
     bool synced, ok;
     uint64_t downloaded, uploaded;
     struct tarn_err err;
@@ -123,13 +124,15 @@ static const char *make_name(const struct bt_keep *k, char name[NAME_LEN])
     return name;
 }
 
-static bool open_slot(struct bt_keep *k, struct tarn_err *err)
+static bool open_slot(struct bt_keep *k, bool *is_taken, struct tarn_err *err)
 {
     char name[NAME_LEN];
+    *is_taken = false;
     k->place = store_tree_place(k->tree, err);
     if (k->place == NULL)
         return false;
     k->slot = k->ops->open(k->torrent->session->set.resume_arg, make_name(k, name), err);
+    *is_taken = k->slot == NULL && err->code == TARN_E_POLICY;
     return k->slot != NULL;
 }
 
@@ -222,6 +225,7 @@ static bool init(struct bt_keep *k, struct tarn_err *err)
 struct bt_keep *bt_keep_open(struct bt_torrent *t, struct store_tree *tree, struct tarn_err *err)
 {
     struct tarn_err why;
+    bool is_taken;
     struct bt_keep *k = tarn_calloc(1, sizeof *k);
     if (k == NULL) {
         tarn_fail_mem(err, "reading saved state");
@@ -237,11 +241,11 @@ struct bt_keep *bt_keep_open(struct bt_torrent *t, struct store_tree *tree, stru
     sys_boot_id(&k->boot);
     if (k->ops == NULL)
         return k;
-    if (open_slot(k, &why)) {
+    if (open_slot(k, &is_taken, &why)) {
         recall(k);
         return k;
     }
-    if (why.code == TARN_E_POLICY && !t->add.seed_only) {
+    if (is_taken && !t->add.seed_only) {
         struct tarn_quote q;
         tarn_fail(err, TARN_E_POLICY,
                   "another process is at this torrent in '%s' (its saved state is taken): stop it, "
@@ -298,6 +302,70 @@ void bt_keep_free(struct bt_keep *k)
     tarn_free(k);
 }
 
+/* Notes. */
+
+static void put_note(struct bt_keep *k)
+{
+    k->is_changed = true;
+    if (tarn_out_ok(&k->note) &&
+        k->ops->note(k->slot, k->generation, tarn_out_bytes(&k->note), NULL))
+        k->note_bytes += k->note.len;
+    else
+        k->lost_notes = true; /* the files are not known then, and checked */
+}
+
+static void note_file(struct bt_keep *k, struct bt_note_writer *w, uint32_t file)
+{
+    struct bt_seen now;
+    if (k->seen[file].is_tainted)
+        return;
+    (void)!look(k, file, &now, NULL); /* nowhere then, and nothing is said of it */
+    k->seen[file] = now;
+    if (now.where != BT_NOWHERE)
+        bt_note_file(w, file, &now);
+}
+
+/* A name and a mode change neither size nor mtime; whoever does is not us. */
+static void taint_if_edited(struct bt_keep *k, uint32_t file)
+{
+    struct bt_seen now, *seen = &k->seen[file];
+    if (seen->where == BT_NOWHERE || !look(k, file, &now, NULL))
+        return;
+    if (now.size != seen->size || now.mtime_ns != seen->mtime_ns || now.ino != seen->ino)
+        *seen = (struct bt_seen){ .is_tainted = true };
+}
+
+/* What we did to files otherwise than by writing. */
+static void note_files(struct bt_keep *k, const uint32_t *files, size_t n, bool only_named)
+{
+    enum { A_NOTE = 4096 };
+    struct bt_note_writer w;
+    if (k == NULL || k->slot == NULL)
+        return;
+    for (size_t at = 0; at < n; at += A_NOTE) {
+        sys_lock_take(&k->lock);
+        tarn_out_clear(&k->note);
+        bt_note_begin(&w, &k->note);
+        size_t empty = k->note.len;
+        for (size_t i = at; i < n && i < at + A_NOTE; i++) {
+            if (!has_bytes(k, files[i]))
+                continue;
+            if (only_named)
+                taint_if_edited(k, files[i]);
+            struct bt_seen before = k->seen[files[i]];
+            size_t len = k->note.len;
+            note_file(k, &w, files[i]);
+            if (bt_seen_same(&before, &k->seen[files[i]]) && tarn_out_ok(&k->note))
+                k->note.len = len; /* it has its name from an earlier run */
+        }
+        if (k->note.len > empty) {
+            bt_note_end(&w, k->generation);
+            put_note(k);
+        }
+        sys_lock_give(&k->lock);
+    }
+}
+
 /* Preparing and planning. */
 
 bool bt_keep_takes(struct bt_keep *k, uint32_t file)
@@ -315,7 +383,7 @@ void bt_keep_prepared(struct bt_keep *k, uint32_t file, bool had)
     if (k->past != NULL)
         k->past->fresh[file] = !had;
     else /* the choice of files is new: making room has changed its times */
-        bt_keep_files(k, &file, 1);
+        note_files(k, &file, 1, false);
 }
 
 /* Look at what preparing has left, and at files that nobody prepared. */
@@ -332,6 +400,27 @@ static void look_again(struct bt_keep *k)
             k->past->known[i] = 0; /* prepared anew, or changed in this moment */
         k->seen[i] = now;
     }
+}
+
+/* Notes from now on must not be read together with the old record. */
+static void leave_record(struct bt_keep *k)
+{
+    k->generation += BT_RESUME_GENERATIONS + 1;
+}
+
+/* All files are as the old record and its notes say, so more notes may follow them. Where the
+ * record says nothing, and nothing is, is nothing to be wrong about. */
+static bool goes_on(const struct bt_keep *k)
+{
+    const struct past *p = k->past;
+    if (p->old.files == NULL)
+        return false;
+    for (uint32_t i = 0; i < k->torrent->layout.n_files; i++) {
+        bool is_absent = p->old.files[i].where == BT_NOWHERE && k->seen[i].where == BT_NOWHERE;
+        if (has_bytes(k, i) && p->known[i] == 0 && !is_absent)
+            return false;
+    }
+    return true;
 }
 
 static enum bt_belief judge(const struct bt_keep *k, uint32_t piece, bool same_boot)
@@ -358,6 +447,36 @@ static enum bt_belief judge(const struct bt_keep *k, uint32_t piece, bool same_b
     return n == 0 ? BT_CHECK : bt_believe(&e); /* padding alone costs nothing to check */
 }
 
+static bool write_record(struct bt_keep *k, struct save *s);
+
+/* The record speaks of pieces that are not what they were: their file was lost, or is another now.
+ * Notes to come will vouch for the new file, and must not be read beside that record: one without
+ * those pieces takes its place first. No boot: what it does not say is checked, as it would have
+ * been. If it cannot be written, better no record than that one. */
+static bool retract(struct bt_keep *k, const uint8_t *found, struct tarn_err *err)
+{
+    const struct tarn_bits *old = &k->past->old.have;
+    bool is_stale = false;
+    for (uint32_t i = 0; old->p != NULL && i < old->n; i++)
+        is_stale = is_stale || (tarn_bits_has(old, i) && found[i] == 0);
+    if (!is_stale || k->slot == NULL)
+        return true;
+    struct save s = { .keep = k,
+                      .is_interim = true,
+                      .downloaded = k->base_downloaded,
+                      .uploaded = k->base_uploaded };
+    if (!tarn_bits_init(&s.have, old->n))
+        return tarn_fail_mem(err, "reading saved state");
+    for (uint32_t i = 0; i < old->n; i++)
+        if (found[i] != 0)
+            tarn_bits_set(&s.have, i);
+    if (!write_record(k, &s))
+        k->ops->forget(k->slot);
+    k->is_changed = true;
+    tarn_bits_release(&s.have);
+    return true;
+}
+
 bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, struct tarn_err *err)
 {
     uint32_t n = k->torrent->layout.n_pieces;
@@ -365,6 +484,8 @@ bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, st
     if (!tarn_bits_init(check, n))
         return tarn_fail_mem(err, "reading saved state");
     look_again(k);
+    if (!goes_on(k))
+        leave_record(k);
     for (uint32_t i = 0; i < n; i++) {
         enum bt_belief b = judge(k, i, same_boot);
         found[i] = b == BT_GOOD;
@@ -372,7 +493,7 @@ bool bt_keep_plan(struct bt_keep *k, uint8_t *found, struct tarn_bits *check, st
             tarn_bits_set(check, i);
     }
     k->is_changed = check->count > 0 || k->past->had_notes || k->past->old.have.p == NULL;
-    return true;
+    return retract(k, found, err);
 }
 
 void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked)
@@ -390,32 +511,15 @@ void bt_keep_checked(struct bt_keep *k, const struct tarn_bits *checked)
                 continue;
             last = part.file;
             (void)!look(k, last, &now, NULL); /* nowhere then */
-            if (!bt_seen_same(&now, &k->seen[last]))
-                k->seen[last] = (struct bt_seen){ 0 }; /* it changed under our eyes */
+            if (!bt_seen_same(&now, &k->seen[last])) {
+                k->seen[last] = (struct bt_seen){ .is_tainted = true };
+                leave_record(k);
+            }
         }
     }
 }
 
-/* Notes. */
-
-static void put_note(struct bt_keep *k)
-{
-    k->is_changed = true;
-    if (tarn_out_ok(&k->note) &&
-        k->ops->note(k->slot, k->generation, tarn_out_bytes(&k->note), NULL))
-        k->note_bytes += k->note.len;
-    else
-        k->lost_notes = true; /* the files are not known then, and checked */
-}
-
-static void note_file(struct bt_keep *k, struct bt_note_writer *w, uint32_t file)
-{
-    struct bt_seen now;
-    (void)!look(k, file, &now, NULL); /* nowhere then, and nothing is said of it */
-    k->seen[file] = now;
-    if (now.where != BT_NOWHERE)
-        bt_note_file(w, file, &now);
-}
+/* Writes. */
 
 void bt_keep_before_write(struct bt_keep *k, uint32_t piece)
 {
@@ -452,32 +556,9 @@ void bt_keep_after_write(struct bt_keep *k, uint32_t piece)
     sys_lock_give(&k->lock);
 }
 
-void bt_keep_files(struct bt_keep *k, const uint32_t *files, size_t n)
+void bt_keep_finished(struct bt_keep *k, const uint32_t *files, size_t n)
 {
-    enum { A_NOTE = 4096 };
-    struct bt_note_writer w;
-    if (k == NULL || k->slot == NULL)
-        return;
-    for (size_t at = 0; at < n; at += A_NOTE) {
-        sys_lock_take(&k->lock);
-        tarn_out_clear(&k->note);
-        bt_note_begin(&w, &k->note);
-        size_t empty = k->note.len;
-        for (size_t i = at; i < n && i < at + A_NOTE; i++) {
-            struct bt_seen before = k->seen[files[i]];
-            size_t len = k->note.len;
-            if (!has_bytes(k, files[i]))
-                continue;
-            note_file(k, &w, files[i]);
-            if (bt_seen_same(&before, &k->seen[files[i]]) && tarn_out_ok(&k->note))
-                k->note.len = len; /* it has its name from an earlier run */
-        }
-        if (k->note.len > empty) {
-            bt_note_end(&w, k->generation);
-            put_note(k);
-        }
-        sys_lock_give(&k->lock);
-    }
+    note_files(k, files, n, true);
 }
 
 /* Saving. */
@@ -516,7 +597,7 @@ static bool write_record(struct bt_keep *k, struct save *s)
         .n_files = m->n_files,
         .total = m->total,
         .place = tarn_bytes_str(k->place),
-        .boot = tarn_bytes_str(k->boot.s),
+        .boot = tarn_bytes_str(s->is_interim ? "" : k->boot.s),
         .is_clean = s->is_clean,
         .downloaded = s->downloaded,
         .uploaded = s->uploaded,

@@ -6,15 +6,24 @@
 #include "bt/session.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "bt/priv.h"
 #include "sys/clock.h"
+#include "sys/descriptors.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 enum { METADATA_DEFAULT = 256 << 20 };
-enum { TICK_US = 1000000, PEERS_DEFAULT = 500, DIALS_A_TICK = 30 /* peer digest, section 10 */ };
+enum {
+    TICK_US = 1000000,
+    PEERS_DEFAULT = 500,
+    DIALS_A_TICK = 30, /* peer digest, section 10 */
+    ACCEPTS_A_TURN = 32,
+    GREETING_MAX = 128,
+    FILES_AND_MORE = 512, /* descriptors for open files, those who greet, and ourselves */
+};
 #define REST_US ((int64_t)3600 * 1000000) /* with nothing to do, as good as never */
 
 static void on_acceptable(struct loop_watch *w, unsigned events)
@@ -22,7 +31,9 @@ static void on_acceptable(struct loop_watch *w, unsigned events)
     (void)events;
     struct bt_port *port = TARN_OUTER(w, struct bt_port, watch);
     struct bt_session *s = port->session;
-    for (;;) {
+    /* Not all at once: those who have sent their handshake are heard before more come in, or the
+     * first of a crowd would lose their places among the silent ones. */
+    for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
         int fd;
         struct sys_addr from;
         struct tarn_err why;
@@ -100,6 +111,7 @@ static void on_tick(struct loop_timer *timer)
         set_wake(s, t, at < now + TICK_US ? now + TICK_US : at);
     }
     bt_choke_tick(s, now);
+    bt_evict_tick(s, now);
     bool is_busy = !store_budget_is_idle(&s->budget) || s->is_deaf || s->n_greeting > 0 ||
                    !tarn_list_empty(&s->rivals);
     const struct bt_torrent *first = first_to_wake(s);
@@ -129,6 +141,18 @@ static void on_bury(struct loop_idle *i)
         bt_conn_free(TARN_OUTER(s->dead.next, struct bt_conn, node));
 }
 
+/* Strangers must not use up the descriptors that our files need: what the process may have, less a
+ * part for those, is for connections. */
+static void keep_to_descriptors(struct bt_session *s)
+{
+    uint64_t limit = sys_fd_limit();
+    if (limit == 0) /* the system does not tell */
+        return;
+    uint64_t rest = limit - tarn_min_u64(limit / 4 * 3, FILES_AND_MORE);
+    s->max_peers = (uint32_t)tarn_min_u64(s->max_peers, tarn_max_u64(rest, 1));
+    s->max_greeting = (uint32_t)tarn_min_u64(GREETING_MAX, tarn_max_u64(limit / 8, 1));
+}
+
 struct bt_session *bt_session_new(const struct bt_session_settings *set, struct tarn_err *err)
 {
     struct bt_session *s = tarn_calloc(1, sizeof *s);
@@ -139,6 +163,8 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->set = *set;
     s->loop = set->loop;
     s->max_peers = set->max_peers == 0 ? PEERS_DEFAULT : set->max_peers;
+    s->max_greeting = GREETING_MAX;
+    keep_to_descriptors(s);
     s->metadata_max = set->metadata == 0 ? METADATA_DEFAULT : set->metadata;
     s->choker.slots = set->slots;
     store_budget_init(&s->budget, s->loop, set->memory);

@@ -417,6 +417,8 @@ static void run(struct bt_torrent *t)
         if (t->conns[i] != NULL)
             bt_conn_go(t->conns[i]);
     bt_torrent_settle(t);
+    if (t->n_conns == 0)
+        store_tree_rest(t->tree); /* what checking has opened */
     if (t->state != BT_STOPPED)
         bt_torrent_tick(t, loop_now_us(t->session->loop));
     bt_session_rouse(t->session, t);

@@ -223,7 +223,7 @@ static void count(struct bt_conn *c, uint32_t len)
     c->sent += len;
     c->sent_round += len;
     c->sent_turn += len;
-    c->spoke_us = loop_now_us(c->session->loop);
+    c->spoke_us = c->moved_us = loop_now_us(c->session->loop);
 }
 
 void bt_upload_fail(struct bt_conn *c, const struct tarn_err *err)

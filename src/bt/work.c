@@ -116,7 +116,7 @@ static bool finish(struct bt_work *w)
 {
     struct bt_torrent *t = w->torrent;
     bool ok = store_tree_finish(t->tree, w->files, w->n_files, &w->err);
-    bt_keep_files(t->keep, w->files, w->n_files);
+    bt_keep_finished(t->keep, w->files, w->n_files);
     return ok;
 }
 

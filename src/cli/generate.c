@@ -119,7 +119,8 @@ static const char lines[] =
     "torrent "
     "or magnet, then file for each file. verify: damage (kind: missing, short, long, unreadable, "
     "bad, unsure), extra, verified. fetch and seed: event (listening, metadata, tracker, peer, "
-    "complete), status (state: metadata, preparing, checking, fetching, seeding; when it changes, "
+    "complete), status (state: metadata, preparing, checking, fetching, seeding, failed; when it "
+    "changes, "
     "else once a second), fetched or seeded. version: version. error: the last line of a command "
     "that failed. progress: on standard error with --progress=json. Lengths, offsets and rates are "
     "in bytes; [offset, offset + length) is a range. New keys may be added.";

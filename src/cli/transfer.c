@@ -33,7 +33,7 @@ struct transferring {
 static const char *const states[] = {
     [TARN_GETTING_METADATA] = "metadata", [TARN_PREPARING] = "preparing",
     [TARN_CHECKING] = "checking",         [TARN_FETCHING] = "fetching",
-    [TARN_SEEDING] = "seeding",
+    [TARN_SEEDING] = "seeding",           [TARN_FAILED] = "failed",
 };
 
 static void status_line(struct transferring *x, const struct tarn_transfer_status *s)

@@ -121,6 +121,7 @@ static bool finish_all(struct store_tree *t, const uint32_t *files, size_t n, st
                        struct tarn_err *err)
 {
     struct batch b = { .n = 0 };
+    size_t most = store_may_open(BATCH, 16);
     for (size_t i = 0; i <= n; i++) {
         const struct store_file *file = i < n ? &t->layout->files[files[i]] : NULL;
         if (file != NULL && (file->is_pad || file->symlink_target != NULL))
@@ -131,7 +132,7 @@ static bool finish_all(struct store_tree *t, const uint32_t *files, size_t n, st
             return false;
         if (file != NULL && file->len > 0)
             b.files[b.n++] = files[i];
-        if (b.n == BATCH || file == NULL) {
+        if (b.n == most || file == NULL) {
             bool ok = finish_batch(t, &b, err);
             close_batch(&b);
             if (!ok)

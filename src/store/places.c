@@ -448,6 +448,20 @@ void store_commit(struct store_places *p, uint32_t piece, uint32_t begin, uint32
         start_hashing(q);
 }
 
+/* Padding is on no disk, and reads as zeros: in a long piece it is as good as written. */
+void store_pad(struct store_places *p, uint32_t piece, uint32_t begin)
+{
+    struct place_piece *q = find(p, piece);
+    uint32_t block = begin / STORE_BLOCK;
+    if (q == NULL || q->stage != STAGE_FILLING || q->is_dropped || q->has_failed ||
+        q->state[block] != BLOCK_FREE)
+        return;
+    assert(q->count[BLOCK_LENT] > 0);
+    if (!places_is_long(q))
+        memset(q->buf + begin, 0, places_block_len(q, block));
+    places_set_block(q, block, places_is_long(q) ? BLOCK_WRITTEN : BLOCK_HERE);
+}
+
 void store_abandon(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len)
 {
     uint32_t block;

@@ -88,6 +88,9 @@ enum store_place_answer store_place(struct store_places *p, uint32_t piece, uint
 /* The place is full. When it was the piece's last one, hashing begins. */
 void store_commit(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len);
 void store_abandon(struct store_places *p, uint32_t piece, uint32_t begin, uint32_t len);
+/* A block that is padding alone, of a piece of which another block is lent now: it is zeros. Needs
+ * no place, so it cannot fail; harmless for a block that is not free. */
+void store_pad(struct store_places *p, uint32_t piece, uint32_t begin);
 
 void store_piece_write(struct store_places *p, uint32_t piece);
 /* In place of an answer to on_hashed, where v2 hashes were not wanted: hash the blocks of it, and

@@ -13,7 +13,8 @@ struct store_path {
     char s[4096];
 };
 
-/* table.c: the open files of one tree: at most STORE_OPEN_FILES, the longest unused goes first. */
+/* table.c: the open files of one tree: of all trees at most STORE_OPEN_FILES, and one for each; the
+ * longest unused goes first. */
 struct store_table {
     struct sys_lock lock;
     struct store_slot {
@@ -22,12 +23,17 @@ struct store_table {
         uint32_t index;        /* of the file in the layout */
         bool can_write;
     } * slots; /* owned; as many as were open at once: a torrent that nobody asks for has none */
-    size_t n, cap;
+    size_t n, cap, max;
     uint64_t turn;
 };
 
+/* How many files may be open at a time for one purpose: `most`, and no more than this part (a
+ * fourth, a sixteenth) of what the process may have open. */
+size_t store_may_open(size_t most, unsigned part);
+
 void store_table_init(struct store_table *t);
 void store_table_release(struct store_table *t);
+void store_table_clear(struct store_table *t); /* close all */
 /* A new reference, or NULL when it is not open (for writing, when that is asked for). */
 struct sys_file *store_table_get(struct store_table *t, uint32_t index, bool to_write);
 /* Keep a reference of its own. When another thread was quicker, its file is returned in place of

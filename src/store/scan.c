@@ -57,6 +57,9 @@ static void work(void *arg)
     sys_lock_give(&w->run->lock);
 }
 
+/* Ours: hashed in less time than threads take to start, when there are a thousand such torrents. */
+enum { SMALL_BYTES = 1 << 20 };
+
 /* How many batches: each has at most max pieces, and all workers get equally many. */
 static uint32_t count_batches(uint32_t n_pieces, uint32_t max, unsigned workers)
 {
@@ -153,13 +156,14 @@ static bool make_workers(struct store_run *run, struct worker *workers, unsigned
 bool store_scan_run(struct store_scan *s, struct tarn_err *err)
 {
     struct store_run run = { .scan = s };
-    unsigned n = s->no_threads ? 1 : s->jobs == 0 ? sys_cpu_count() : s->jobs;
     run.n_pieces = s->only == NULL ? s->layout->n_pieces : s->only->count;
     s->bytes_read = 0;
     uint64_t total = total_of(s, run.n_pieces);
     if (run.n_pieces == 0)
         return s->on_progress == NULL || s->on_progress(s->arg, 0, 0) ||
                tarn_fail(err, TARN_E_CANCELED, "stopped");
+    bool is_here = s->no_threads || total <= SMALL_BYTES;
+    unsigned n = is_here ? 1 : s->jobs == 0 ? sys_cpu_count() : s->jobs;
     run.n_batches = count_batches(run.n_pieces, batch_max(s), n);
     n = (unsigned)tarn_min_u64(n, run.n_batches);
     struct worker *workers = tarn_calloc(n, sizeof *workers);
@@ -169,7 +173,7 @@ bool store_scan_run(struct store_scan *s, struct tarn_err *err)
     sys_cond_init(&run.ended);
     bool ok = make_workers(&run, workers, n, err);
     bool went_on = true;
-    if (ok && s->no_threads) {
+    if (ok && is_here) {
         went_on = work_here(&run, workers, total);
     } else if (ok) {
         ok = start(&run, workers, n, err);

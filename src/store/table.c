@@ -1,20 +1,44 @@
 /* store/table: the open files of one tree: a few hundred slots in an array. Looking through all of
- * them costs less than the read it is for. */
+ * them costs less than the read it is for.
+ *
+ * Descriptors are the process's: when all trees together have as many as one may have, a tree that
+ * has some closes one of its own before it opens another. One that has none opens its first. */
 #include "base/mem.h"
+#include "base/num.h"
 #include "store/priv.h"
+#include "sys/descriptors.h"
+
+size_t store_may_open(size_t most, unsigned part)
+{
+    uint64_t limit = sys_fd_limit();
+    return limit == 0 ? most : (size_t)tarn_min_u64(most, tarn_max_u64(limit / part, 1));
+}
+
+static atomic_size_t open_everywhere; /* slots in use, of all trees */
 
 void store_table_init(struct store_table *t)
 {
-    *t = (struct store_table){ .n = 0 };
+    *t = (struct store_table){ .max = store_may_open(STORE_OPEN_FILES, 4) };
     sys_lock_init(&t->lock);
+}
+
+void store_table_clear(struct store_table *t)
+{
+    sys_lock_take(&t->lock);
+    struct store_slot *slots = t->slots;
+    size_t n = t->n;
+    t->slots = NULL;
+    t->n = t->cap = 0;
+    sys_lock_give(&t->lock);
+    atomic_fetch_sub(&open_everywhere, n);
+    for (size_t i = 0; i < n; i++)
+        sys_file_unref(slots[i].file);
+    tarn_free(slots);
 }
 
 void store_table_release(struct store_table *t)
 {
-    for (size_t i = 0; i < t->n; i++)
-        sys_file_unref(t->slots[i].file);
-    t->n = 0;
-    tarn_free(t->slots);
+    store_table_clear(t);
     sys_lock_release(&t->lock);
 }
 
@@ -43,8 +67,11 @@ struct sys_file *store_table_get(struct store_table *t, uint32_t index, bool to_
  * there is no memory for the first. */
 static struct store_slot *take_slot(struct store_table *t, struct sys_file **evicted)
 {
-    if (t->n < STORE_OPEN_FILES && TARN_GROW(t->slots, t->n, t->cap))
+    bool may_grow = t->n == 0 || atomic_load(&open_everywhere) < t->max;
+    if (may_grow && TARN_GROW(t->slots, t->n, t->cap)) {
+        atomic_fetch_add(&open_everywhere, 1);
         return &t->slots[t->n++];
+    }
     if (t->n == 0)
         return NULL;
     struct store_slot *oldest = &t->slots[0];
@@ -87,6 +114,7 @@ void store_table_drop(struct store_table *t, uint32_t index)
     if (s != NULL) {
         dropped = s->file;
         *s = t->slots[--t->n];
+        atomic_fetch_sub(&open_everywhere, 1);
     }
     sys_lock_give(&t->lock);
     sys_file_unref(dropped);

@@ -407,6 +407,11 @@ bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
     return ok;
 }
 
+void store_tree_rest(struct store_tree *t)
+{
+    store_table_clear(&t->table);
+}
+
 /* Before the first open there is nothing to compare with. */
 static bool is_first_seen(struct store_tree *t, uint32_t file, const struct sys_stat *st)
 {
@@ -626,7 +631,7 @@ static bool is_dirty(struct store_tree *t, uint32_t file)
 bool store_tree_sync(struct store_tree *t, struct tarn_err *err)
 {
     uint32_t files[STORE_SYNC_MAX];
-    size_t n = 0;
+    size_t n = 0, most = store_may_open(STORE_SYNC_MAX, 16);
     if (!t->is_writable)
         return true;
     sys_lock_take(&t->table.lock);
@@ -635,7 +640,7 @@ bool store_tree_sync(struct store_tree *t, struct tarn_err *err)
     for (uint32_t i = 0; !none && i < t->layout->n_files; i++) {
         if (is_dirty(t, i))
             files[n++] = i;
-        if (n == STORE_SYNC_MAX) {
+        if (n == most) {
             if (!store_sync_files(t, files, NULL, n, err))
                 return false;
             n = 0;

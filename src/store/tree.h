@@ -13,7 +13,9 @@
 #include "store/layout.h"
 #include "sys/file.h"
 
-enum { STORE_OPEN_FILES = 256 }; /* at most so many stay open for one tree */
+/* So many stay open for all trees, at most a quarter of what the process may open, and at least one
+ * for each tree. */
+enum { STORE_OPEN_FILES = 256 };
 
 struct store_tree;
 
@@ -76,6 +78,9 @@ struct sys_file *store_tree_file_open(struct store_tree *t, uint32_t file) TARN_
 /* What is there under the file's name (or its .part name when writing). */
 bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
     TARN_MUST;
+
+/* Nobody uses it for now: close its files. They are opened again when needed. */
+void store_tree_rest(struct store_tree *t);
 
 /* Has something else changed this file, which we do not write: is it gone, of another length, or
  * (of a tree opened for reading) another one than was opened first? Then what is open of it is

@@ -30,6 +30,7 @@ void must_be_done(const struct swarm *s, bool done)
         world_broken("node %u is not complete: %llu of %llu bytes, %u peers, state %d", p->node.no,
                      (unsigned long long)st.done, (unsigned long long)st.total, st.peers,
                      (int)st.state);
+        peer_tell(p);
     }
 }
 

@@ -344,7 +344,7 @@ struct descr *fs_open(struct node *n, struct inode *dir, const char *path, int f
         i = inode_new(n->fs, false);
         i->now.mtime_ns = node_wall_ms(n) / TICK_MS * TICK_MS * 1000000;
         change(folder, NULL, last, i);
-        world_mix(10, n->no, i->number);
+        world_trace("node %u: makes inode %llu, %s", n->no, (unsigned long long)i->number, last);
     } else {
         i->refs++;
     }
@@ -596,7 +596,8 @@ ssize_t inode_write(struct node *n, struct inode *i, const struct iovec *iov, in
     warm(i, off, done);
     if (n->disk.bps > 0)
         n->job_us += (int64_t)(done * SIM_S / n->disk.bps);
-    world_mix(11, i->number, off + done);
+    world_trace("node %u: writes %zu bytes at %llu of inode %llu", n->no, done,
+                (unsigned long long)off, (unsigned long long)i->number);
     return (ssize_t)done;
 }
 
@@ -677,10 +678,12 @@ int inode_sync(struct node *n, struct inode *i)
     if (fails(n))
         return -1;
     if (i->is_folder) {
+        world_trace("node %u: syncs folder %llu", n->no, (unsigned long long)i->number);
         sync_names(i);
         costs(n, 0);
         return 0;
     }
+    world_trace("node %u: syncs inode %llu", n->no, (unsigned long long)i->number);
     share_pages(&i->now);
     costs(n, dirty_bytes(i));
     version_copy(&i->safe, &i->now);

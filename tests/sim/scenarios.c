@@ -148,11 +148,15 @@ static void crash(struct report *r, const struct crashes *c)
     struct swarm s;
     swarm_begin(&s, VICTIMS + 1);
     uint64_t *chance = world_chance();
-    a_content(&s, chance_one_in(chance, 2) ? BT_V1 : BT_HYBRID, 64 * KIB, 4 * MIB);
+    a_content(&s, (enum bt_format)chance_between(chance, BT_V1, BT_HYBRID), 64 * KIB, 4 * MIB);
     struct node_line home = a_line(c->up, 1 * MIB, 10);
     swarm_add(&s, &a_seed, &home, world_now_us());
     for (size_t i = 0; i < VICTIMS; i++) {
-        struct peer *p = swarm_add(&s, &a_leech, &home, world_now_us());
+        struct plan plan = { .by_magnet = chance_one_in(chance, 4),
+                             .sequential = chance_one_in(chance, 4),
+                             .wants_half = chance_one_in(chance, 8),
+                             .memory = chance_one_in(chance, 4) ? 256 * KIB : 0 };
+        struct peer *p = swarm_add(&s, &plan, &home, world_now_us());
         p->node.disk.access_us = 5 * SIM_MS;
         p->crashes_left = CRASHES;
         peer_goes_at(p, world_now_us() + chance_between(chance, 1, c->every_us), c->how,
@@ -380,6 +384,7 @@ const struct scenario scenarios[] = {
     { "monkey", "an owner who changes his mind all the time", 3, run_monkey },
     { "limits", "few descriptors, little memory for payload, few peers", 2, run_limits },
     { "memory", "allocations that fail", 3, run_memory },
+    { "chaos", "everything at once, drawn by chance", 10, run_chaos },
     { "fair", "who gives more is served sooner", 2, run_fair },
 };
 const size_t n_scenarios = sizeof scenarios / sizeof *scenarios;

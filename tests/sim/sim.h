@@ -30,6 +30,10 @@ struct scenario {
 void run_monkey(struct report *r);
 void run_limits(struct report *r);
 void run_memory(struct report *r);
+void peer_meddle(struct peer *p, uint64_t *chance); /* one change of its owner's mind */
+void peer_calm_down(struct peer *p);                /* all of them are taken back */
+
+void run_chaos(struct report *r);
 
 extern const struct scenario scenarios[];
 extern const size_t n_scenarios;

@@ -2,6 +2,7 @@
 #include "swarm.h"
 
 #include "base/mem.h"
+#include "bt/core/picker_priv.h"
 #include "bt/priv.h"
 #include "bt/resume.h"
 #include "descr.h"
@@ -166,7 +167,7 @@ static void ask_tracker(struct sim_event *e)
 {
     struct peer *p = TARN_OUTER(e, struct peer, asks_tracker);
     struct swarm *s = p->swarm;
-    if (!p->runs)
+    if (!p->runs || p->torrent == NULL)
         return;
     struct node *before = node_enter(&p->node);
     for (size_t told = 0, tries = 0; told < TRACKER_PEERS && tries < 4 * TRACKER_PEERS; tries++) {
@@ -273,6 +274,25 @@ static void count(struct peer *p)
     p->pieces_failed += st.pieces_failed;
 }
 
+void peer_add_again(struct peer *p, bool forgets)
+{
+    struct tarn_err err;
+    struct node *before = node_enter(&p->node);
+    count(p);
+    if (forgets)
+        bt_torrent_forget(p->torrent);
+    bt_session_remove(p->session, p->torrent);
+    bt_metainfo_release(&p->meta);
+    p->torrent = NULL;
+    p->is_new = true;
+    if (!add_torrent(p, &err))
+        give_up(p, &err);
+    node_leave(before);
+    node_reckon(&p->node);
+    if (p->swarm->with_tracker)
+        world_at(&p->asks_tracker, world_now_us() + 1);
+}
+
 /* What a system does with what a process had open. */
 static void close_all(struct node *n)
 {
@@ -371,6 +391,51 @@ bool peer_bans(const struct peer *p, const struct peer *other)
     for (int b = 0; b < 4; b++)
         at.ip[b] = (uint8_t)(other->node.ip >> (24 - 8 * b));
     return p->session != NULL && bt_bans_has(&p->session->bans, &at, false);
+}
+
+/* --- for who looks for the cause --- */
+
+static void tell_conn(const struct peer *p, const struct bt_conn *c)
+{
+    struct sys_addr_text addr;
+    world_trace("node %u: peer %s has %u pieces, %u of them needed; %s%s%s%s%s; %u requests of %u, "
+                "rate %llu; it %s%s; %u of its own wait, %zu bytes queued; %s%s%s%s",
+                p->node.no, sys_addr_text(&addr, &c->stream.peer), c->has.count, c->n_needed,
+                c->is_open ? "open" : "not open", c->am_interested ? ", interested" : "",
+                c->requests.is_choked ? ", choked" : "", c->requests.is_snubbed ? ", snubbed" : "",
+                c->on_parole ? ", on parole" : "", c->requests.n_open, c->requests.depth,
+                (unsigned long long)c->requests.rate_bps,
+                c->is_interested ? "is interested" : "wants nothing",
+                c->am_choking ? ", choked" : "", c->uploads.n, c->stream.queued,
+                c->in_block ? "in a block" : "", c->is_rate_paused ? ", paused by a limit" : "",
+                c->is_clogged ? ", clogged" : "", c->waits_room ? ", waits for room" : "");
+}
+
+void peer_tell(const struct peer *p)
+{
+    const struct bt_torrent *t = p->torrent;
+    if (t == NULL) {
+        world_trace("node %u: %s", p->node.no, p->runs ? "no torrent" : "does not run");
+        return;
+    }
+    world_trace("node %u: state %d%s, %u of %u pieces, %llu of %llu bytes%s; work %s, %zu files to "
+                "finish",
+                p->node.no, (int)t->state, t->is_paused ? ", paused" : "", t->have.count, t->have.n,
+                (unsigned long long)t->done, (unsigned long long)t->total,
+                t->has_picker ? "" : ", no picker", t->work != NULL ? "under way" : "none",
+                t->n_to_finish);
+    for (size_t i = 0; t->has_picker && i < t->picker.n_partials; i++) {
+        const struct bt_partial *part = t->picker.partials[i];
+        world_trace("node %u: piece %u is begun: %u of %u blocks here, %u asked for, %u free%s",
+                    p->node.no, part->piece, part->n_here, part->n_blocks, part->n_asked,
+                    part->n_free, part->owner != BT_NO_PEER ? ", for one peer alone" : "");
+    }
+    for (uint32_t i = 0; t->has_picker && i < t->have.n; i++)
+        if (bt_picker_needs(&t->picker, i))
+            world_trace("node %u: needs piece %u", p->node.no, i);
+    for (size_t i = 0; i < t->n_numbers; i++)
+        if (t->conns[i] != NULL)
+            tell_conn(p, t->conns[i]);
 }
 
 /* --- the swarm --- */

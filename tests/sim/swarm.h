@@ -77,8 +77,12 @@ void swarm_pass(struct swarm *s, int64_t for_us);
 /* End a peer's process now; it is started again after peer->away_us. */
 void peer_end(struct peer *p, enum node_end how);
 void peer_start(struct peer *p);
+/* Its torrent is taken out of its session and put in again at once; its saved state may be dropped.
+ */
+void peer_add_again(struct peer *p, bool forgets);
 void peer_goes_at(struct peer *p, int64_t at_us, enum node_end how, int64_t away_us);
 
+void peer_tell(const struct peer *p); /* all about it, to the trace */
 bool peer_wants_file(const struct peer *p, size_t file);
 bool peer_bans(const struct peer *p, const struct peer *other);
 

@@ -106,15 +106,16 @@ def shimmed(fail=(), path=None, clock=None):
 
 
 class Clock:
-    """By how much the clocks of a program are ahead; starts at nothing."""
+    """By how much a program's clocks are ahead: the one that only goes on, and the time of day."""
 
     def __init__(self, path):
         self.path = str(path)
         with open(path, "wb") as f:
-            f.write(bytes(8))
+            f.write(bytes(16))
         self.file = open(path, "r+b")
-        self.ahead = mmap.mmap(self.file.fileno(), 8)
+        self.ahead = mmap.mmap(self.file.fileno(), 16)
 
-    def jump(self, seconds):
-        (now,) = struct.unpack("q", self.ahead[:])
-        self.ahead[:] = struct.pack("q", now + int(seconds * 1_000_000))
+    def jump(self, seconds, time_of_day=0):
+        now = struct.unpack("qq", self.ahead[:])
+        added = (now[0] + seconds * 1_000_000, now[1] + time_of_day * 1_000_000)
+        self.ahead[:] = struct.pack("qq", *added)

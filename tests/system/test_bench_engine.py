@@ -7,6 +7,7 @@ import pytest
 from programs import PATIENCE, Program, TarnFetch, TarnSeed, tarn_create, tarn_fetch
 
 PEER = os.path.abspath(os.environ.get("ENGINE_PEER", "build-test/bench/engine_peer"))
+MANY = os.path.abspath(os.environ.get("ENGINE_MANY", "build-test/bench/engine_many"))
 PIECE = 65536
 LENGTH = 20 * PIECE + 16384 + 77  # the last piece and the last block are short
 KINDS = ["v1", "v2", "hybrid"]
@@ -136,6 +137,30 @@ def test_idle_callers_are_all_answered(payload):
         left = json.loads(idle.stdout.readline())
         assert idle.wait(PATIENCE) == 0 and left["answered"] == 100
         idle.stdout.close()
+
+
+def many(folder, home, how):
+    return subprocess.run([MANY, folder, home, how], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=PATIENCE)
+
+
+def test_many_are_seeded(tmp_path):
+    """A count that is right, and a folder with damaged data that is not counted as ready."""
+    home, folder = tmp_path / "home", tmp_path / "torrents"
+    home.mkdir()
+    folder.mkdir()
+    for number in range(20):
+        data = home / f"{number}.bin"
+        data.write_bytes(os.urandom(PIECE))
+        tarn_create(data, folder / f"{number}.torrent", "v1")
+    for how in ("trust", "check"):
+        done = many(folder, home, how)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["torrents"] == 20
+    (home / "7.bin").write_bytes(bytes(PIECE))
+    assert many(folder, home, "trust").returncode == 0
+    done = many(folder, home, "check")
+    assert done.returncode == 1 and "engine_many: " in done.stderr
 
 
 @pytest.mark.parametrize("words, said", [

@@ -83,6 +83,9 @@ def test_a_full_queue_drops():
     assert counts["a_dropped"] > 0 and told["back"] < 60
     assert 18_000 < counts["a_peak"] <= 20_000
     assert max(line["a_queue"] for line in trace) > 10_000
+    left = [line["a_bytes"] for line in trace]
+    assert all(late >= early - 2 for early, late in zip(left, left[1:]))  # rounding
+    assert left[-1] <= counts["a_bytes"]
     assert counts["b_dropped"] == 0
 
 

@@ -7,7 +7,6 @@ import struct
 import pytest
 from fakepeer import BLOCK, INTERESTED, PIECE, REJECT, REQUEST, UNCHOKE, Content, Gone, call, request
 from faults import shimmed
-from program import is_sanitized
 from programs import TarnSeed, tarn_create
 from samples import PIECE as PIECE_LENGTH
 from samples import fill

@@ -3,8 +3,9 @@
  * SHIM_FAIL names calls that fail: CALL:FIRST:COUNT:ERROR, separated by commas. CALL is write,
  * read, sync, rename or reserve; FIRST counts from 1 over the calls of that kind that concern a
  * file whose path holds SHIM_PATH (unset: any regular file); COUNT 0 is for ever; ERROR is a
- * number. SHIM_CLOCK names a file of 8 bytes: microseconds, in this machine's byte order, by which
- * the monotonic clock and the time of day are ahead. It may be written while the program runs.
+ * number. SHIM_CLOCK names a file of two numbers of 64 bits in this machine's byte order:
+ * microseconds by which the monotonic clock and the time of day are ahead. It may be written while
+ * the program runs.
  *
  * Linux with the GNU C library, 64 bits. */
 #include <dlfcn.h>
@@ -36,7 +37,7 @@ static struct rule {
 } rules[N_CALLS];
 static atomic_long seen[N_CALLS];
 static const char *path_part;
-static const _Atomic int64_t *ahead_us;
+static const _Atomic int64_t *ahead_us; /* two */
 
 static void read_rules(const char *text)
 {
@@ -56,7 +57,7 @@ static void open_clock(const char *path)
     int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    void *at = mmap(NULL, sizeof *ahead_us, PROT_READ, MAP_SHARED, fd, 0);
+    void *at = mmap(NULL, 2 * sizeof *ahead_us, PROT_READ, MAP_SHARED, fd, 0);
     close(fd);
     if (at == MAP_FAILED)
         abort();
@@ -175,15 +176,12 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
 int clock_gettime(clockid_t id, struct timespec *t)
 {
     int result = NEXT(clock_gettime)(id, t);
-    if (result == 0 && ahead_us != NULL &&
-        (id == CLOCK_MONOTONIC || id == CLOCK_REALTIME || id == CLOCK_BOOTTIME)) {
-        int64_t ahead = atomic_load(ahead_us);
-        t->tv_sec += ahead / 1000000;
-        t->tv_nsec += ahead % 1000000 * 1000;
-        if (t->tv_nsec >= 1000000000) {
-            t->tv_nsec -= 1000000000;
-            t->tv_sec++;
-        }
+    bool is_shifted = id == CLOCK_MONOTONIC || id == CLOCK_REALTIME || id == CLOCK_BOOTTIME;
+    if (result == 0 && ahead_us != NULL && is_shifted) {
+        int64_t ahead = atomic_load(&ahead_us[id == CLOCK_REALTIME]);
+        int64_t ns = t->tv_nsec + ahead % 1000000 * 1000;
+        t->tv_sec += ahead / 1000000 + (ns >= 1000000000 ? 1 : ns < 0 ? -1 : 0);
+        t->tv_nsec = (ns + 1000000000) % 1000000000;
     }
     return result;
 }

@@ -205,13 +205,20 @@ static void set_up(struct way ways[2], const struct settings *s)
 
 /* --- running --- */
 
+/* What has left the queue; rounding may make what waits a byte more than all that came. */
+static uint64_t sent_bytes(const struct way *w, uint64_t now)
+{
+    uint64_t waiting = waiting_bytes(w, now);
+    return w->bytes > waiting ? w->bytes - waiting : 0;
+}
+
 static void trace(const struct way ways[2], uint64_t from, uint64_t now)
 {
     printf("{\"at\": %.3f", (double)(now - from) / 1e9);
     for (int i = 0; i < 2; i++)
         printf(", \"%s_queue\": %llu, \"%s_bytes\": %llu", ways[i].name,
                (unsigned long long)waiting_bytes(&ways[i], now), ways[i].name,
-               (unsigned long long)(ways[i].bytes - waiting_bytes(&ways[i], now)));
+               (unsigned long long)sent_bytes(&ways[i], now));
     puts("}");
     fflush(stdout);
 }

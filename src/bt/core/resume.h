@@ -27,6 +27,11 @@
  * an edit between two writes of ours to the same file while we run, and one that leaves size, times
  * and inode alike (by the clock's granularity, or by going round the file system).
  *
+ * Notes vouch for a file only together with the record before them. When a start finds a file that
+ * is not known, its own notes therefore go beyond the generations that are read with the old
+ * record, until there is a new one: else a note would make that file known again, and the old
+ * record, which an edit has made false, would be believed.
+ *
  * Device numbers are not kept: they change from boot to boot, and ctime, which nobody can set, says
  * more. */
 #ifndef BT_CORE_RESUME_H
@@ -48,7 +53,8 @@ enum bt_where { BT_NOWHERE, BT_AT_FINAL, BT_AT_PART };
 struct bt_seen {
     uint64_t size, ino;
     int64_t mtime_ns, ctime_ns;
-    uint8_t where; /* enum bt_where: the name that it stood under */
+    uint8_t where;   /* enum bt_where: the name that it stood under */
+    bool is_tainted; /* not kept: others changed it while we ran, and nothing is said about it */
 };
 
 /* Both are somewhere, and nothing tells them apart. */

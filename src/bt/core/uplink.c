@@ -218,7 +218,7 @@ static void rise(struct bt_uplink *u, uint64_t rate_bps)
     uint32_t step = RISE_MIN;
     if (u->limit_bps >= share(u->capacity_bps, KNOWN)) {
         uint32_t doubled = u->n_rising++ / RISE_ROUNDS;
-        step = doubled < 8 ? RISE_MIN << doubled : RISE_MAX;
+        step = doubled < 8 ? (uint32_t)RISE_MIN << doubled : RISE_MAX;
         step = step < RISE_MAX ? step : RISE_MAX;
     }
     u->limit_bps += share(u->limit_bps, step) + 1;

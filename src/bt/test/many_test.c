@@ -2,6 +2,7 @@
  * and what they cost when nothing happens. */
 #include "bt/core/picker.h"
 #include "bt/test/world.h"
+#include "sys/fake.h"
 
 static void turn_for(struct world *w, int64_t us)
 {
@@ -371,6 +372,53 @@ static void a_fetched_file_is_cut(void **state)
     world_release(&w);
 }
 
+/* All connections are taken; who is of no use makes room for who wants something. */
+static void the_useless_make_room(void **state)
+{
+    (void)state;
+    struct world w;
+    struct side seed, idle, busy;
+    struct sys_fake fake;
+    world_init(&w, BT_HYBRID);
+    sys_fake_install(&fake, sys_ops);
+    side_open(&seed, &w, "seed");
+    bt_session_free(seed.session);
+    struct sys_addr at;
+    assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 1, &at));
+    struct bt_session_settings set = {
+        .loop = w.loop, .listen = &at, .n_listen = 1, .agent = "test", .max_peers = 1
+    };
+    seed.session = bt_session_new(&set, NULL);
+    assert_non_null(seed.session);
+    struct bt_add add = {
+        .meta = &seed.meta, .path = seed.path, .seed_only = true, .ops = &ops, .arg = &seed
+    };
+    seed.torrent = bt_session_add(seed.session, &add, NULL);
+    assert_true(run_until(&w, &seed.is_complete));
+
+    side_open(&idle, &w, "idle"); /* has all that it wants, and stays */
+    struct bt_add part = {
+        .meta = &idle.meta, .path = idle.path, .wants = wants_c, .ops = &ops, .arg = &idle
+    };
+    idle.torrent = bt_session_add(idle.session, &part, NULL);
+    at = bt_session_addr(seed.session, 0);
+    bt_torrent_add_peer(idle.torrent, &at);
+    assert_true(run_until(&w, &idle.is_complete));
+    side_fetch(&busy, &w, "busy", &seed, false);
+    turn_for(&w, 300000);
+    assert_false(busy.is_complete);
+    for (int i = 0; i < 40 && !busy.is_complete; i++) {
+        atomic_fetch_add(&fake.clock_offset_us, 5 * 1000000);
+        turn_for(&w, 50000);
+    }
+    assert_true(run_until(&w, &busy.is_complete));
+    side_close(&busy);
+    side_close(&idle);
+    side_close(&seed);
+    sys_fake_remove(&fake);
+    world_release(&w);
+}
+
 /* Three torrents of the same files in one session; they do not disturb each other. */
 static void three_at_once(void **state)
 {
@@ -420,4 +468,5 @@ TEST_MAIN(cmocka_unit_test(pausing), cmocka_unit_test(pausing_while_fetching),
           cmocka_unit_test(choosing_files_later), cmocka_unit_test(seeds_have_no_priorities),
           cmocka_unit_test(memory_for_metadata), cmocka_unit_test(nothing_stays_charged),
           cmocka_unit_test(peers_are_listed), cmocka_unit_test(a_seeded_file_is_cut),
-          cmocka_unit_test(a_fetched_file_is_cut), cmocka_unit_test(three_at_once))
+          cmocka_unit_test(a_fetched_file_is_cut), cmocka_unit_test(the_useless_make_room),
+          cmocka_unit_test(three_at_once))

@@ -23,8 +23,8 @@ static struct bt_record example(struct bt_seen files[FILES])
     };
     memset(r.hashes.v1, 0x11, sizeof r.hashes.v1);
     memset(r.hashes.v2, 0x22, sizeof r.hashes.v2);
-    files[0] = (struct bt_seen){ 50000, 77, -5, INT64_MAX, BT_AT_FINAL };
-    files[1] = (struct bt_seen){ UINT64_MAX, UINT64_MAX, INT64_MIN, 0, BT_AT_PART };
+    files[0] = (struct bt_seen){ 50000, 77, -5, INT64_MAX, BT_AT_FINAL, false };
+    files[1] = (struct bt_seen){ UINT64_MAX, UINT64_MAX, INT64_MIN, 0, BT_AT_PART, false };
     files[2] = (struct bt_seen){ 0 };
     assert_true(tarn_bits_init(&r.have, PIECES));
     tarn_bits_set(&r.have, 0);
@@ -223,7 +223,7 @@ static void begin_reading(struct reading *r)
 {
     memset(r, 0, sizeof *r);
     for (int i = 0; i < FILES; i++)
-        r->now[i] = (struct bt_seen){ 100, (uint64_t)i, 5, 6, BT_AT_PART };
+        r->now[i] = (struct bt_seen){ 100, (uint64_t)i, 5, 6, BT_AT_PART, false };
     assert_true(tarn_bits_init(&r->named, PIECES));
     r->j = (struct bt_journal){
         .now = r->now, .n_files = FILES, .known = r->known, .named = &r->named
