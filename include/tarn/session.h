@@ -90,8 +90,10 @@ struct tarn_session_settings {
      * need not check or ask again; made when missing. NULL: nothing is kept, and everything is
      * checked. One that cannot be used is an event, not a failure. */
     const char *state;
-    /* item NULL: of the session. May be NULL. It may call anything here but tarn_session_step and
-     * tarn_session_close. */
+    /* item NULL: of the session. May be NULL. Comes from tarn_session_step, and for the session
+     * itself from tarn_session_open. It may call anything here but tarn_session_step and
+     * tarn_session_close; also remove the item. Of many TARN_EVENT_PEER at once some are left out.
+     */
     void (*on_event)(void *arg, struct tarn_item *item, enum tarn_event e, const char *text);
     void *arg;
 };
@@ -138,7 +140,7 @@ struct tarn_item_settings {
 TARN_API struct tarn_item *tarn_session_add(struct tarn_session *s,
                                             const struct tarn_item_settings *set,
                                             struct tarn_err *err);
-/* Forget it; files stay as they are. */
+/* Forget it; files stay as they are. Waits for what is being read or written of it just now. */
 TARN_API void tarn_item_remove(struct tarn_item *i);
 TARN_API void *tarn_item_arg(const struct tarn_item *i);
 

@@ -10,6 +10,16 @@
 
 #include <fnmatch.h>
 
+/* What happens in the middle of work is told at the end of the turn: the caller may remove the item
+ * then. */
+struct event {
+    struct tarn_list node; /* in the session's events */
+    struct tarn_item *item;
+    enum tarn_event what;
+    char text[];
+};
+enum { PEER_EVENTS_MAX = 256 }; /* that wait: a turn with more of them is a flood */
+
 struct tarn_session {
     struct loop *loop;
     struct fetcher *fetcher;       /* NULL: no trackers */
@@ -18,6 +28,9 @@ struct tarn_session {
     void (*on_event)(void *arg, struct tarn_item *item, enum tarn_event e, const char *text);
     void *arg;
     struct tarn_list items;
+    struct tarn_list events; /* to be told; n_events */
+    size_t n_events;
+    struct loop_idle telling;
     bool has_left;
 };
 
@@ -32,7 +45,6 @@ struct tarn_item {
     size_t n_only, n_peers;
     char *failure;               /* owned; NULL: not failed, or no memory to say why */
     enum tarn_code failure_code; /* TARN_OK: not failed */
-    bool refused;                /* the metadata came, and `only` matches nothing in them */
     void *arg;
 };
 
@@ -40,6 +52,48 @@ static void tell(struct tarn_session *s, struct tarn_item *i, enum tarn_event e,
 {
     if (s->on_event != NULL)
         s->on_event(s->arg, i, e, text);
+}
+
+static void tell_later(struct tarn_session *s, struct tarn_item *i, enum tarn_event e,
+                       const char *text)
+{
+    size_t len = strlen(text);
+    if (s->on_event == NULL || (e == TARN_EVENT_PEER && s->n_events >= PEER_EVENTS_MAX))
+        return;
+    struct event *event = tarn_calloc(1, sizeof *event + len + 1);
+    if (event == NULL)
+        return; /* one line less of a log */
+    event->item = i;
+    event->what = e;
+    memcpy(event->text, text, len);
+    tarn_list_push_back(&s->events, &event->node);
+    s->n_events++;
+    loop_idle_set(s->loop, &s->telling);
+}
+
+static void on_telling(struct loop_idle *idle)
+{
+    struct tarn_session *s = TARN_OUTER(idle, struct tarn_session, telling);
+    struct tarn_list *node;
+    for (size_t n = s->n_events; n > 0 && (node = tarn_list_pop_front(&s->events)) != NULL; n--) {
+        struct event *event = TARN_OUTER(node, struct event, node);
+        s->n_events--;
+        tell(s, event->item, event->what, event->text);
+        tarn_free(event);
+    }
+}
+
+static void forget_events(struct tarn_session *s, const struct tarn_item *i)
+{
+    for (struct tarn_list *node = s->events.next, *next; node != &s->events; node = next) {
+        struct event *event = TARN_OUTER(node, struct event, node);
+        next = node->next;
+        if (event->item != i)
+            continue;
+        tarn_list_remove(node);
+        s->n_events--;
+        tarn_free(event);
+    }
 }
 
 /* Strings of the caller's, copied. */
@@ -115,7 +169,7 @@ static void on_metadata(void *arg, const struct bt_metainfo *m)
         tell(i->session, i, TARN_EVENT_METADATA, m->name);
     } else {
         bt_torrent_pause(i->bt);
-        on_failed(i, &err);
+        bt_torrent_fail(i->bt, &err); /* on_failed follows */
     }
 }
 
@@ -131,11 +185,11 @@ static void on_note(void *arg, struct bt_torrent *t, const char *text)
     static const char tracker[] = "tracker: ", state[] = "state: ";
     struct tarn_item *i = t == NULL ? NULL : bt_torrent_arg(t);
     if (strncmp(text, tracker, sizeof tracker - 1) == 0)
-        tell(arg, i, TARN_EVENT_TRACKER, text + sizeof tracker - 1);
+        tell_later(arg, i, TARN_EVENT_TRACKER, text + sizeof tracker - 1);
     else if (strncmp(text, state, sizeof state - 1) == 0)
-        tell(arg, i, TARN_EVENT_STATE, text + sizeof state - 1);
+        tell_later(arg, i, TARN_EVENT_STATE, text + sizeof state - 1);
     else
-        tell(arg, i, TARN_EVENT_PEER, text);
+        tell_later(arg, i, TARN_EVENT_PEER, text);
 }
 
 /* A session. */
@@ -228,6 +282,8 @@ struct tarn_session *tarn_session_open(const struct tarn_session_settings *set,
     s->on_event = set->on_event;
     s->arg = set->arg;
     tarn_list_init(&s->items);
+    tarn_list_init(&s->events);
+    s->telling.on_idle = on_telling;
     s->loop = loop_new(&(struct loop_settings){ .threads = set->threads }, err);
     if (s->loop != NULL && !set->no_trackers)
         make_fetcher(s);
@@ -247,6 +303,8 @@ void tarn_session_close(struct tarn_session *s)
     while (!tarn_list_empty(&s->items))
         tarn_item_remove(TARN_OUTER(s->items.next, struct tarn_item, node));
     bt_session_free(s->bt);
+    loop_idle_stop(&s->telling);
+    forget_events(s, NULL);
     bt_resume_files_free(s->state);
     fetcher_free(s->fetcher);
     loop_free(s->loop);
@@ -378,6 +436,7 @@ void tarn_item_remove(struct tarn_item *i)
 {
     if (i->bt != NULL)
         bt_session_remove(i->session->bt, i->bt);
+    forget_events(i->session, i);
     bt_metainfo_release(&i->meta);
     bt_magnet_release(&i->magnet);
     free_strings(i->only, i->n_only);

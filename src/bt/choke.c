@@ -117,6 +117,8 @@ void bt_choke_tick(struct bt_session *s, int64_t now_us)
 
 void bt_choke_interest(struct bt_conn *c, bool is_interested)
 {
+    if (is_interested == c->is_interested)
+        return; /* to say it again and again costs us nothing */
     c->is_interested = is_interested;
     if (!is_interested)
         return;

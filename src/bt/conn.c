@@ -699,6 +699,8 @@ static void on_end(struct loop_stream *s, const struct tarn_err *err)
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
     /* Peers go all the time; what is told is why one was never met, and what fails on our side. */
     bool expected = err->code == TARN_OK || (c->is_open && err->code == TARN_E_NETWORK);
+    if (c->is_dead)
+        return; /* what it was about may be gone already */
     if (c->is_open && err->code == TARN_E_INTEGRITY)
         bt_damage_suspect(c->torrent);
     bt_conn_close(c, "%s", expected ? "" : err->msg);

@@ -296,7 +296,6 @@ void bt_session_tick_soon(struct bt_session *s);
 void bt_torrent_tick(struct bt_torrent *t, int64_t now_us);
 /* When it wants its next tick. */
 int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us);
-void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err);
 bool bt_torrent_is_running(const struct bt_torrent *t);
 /* The metadata have arrived and match: go on with them. */
 void bt_torrent_got_metadata(struct bt_torrent *t, struct tarn_bytes info);
@@ -445,7 +444,8 @@ void bt_upload_cancel(struct bt_conn *c, const struct bt_request *r);
 void bt_upload_serve(struct bt_conn *c);
 void bt_upload_drop_all(struct bt_conn *c, bool with_rejects);
 void bt_upload_go_on(struct tarn_list *up_line);
-/* It has said which pieces it has: a beginner may have some while choked. */
+/* It has said which pieces it has: a beginner may have some while choked, of those that another
+ * peer has too. */
 void bt_upload_allow(struct bt_conn *c);
 
 /* homeline */

@@ -704,9 +704,11 @@ void bt_keep_save(struct bt_torrent *t, bool is_last)
     struct bt_keep *k = t->keep;
     if (k == NULL || k->slot == NULL || !k->is_begun)
         return;
+    if (t->state == BT_STOPPED)
+        return; /* it may have stopped because the disk lost data: nothing more is vouched for */
     if (k->save != NULL) {
+        k->again_is_last = is_last || (k->save_again && k->again_is_last);
         k->save_again = true;
-        k->again_is_last = is_last;
         return;
     }
     k->save_again = false;

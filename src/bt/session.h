@@ -118,6 +118,9 @@ void bt_torrent_forget(struct bt_torrent *t);
 void bt_torrent_pause(struct bt_torrent *t);
 void bt_torrent_resume(struct bt_torrent *t);
 
+/* It cannot go on, for a reason of ours or the owner's: on_failed follows, once. */
+void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err);
+
 /* Limits of one torrent, beside the session's: the lesser counts. */
 struct bt_torrent_limits {
     uint64_t rate_down, rate_up; /* bytes a second; 0: none */

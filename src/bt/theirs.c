@@ -115,6 +115,8 @@ static void on_more_pieces(struct bt_conn *c, struct tarn_bytes body)
 void bt_theirs_bitfield(struct bt_conn *c, struct tarn_bytes body)
 {
     if (c->has.p == NULL) { /* the number of pieces is not known yet: kept as it is */
+        bt_uncharge(c->session, c->early.len); /* another one in place of the last */
+        c->charged -= (uint32_t)c->early.len;
         tarn_out_release(&c->early);
         tarn_out_init(&c->early, BT_BITFIELD_MAX);
         if (bt_conn_charge(c, (uint32_t)body.len))

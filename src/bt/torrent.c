@@ -327,6 +327,19 @@ void bt_torrent_recalled(struct bt_torrent *t, const struct bt_metainfo *m)
     learnt(t);
 }
 
+enum { PICKER_A_PIECE = 12 }; /* bytes: bt/core/picker.h */
+
+static void release_picker(struct bt_torrent *t)
+{
+    uint64_t cost = (uint64_t)PICKER_A_PIECE * t->meta->n_pieces;
+    bt_picker_release(&t->picker);
+    t->has_picker = false;
+    bt_uncharge(t->session, cost);
+    t->charged -= cost;
+    store_places_free(t->places);
+    t->places = NULL;
+}
+
 static void on_tell(struct loop_idle *i)
 {
     struct bt_torrent *t = TARN_OUTER(i, struct bt_torrent, tell);
@@ -349,6 +362,8 @@ static void on_tell(struct loop_idle *i)
     }
     if (t->tells_failed) {
         struct tarn_err failure; /* outlives the torrent */
+        if (t->has_picker)
+            release_picker(t); /* what was arriving holds memory that others need */
         (void)tarn_fail(&failure, t->failure_code, "%s",
                         t->failure != NULL ? t->failure : "no memory to say what failed");
         t->tells_failed = false;
@@ -357,15 +372,6 @@ static void on_tell(struct loop_idle *i)
             return;
     }
     t->gone = NULL;
-}
-
-enum { PICKER_A_PIECE = 12 }; /* bytes: bt/core/picker.h */
-
-static void uncharge_picker(struct bt_torrent *t)
-{
-    uint64_t cost = (uint64_t)PICKER_A_PIECE * t->meta->n_pieces;
-    bt_uncharge(t->session, cost);
-    t->charged -= cost;
 }
 
 static bool start_picker(struct bt_torrent *t, struct tarn_err *err)
@@ -443,17 +449,17 @@ static void become_seed(struct bt_torrent *t)
     if (fetched)
         tell_upload_only(t);
     if (t->has_picker) {
-        for (size_t i = 0; i < t->n_numbers; i++)
-            if (t->conns[i] != NULL && t->conns[i]->is_open)
-                bt_requests_close(&t->conns[i]->requests);
-        bt_picker_release(&t->picker);
-        t->has_picker = false;
-        uncharge_picker(t);
+        for (size_t i = 0; i < t->n_numbers; i++) {
+            struct bt_conn *c = t->conns[i];
+            if (c != NULL && c->is_open)
+                bt_requests_close(&c->requests);
+            if (c != NULL && c->takes_block)
+                bt_conn_drop_block(c); /* into a place that goes now */
+        }
+        release_picker(t);
         for (size_t i = 0; i < t->n_numbers; i++)
             if (t->conns[i] != NULL) /* a new picker would count it anew */
                 t->conns[i]->is_counted = false;
-        store_places_free(t->places);
-        t->places = NULL;
     }
     bool is_whole = t->have.count == t->have.n; /* a part is nothing that trackers count */
     for (unsigned i = 0; fetched && is_whole && i < t->n_swarms; i++)
@@ -481,6 +487,10 @@ static void count_anew(struct bt_torrent *t)
         t->is_complete_told = false;
         if (was_seed)
             tell_upload_only(t);
+    } else if (t->n_to_finish >
+               0) { /* all of a file is here that nobody wanted: it gets its name */
+        t->state = BT_FETCHING;
+        t->is_complete_told = false;
     }
     if (t->has_picker) {
         bt_picker_set_files(&t->picker, t->wanted);
@@ -549,6 +559,7 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
         return;
     if (err != NULL && kind == BT_WORK_LOOK) { /* it is tried again */
         bt_note(t->session, t, "%s", err->msg);
+        bt_torrent_settle(t); /* what has waited for it goes on */
         return;
     }
     if (err != NULL) {

@@ -12,6 +12,7 @@ enum {
     /* Ours. Enough queued to keep a fast line busy between two wake-ups, little enough that a choke
      * or a cancel still means something: 64 blocks. */
     SEND_QUEUE_MAX = 1 << 20,
+    ASKED_MAX = 64, /* ours: peers that are looked at for one who has a piece too */
 };
 
 static void reject(struct bt_conn *c, const struct bt_request *r)
@@ -38,6 +39,23 @@ static bool grow(struct bt_session *s, struct bt_uploads *u)
     return true;
 }
 
+/* Has another peer this piece too? What we alone have goes out through slots: given to every
+ * beginner of a crowd it would be sent over and over, and all would wait for the rest. */
+static bool is_elsewhere(const struct bt_conn *c, uint32_t piece)
+{
+    const struct bt_torrent *t = c->torrent;
+    size_t asked = 0;
+    for (size_t i = 0; i < t->n_numbers && asked < ASKED_MAX; i++) {
+        const struct bt_conn *other = t->conns[i];
+        if (other == NULL || other == c || !other->is_open || other->has.p == NULL)
+            continue;
+        if (tarn_bits_has(&other->has, piece))
+            return true;
+        asked++;
+    }
+    return false;
+}
+
 void bt_upload_allow(struct bt_conn *c)
 {
     struct bt_torrent *t = c->torrent;
@@ -50,7 +68,8 @@ void bt_upload_allow(struct bt_conn *c)
     memcpy(peer.ip, from->ip, sizeof peer.ip);
     size_t n = bt_fastset(&peer, c->ours.hash, t->have.n, BT_FASTSET, set);
     for (size_t i = 0; i < n; i++) {
-        if (!tarn_bits_has(&t->have, set[i]) || tarn_bits_has(&c->has, set[i]))
+        if (!tarn_bits_has(&t->have, set[i]) || tarn_bits_has(&c->has, set[i]) ||
+            !is_elsewhere(c, set[i]))
             continue;
         c->given[c->n_given] = set[i];
         c->given_left[c->n_given++] = bt_piece_len(t->meta, set[i]);

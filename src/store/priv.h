@@ -13,8 +13,8 @@ struct store_path {
     char s[4096];
 };
 
-/* table.c: the open files of one tree: of all trees at most STORE_OPEN_FILES, and one for each; the
- * longest unused goes first. */
+/* table.c: the open files of one tree: of all trees at most STORE_OPEN_FILES, and a few for each;
+ * the longest unused goes first. */
 struct store_table {
     struct sys_lock lock;
     struct store_slot {

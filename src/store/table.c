@@ -2,7 +2,7 @@
  * them costs less than the read it is for.
  *
  * Descriptors are the process's: when all trees together have as many as one may have, a tree that
- * has some closes one of its own before it opens another. One that has none opens its first. */
+ * has a few closes one of its own before it opens another. */
 #include "base/mem.h"
 #include "base/num.h"
 #include "store/priv.h"
@@ -67,7 +67,8 @@ struct sys_file *store_table_get(struct store_table *t, uint32_t index, bool to_
  * there is no memory for the first. */
 static struct store_slot *take_slot(struct store_table *t, struct sys_file **evicted)
 {
-    bool may_grow = t->n == 0 || atomic_load(&open_everywhere) < t->max;
+    size_t few = t->max / 16; /* less would be opened again and again */
+    bool may_grow = t->n <= few || atomic_load(&open_everywhere) < t->max;
     if (may_grow && TARN_GROW(t->slots, t->n, t->cap)) {
         atomic_fetch_add(&open_everywhere, 1);
         return &t->slots[t->n++];

@@ -13,8 +13,8 @@
 #include "store/layout.h"
 #include "sys/file.h"
 
-/* So many stay open for all trees, at most a quarter of what the process may open, and at least one
- * for each tree. */
+/* So many stay open for all trees, at most a quarter of what the process may open; and a sixteenth
+ * of that for each tree that is in use, whatever others have. */
 enum { STORE_OPEN_FILES = 256 };
 
 struct store_tree;

@@ -83,16 +83,6 @@ void peer_calm_down(struct peer *p)
     node_reckon(&p->node);
 }
 
-static bool is_all_here(const struct swarm *s)
-{
-    for (size_t i = 0; i < s->n; i++)
-        for (size_t k = 0; k < s->content.n_files; k++)
-            if (!s->peers[i].plan.is_seed &&
-                !content_file_is_right(&s->content, &s->peers[i].node, s->folder, k))
-                return false;
-    return true;
-}
-
 void run_monkey(struct report *r)
 {
     enum { PEERS = 12, ACTS = 600 };
@@ -122,10 +112,10 @@ void run_monkey(struct report *r)
     for (size_t i = 1; i < s.n; i++)
         peer_calm_down(&s.peers[i]);
     int64_t begin = world_now_us();
-    for (int i = 0; i < 3600 && !is_all_here(&s); i++)
+    for (int i = 0; i < 3600 && !all_are_right(&s); i++)
         swarm_pass(&s, SIM_S);
     must_be_done(&s, s.n_missing == 0);
-    if (!is_all_here(&s))
+    if (!all_are_right(&s))
         world_broken("not all files are there, though all are wanted now");
     snprintf(r->text, sizeof r->text, "%u changes of mind, and %.1f s to complete after them", acts,
              (double)(world_now_us() - begin) / SIM_S);

@@ -55,3 +55,13 @@ uint64_t all_wasted(const struct swarm *s)
     }
     return sum;
 }
+
+bool all_are_right(const struct swarm *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < s->content.n_files; k++)
+            if (!s->peers[i].plan.is_seed && !s->peers[i].plan.is_liar &&
+                !content_file_is_right(&s->content, &s->peers[i].node, s->folder, k))
+                return false;
+    return true;
+}

@@ -13,6 +13,8 @@ struct node_line a_line(uint64_t up, uint64_t down, int64_t latency_ms);
 void a_content(struct swarm *s, enum bt_format format, uint32_t piece_len, uint64_t total);
 /* Breaks the run, and says what is missing, when it is not. */
 void must_be_done(const struct swarm *s, bool done);
+/* Every file of everybody who is no liar is there, under its name and right. */
+bool all_are_right(const struct swarm *s);
 double last_s(const struct swarm *s); /* from coming to completion, of the slowest */
 uint64_t all_wasted(const struct swarm *s);
 

@@ -95,6 +95,13 @@ bool world_step(int64_t until_us)
     return true;
 }
 
+void world_pass(int64_t until_us)
+{
+    while (world_step(until_us))
+        ;
+    world.now_us = until_us > world.now_us ? until_us : world.now_us;
+}
+
 uint64_t world_events(void)
 {
     return world.n_events;

@@ -33,6 +33,8 @@ static inline bool world_is_set(const struct sim_event *e)
 }
 /* The next event; false when there is none, or it is later than until_us. */
 bool world_step(int64_t until_us);
+/* All that happens until then; it is then afterwards. */
+void world_pass(int64_t until_us);
 uint64_t world_events(void); /* so far */
 
 /* Chance: of the world, or of a stream of its own (a node's, so that one node more changes little).

@@ -7,7 +7,7 @@
 
 enum {
     BT_FASTSET_MAX = 10, /* BEP 6's k: the most that we take from a peer, and make */
-    BT_FASTSET = 5,      /* how many we give, to peers that have fewer pieces than that */
+    BT_FASTSET = 5,      /* the most that we give, to peers that have fewer pieces than that */
 };
 
 /* Writes up to k piece numbers, all different; returns how many (all pieces when there are no more
