@@ -476,21 +476,19 @@ bool loop_send_some(struct loop_stream *s, struct tarn_err *err)
 void loop_send_woken(struct loop_stream *s)
 {
     struct loop_send *q = s->send;
-    int64_t now = loop_now_us(s->loop), since = q == NULL ? 0 : q->woken_us;
-    uint32_t unsent = s->unsent;
     if (q == NULL)
         return;
-    q->woken_us = now;
-    if (since == 0)
+    int64_t before = q->woken_us, since = loop_now_us(s->loop) - before;
+    q->woken_us = loop_now_us(s->loop);
+    if (before == 0)
         return;
-    if (now - since < LOOP_STREAM_SOON_US && unsent < LOOP_STREAM_UNSENT_MAX)
-        unsent *= 2;
-    else if (now - since > LOOP_STREAM_LATE_US && unsent > LOOP_STREAM_UNSENT)
-        unsent /= 2;
-    if (unsent == s->unsent)
-        return;
-    s->unsent = unsent;
-    sys_set_unsent_low(s->watch.fd, unsent);
+    uint8_t was = s->doubled;
+    if (since < LOOP_STREAM_SOON_US && was < LOOP_STREAM_DOUBLED_MAX)
+        s->doubled++;
+    else if (since > LOOP_STREAM_LATE_US && was > 0)
+        s->doubled--;
+    if (s->doubled != was)
+        sys_set_unsent_low(s->watch.fd, (uint32_t)LOOP_STREAM_UNSENT << s->doubled);
 }
 
 void loop_send_drop(struct loop_stream *s)

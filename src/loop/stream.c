@@ -277,8 +277,7 @@ static void begin(struct loop_stream *s, struct loop *l, const struct loop_strea
 static bool take(struct loop_stream *s, int fd, struct tarn_err *err)
 {
     s->watch.fd = fd;
-    s->unsent = LOOP_STREAM_UNSENT;
-    sys_set_unsent_low(fd, s->unsent);
+    sys_set_unsent_low(fd, LOOP_STREAM_UNSENT);
     if (loop_watch_set(s->loop, &s->watch, s->is_connecting ? SYS_WRITABLE : SYS_READABLE, err))
         return true;
     s->is_ended = true;

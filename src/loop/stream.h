@@ -29,7 +29,7 @@ enum {
      * halved when later than LOOP_STREAM_LATE_US. Seeding over loopback costs 0.31 CPU-s/GiB with
      * 128 KiB, 0.22 with 1 MiB. */
     LOOP_STREAM_UNSENT = 128 << 10,
-    LOOP_STREAM_UNSENT_MAX = 1 << 20,
+    LOOP_STREAM_DOUBLED_MAX = 3,
     LOOP_STREAM_SOON_US = 1000,
     LOOP_STREAM_LATE_US = 16 * 1000,
 };
@@ -84,7 +84,7 @@ struct loop_stream {
     bool is_connecting, is_paused, wants_write, is_ended;
     bool has_unread;  /* rest may hold whole messages: the owner paused */
     bool is_starving; /* no memory for what the owner wanted to send */
-    uint32_t unsent;  /* allowed in the kernel */
+    uint8_t doubled;  /* how often LOOP_STREAM_UNSENT is */
 };
 
 /* Take a connected socket over; it is closed when this fails. */

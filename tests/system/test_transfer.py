@@ -35,11 +35,11 @@ class Background:
         with self.changed:
             self.changed.notify_all()
 
-    def wait_for(self, **wanted):
-        """The first line in which all of these hold."""
+    def wait_for(self, holds=lambda line: True, **wanted):
+        """The first line of which this and all of these hold."""
         def look():
             for line in self.lines:
-                if all(line.get(key) == value for key, value in wanted.items()):
+                if holds(line) and all(line.get(key) == value for key, value in wanted.items()):
                     return line
             return None
 

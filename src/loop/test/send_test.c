@@ -6,6 +6,8 @@
 #include "loop/test/turns.h"
 #include "sys/signals.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -336,6 +338,57 @@ static void test_warm_runs_do_not(void **state)
     sys_ops = room_ops;
 }
 
+/* --- how much waits in the kernel --- */
+
+static int64_t told_us;
+static int last_unsent;
+
+static int64_t told_now(void)
+{
+    return told_us;
+}
+
+static void watched_option(int fd, int level, int name, int value)
+{
+    if (level == IPPROTO_TCP && value >= LOOP_STREAM_UNSENT)
+        last_unsent = value;
+    room_ops->set_option(fd, level, name, value);
+}
+
+/* It grows while the socket wants more at once, and shrinks when it takes its time. */
+static void test_what_waits_unsent(void **state)
+{
+    (void)state;
+    struct sys_ops told = *room_ops;
+    told.now_us = told_now;
+    told.set_option = watched_option;
+    told_us = 1;
+    last_unsent = 0;
+    sys_ops = &told;
+    struct scene x;
+    scene_begin(&x, 1);
+    struct giver *g = &x.giver;
+    for (int i = 0; i < 20; i++)
+        queue_run(g, 0, FILE_LEN);
+    TURN_WHILE_DOING(
+        x.loop, (take(&x, SIZE_MAX) || true) &&
+                    (g->stream.doubled == LOOP_STREAM_DOUBLED_MAX || x.arrived == g->want.len));
+    assert_int_equal(g->stream.doubled, LOOP_STREAM_DOUBLED_MAX);
+    for (int i = 0; i < 20; i++)
+        queue_run(g, 0, FILE_LEN);
+    do {
+        told_us += LOOP_STREAM_LATE_US + 1;
+        take(&x, SIZE_MAX);
+        assert_true(loop_turn(x.loop, 500, NULL));
+    } while (g->stream.doubled > 0 && x.arrived < g->want.len);
+    assert_int_equal(g->stream.doubled, 0);
+#ifdef TCP_NOTSENT_LOWAT
+    assert_int_equal(last_unsent, LOOP_STREAM_UNSENT);
+#endif
+    scene_end(&x);
+    sys_ops = room_ops;
+}
+
 /* --- several at a time --- */
 
 enum { AT_ONCE = 4 };
@@ -527,5 +580,6 @@ static int leave(void **state)
 
 TEST_MAIN(HERE(test_random_queues), HERE(test_slow_reader), HERE(test_too_many_messages),
           HERE(test_cold_runs_go_through_the_pool), HERE(test_warm_runs_do_not),
-          HERE(test_cold_reads_side_by_side), HERE(test_disk_fails), HERE(test_file_cut_short),
-          HERE(test_released_while_cold), HERE(test_peer_gone_while_sending), HERE(test_no_memory))
+          HERE(test_cold_reads_side_by_side), HERE(test_what_waits_unsent), HERE(test_disk_fails),
+          HERE(test_file_cut_short), HERE(test_released_while_cold),
+          HERE(test_peer_gone_while_sending), HERE(test_no_memory))
