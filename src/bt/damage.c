@@ -29,6 +29,8 @@ static void look(struct bt_torrent *t, int64_t now_us)
 
 void bt_damage_suspect(struct bt_torrent *t)
 {
+    if (t->add.trust)
+        return; /* its owner answers for it */
     t->is_suspect = true;
     bt_session_rouse(t->session, t);
 }

@@ -145,8 +145,10 @@ void bt_dial_tick(struct bt_torrent *t, int64_t now_us)
         return;
     for (size_t i = 0; i < t->n_candidates && s->dials_left > 0 && !is_full(t); i++) {
         struct bt_candidate *k = &t->candidates[i];
-        if (k->next_us <= now_us && may_dial(t, k) && bt_conn_outgoing(t, (uint32_t)i))
-            s->dials_left--;
+        if (k->next_us > now_us || !may_dial(t, k))
+            continue;
+        s->dials_left--; /* one that fails at once has been tried too */
+        (void)!bt_conn_outgoing(t, (uint32_t)i);
     }
 }
 

@@ -634,7 +634,8 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
 int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us)
 {
     bool is_live = t->state == BT_METADATA || t->state == BT_FETCHING || t->state == BT_SEEDING;
-    if ((t->n_conns > 0 || t->n_inquests > 0 || t->is_suspect) && t->state != BT_STOPPED)
+    bool looks = t->is_suspect && !t->is_paused;
+    if ((t->n_conns > 0 || t->n_inquests > 0 || looks) && t->state != BT_STOPPED)
         return now_us;
     int64_t at = is_live ? bt_keep_wake(t) : INT64_MAX;
     if (!is_live || t->is_paused)
