@@ -2,8 +2,9 @@
  *
  * A session is a loop of its own: it does its work inside tarn_session_step, which the caller calls
  * again and again from one thread. Nothing is called back from anywhere else. Disk and hashing run
- * on worker threads; no call blocks on a disk or a peer but tarn_session_close and tarn_item_remove,
- * which wait for work on disk that runs. All calls of one session belong to one thread; several sessions may run in several threads.
+ * on worker threads; no call blocks on a disk or a peer but tarn_session_close and
+ * tarn_item_remove, which wait for work on disk that runs. All calls of one session belong to one
+ * thread; several sessions may run in several threads.
  *
  * An item is one torrent in a session: being fetched, seeded, or paused. Everything that a peer
  * sends is checked against the torrent's hashes before it is written; unfinished files are called

@@ -90,7 +90,8 @@ static void detach(struct bt_conn *c)
     t->n_conns--;
     c->session->n_conns--;
     if (t->n_conns == 0 && t->tree != NULL)
-        store_tree_rest(t->tree); /* thousands of torrents that nobody asks for hold no descriptor */
+        store_tree_rest(
+            t->tree); /* thousands of torrents that nobody asks for hold no descriptor */
 }
 
 static void leave(struct bt_conn *c)
