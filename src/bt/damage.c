@@ -14,10 +14,10 @@ enum {
 
 static bool may_look(const struct bt_torrent *t)
 {
+    if (!bt_torrent_is_running(t) || t->tree == NULL || t->work != NULL || t->add.trust)
+        return false;
     /* hashing reads the layers, which must not be set meanwhile */
-    bool has_layers = !t->hashes.has_v2 || t->meta->has_all_layers;
-    return bt_torrent_is_running(t) && t->tree != NULL && t->work == NULL && !t->add.trust &&
-           has_layers;
+    return !t->hashes.has_v2 || t->meta->has_all_layers;
 }
 
 static void look(struct bt_torrent *t, int64_t now_us)

@@ -9,7 +9,6 @@
 
 enum {
     UPLOADS_MAX = BT_EXT_REQQ,
-    HEAD_LEN = 13, /* of a piece message */
     /* Ours. Enough queued to keep a fast line busy between two wake-ups, little enough that a choke
      * or a cancel still means something: 64 blocks. */
     SEND_QUEUE_MAX = 1 << 20,
@@ -238,7 +237,7 @@ static void drop_first(struct bt_uploads *u)
 
 static void count(struct bt_conn *c, uint32_t len)
 {
-    take_limits(c, len + HEAD_LEN); /* or blocks of one byte would be free */
+    take_limits(c, len + BT_PIECE_HEAD); /* or blocks of one byte would be free */
     c->torrent->totals.uploaded += len;
     c->sent += len;
     c->sent_round += len;
