@@ -167,14 +167,14 @@ def test_out_of_descriptors(sample):
     with TarnSeed(s.torrent, s.home, "--no-tracker") as run:
         serves(run, content)
         with no_more_files(run, 10) as words, Crowd(run, content) as crowd:
-            crowd.add(50, greets=False)
+            crowd.add(100, greets=False)  # more than descriptors that were closed in between
             run.wait_for(lambda e: words in e.get("text", ""), "it says what it has run out of")
             assert "ulimit -n" in told(run, words)[0]
             run.ended_or(3)
             assert len(told(run, words)) <= 20, "about one a second"
         serves(run, content)
         with no_more_files(run, 10) as words, Crowd(run, content) as crowd:
-            crowd.add(50, greets=False)
+            crowd.add(100, greets=False)  # more than descriptors that were closed in between
             run.wait_for(lambda e: words in e.get("text", ""), "it says so again")
             crowd.leave()
             serves(run, content)  # while the limit is as it was
