@@ -348,6 +348,8 @@ void bt_conn_fill(struct bt_conn *c)
         c->n_needed == 0)
         return;
     int64_t now = loop_now_us(c->session->loop);
+    if (now < c->ask_from_us)
+        return;
     for (size_t room = bt_requests_room(&c->requests); room > 0;) {
         struct bt_request picked[PICK_MAX];
         size_t most = tarn_min_size(room, PICK_MAX);
@@ -491,15 +493,33 @@ static void on_reject(struct bt_conn *c, const struct bt_request *r)
     }
 }
 
+/* It chokes us. When it was asked and sent nothing it is left alone for a while, longer each time:
+ * else a few who only choke and unchoke could hold the last blocks for ever. */
+static void note_turn(struct bt_conn *c, int64_t now_us)
+{
+    enum { TURNS_MAX = 6 };
+    if (c->requests.is_choked || c->requests.n_open == 0)
+        return;
+    if (c->got != c->got_before_turn) {
+        c->empty_turns = 0;
+        return;
+    }
+    if (c->empty_turns < TURNS_MAX)
+        c->empty_turns++;
+    c->ask_from_us = now_us + ((int64_t)SECOND_US << c->empty_turns);
+}
+
 static void on_event(struct bt_conn *c, const struct bt_event *ev)
 {
     int64_t now = loop_now_us(c->session->loop);
     switch (ev->kind) {
     case BT_EV_CHOKE:
+        note_turn(c, now);
         bt_requests_choked(&c->requests);
         bt_conn_give_back(c, now);
         break;
     case BT_EV_UNCHOKE:
+        c->got_before_turn = c->got;
         bt_requests_unchoked(&c->requests, now);
         break;
     case BT_EV_INTERESTED:

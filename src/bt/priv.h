@@ -249,6 +249,9 @@ struct bt_conn {
     bool am_choking, am_interested, is_interested;
     bool was_optimistic, on_parole;
     uint8_t n_allowed, bad_hashes;
+    uint8_t empty_turns;              /* in a row: it unchoked us, was asked, and sent nothing */
+    uint64_t got_before_turn;         /* `got` when it unchoked us */
+    int64_t ask_from_us;              /* not asked before, for that */
     uint32_t allowed[BT_FASTSET_MAX]; /* pieces that we may ask for while choked */
     uint32_t meta_answered;
     struct bt_opening *opening; /* what its next block waits for, or NULL */
