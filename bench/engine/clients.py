@@ -100,7 +100,7 @@ class Raw:
         self.io, self.name = io, f"floor, {io}"
 
     def seed(self, job, core=None):
-        return Source(job, core=core, io=self.io)
+        return Source(job, "--stay", core=core, io=self.io)
 
 
 class Tarn:

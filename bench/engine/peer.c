@@ -154,6 +154,9 @@ static void take_option(struct options *o, int letter, char *value)
     case 'k':
         o->checks = true;
         return;
+    case 'y':
+        o->stays = true;
+        return;
     case 'i':
         o->io = io_of(value);
         return;
@@ -187,6 +190,7 @@ static void read_options(struct options *o, int argc, char **argv)
         { "trunc", no_argument, NULL, 't' },
         { "random", no_argument, NULL, 'r' },
         { "check", no_argument, NULL, 'k' },
+        { "stay", no_argument, NULL, 'y' },
         { "io", required_argument, NULL, 'i' },
         { "send-buffer", required_argument, NULL, 'S' },
         { "recv-buffer", required_argument, NULL, 'R' },

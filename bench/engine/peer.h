@@ -31,7 +31,7 @@ struct options {
     uint32_t refill;      /* ask again when so many are missing; 0: a quarter of the depth */
     uint64_t bytes, warm; /* payload that is measured, and before that */
     double seconds;       /* of measuring, if bytes do not end it before; 0: no end */
-    bool truncates, checks, is_random;
+    bool truncates, checks, is_random, stays;
     enum io io;
     int send_buffer, recv_buffer; /* SO_SNDBUF, SO_RCVBUF; 0: left to the kernel */
     uint32_t peers;

@@ -291,6 +291,15 @@ def rounds_of(results):
     return str(least) if least == most else f"{least} to {most}"
 
 
+def busy(results):
+    """A warning where one is due."""
+    loads = [f["load"] for programs in results.values() for rounds in programs.values() for f in rounds]
+    if loads and middle(loads) > 1.5:
+        yield (f"- **The machine was busy** (load {min(loads):.0f} to {max(loads):.0f} on its processors): "
+               "rates and times are worse than they would be, CPU-seconds somewhat; compare programs of one "
+               "table with each other.")
+
+
 def write_report(bench, kept, before):
     results = kept["results"]
     docs = bench.options.docs
@@ -308,6 +317,7 @@ def write_report(bench, kept, before):
         "sixteenth of it for transmission), pieces of 1 MiB, plain TCP. Medians of "
         f"{rounds_of(results)} rounds; spread is greatest less least over the median of the first "
         "column.",
+        *busy(results),
         "",
         *targets(Figures(results)),
         *sections(kept, pictures),

@@ -1,6 +1,6 @@
 /* The source: has everything and answers everything queued at once, from a mapping by writev, 64
  * blocks a call, or each head with MSG_MORE and its data by sendfile. Serves as many connections as
- * come, and ends when the last has gone. */
+ * come, and ends when the last has gone, or stays until it is ended. */
 #include "peer.h"
 
 #include <errno.h>
@@ -249,7 +249,7 @@ static void turn(struct source *s, int listener)
                                   .events = s->conns[i].n > 0 ? POLLIN | POLLOUT : POLLIN };
     fds[s->n_conns] = (struct pollfd){ .fd = listener, .events = POLLIN };
     size_t n = s->n_conns;
-    int ready = poll(fds, (nfds_t)n + 1, PATIENCE_S * 1000);
+    int ready = poll(fds, (nfds_t)n + 1, s->o->stays ? -1 : PATIENCE_S * 1000);
     if (ready < 0)
         die_sys("poll");
     if (ready == 0)
@@ -287,7 +287,7 @@ void run_source(const struct options *o)
         add_conn(s, net_accept(listener, o));
     } else
         add_conn(s, net_connect(o));
-    while (s->n_conns > 0 || !s->began) /* a caller may try, go, and come again */
+    while (s->n_conns > 0 || !s->began || o->stays) /* a caller may try, go, and come again */
         turn(s, listener);
     print_result(s);
     free(s);

@@ -125,6 +125,15 @@ def test_floor_against_itself(payload):
         assert source.result()["bytes"] == LENGTH
 
 
+def test_source_stays(payload):
+    torrent = torrent_of(payload, "v1")
+    with Source(torrent, payload, "--stay") as source:
+        for _ in range(2):
+            told = peer("sink", torrent, "--connect", f"127.0.0.1:{source.port}", "--bytes", LENGTH)
+            assert told[0]["bytes"] == LENGTH
+        assert source.process.poll() is None
+
+
 def test_idle_callers_are_all_answered(payload):
     torrent = torrent_of(payload, "v1")
     with TarnSeed(torrent, payload) as seed:
