@@ -1,7 +1,8 @@
 /* bt/damage: files that something else changed while they are shared.
  *
- * tarn promises to notice, not to prevent: when a read goes wrong, and once a minute while
- * something is sent, the files that we do not write are looked at; those that are gone, of another
+ * tarn promises to notice, not to prevent: a file opened for reading only is looked at before what
+ * a wake-up sends of it (upload); when that or a read goes wrong, and once a minute while something
+ * is sent, the files that we do not write are looked at by name; those that are gone, of another
  * length or another inode are hashed anew. Pieces that are lost are offered no more, and peers are
  * told (lt_donthave, BEP 54). A torrent that is only seeded goes on with what is left; another
  * fetches again what it lost. */

@@ -167,9 +167,25 @@ static void block_release(struct block *b)
         sys_file_unref(b->files[i]);
 }
 
+/* An open file, unless something else has changed it: looked at once in a wake-up, not for each
+ * block. `seen` is the last one that was. */
+static struct sys_file *open_and_same(const struct bt_torrent *t, uint32_t file,
+                                      const struct sys_file **seen)
+{
+    struct sys_file *f = store_tree_file_open(t->tree, file);
+    if (f == NULL || f == *seen)
+        return f;
+    if (!store_tree_file_is_same(t->tree, file, f)) {
+        sys_file_unref(f);
+        return NULL;
+    }
+    *seen = f;
+    return f;
+}
+
 /* With files only when it is ready. */
 static enum block_state find_block(const struct bt_torrent *t, const struct bt_request *r,
-                                   struct block *b)
+                                   struct block *b, const struct sys_file **seen)
 {
     struct store_walk walk;
     struct store_part part;
@@ -182,7 +198,7 @@ static enum block_state find_block(const struct bt_torrent *t, const struct bt_r
     for (size_t i = 0; i < b->n; i++) {
         if (b->parts[i].file == STORE_NO_FILE)
             continue;
-        b->files[i] = store_tree_file_open(t->tree, b->parts[i].file);
+        b->files[i] = open_and_same(t, b->parts[i].file, seen);
         if (b->files[i] != NULL)
             continue;
         block_release(b);
@@ -253,7 +269,7 @@ void bt_upload_fail(struct bt_conn *c, const struct tarn_err *err)
 }
 
 /* The first request of the ring. False: it has to wait. */
-static bool serve_first(struct bt_conn *c)
+static bool serve_first(struct bt_conn *c, const struct sys_file **seen)
 {
     struct bt_uploads *u = &c->uploads;
     struct bt_request r = u->queue[u->first];
@@ -264,7 +280,7 @@ static bool serve_first(struct bt_conn *c)
         reject(c, &r);
         return true;
     }
-    enum block_state state = find_block(c->torrent, &r, &b);
+    enum block_state state = find_block(c->torrent, &r, &b, seen);
     bool ok = true;
     switch (state) {
     case BLOCK_READY:
@@ -298,9 +314,10 @@ void bt_upload_was_read(struct bt_conn *c, const struct bt_request *r, struct ta
 void bt_upload_serve(struct bt_conn *c)
 {
     struct bt_uploads *u = &c->uploads;
+    const struct sys_file *seen = NULL;
     size_t most = bt_homeline_ahead(c, SEND_QUEUE_MAX);
     while (u->n > 0 && !c->is_dead && c->opening == NULL && c->stream.queued < most && may_send(c))
-        if (!serve_first(c))
+        if (!serve_first(c, &seen))
             break;
     if (u->n == 0 && u->queue != NULL)
         bt_upload_drop_all(c, false); /* an idle peer keeps no ring */

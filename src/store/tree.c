@@ -347,6 +347,17 @@ struct sys_file *store_tree_file_open(struct store_tree *t, uint32_t file)
     return store_table_get(&t->table, file, false);
 }
 
+bool store_tree_file_is_same(struct store_tree *t, uint32_t file, struct sys_file *f)
+{
+    struct sys_stat now;
+    const struct sys_stat *then = &f->at_open;
+    if (t->is_writable || (sys_stat_fd(f->fd, &now, NULL) && now.size == then->size &&
+                           now.mtime_ns == then->mtime_ns))
+        return true;
+    store_table_drop(&t->table, file);
+    return false;
+}
+
 static bool stat_named(struct store_tree *t, uint32_t file, enum store_where where,
                        struct sys_stat *st, struct tarn_err *err)
 {

@@ -74,6 +74,10 @@ struct sys_file *store_tree_file(struct store_tree *t, uint32_t file, struct tar
     TARN_MUST;
 /* The same if it is open already, else NULL: for threads that must not wait for a disk. */
 struct sys_file *store_tree_file_open(struct store_tree *t, uint32_t file) TARN_MUST;
+/* Of a tree opened for reading: is the open file still what it was when it was opened? If not, it
+ * is closed, and the next store_tree_file says so. One fstat; true of a tree that we write, whose
+ * files change by ourselves. */
+bool store_tree_file_is_same(struct store_tree *t, uint32_t file, struct sys_file *f);
 
 /* What is there under the file's name (or its .part name when writing). */
 bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)

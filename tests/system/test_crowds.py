@@ -22,7 +22,7 @@ from fakepeer import (
     random_id,
     request,
 )
-from faults import descriptors
+from faults import Clock, descriptors, shimmed
 from program import is_sanitized
 from programs import PATIENCE, TarnFetch, TarnSeed, tarn_create
 from samples import contents, fill
@@ -103,20 +103,16 @@ def test_10000_connections(sample, many_files_may_be_open):
         end_well(run)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="nobody makes room: whoever sits there without a wish keeps others out until its silence is "
-    "150 s long; those who are neither interested nor interesting should go when it is full",
-)
-def test_more_than_allowed(sample):
-    """--peers is kept, and those who only sit there do not keep others out for ever."""
+def test_more_than_allowed(sample, tmp_path):
+    """--peers is kept, and those who only sit there do not keep others out: after a minute they go."""
     s = sample("single", "v1")
     content = Content(s.torrent, s.home)
-    with TarnSeed(s.torrent, s.home, "--no-tracker", "--peers=50") as run:
+    clock = Clock(tmp_path / "clock")
+    with TarnSeed(s.torrent, s.home, "--no-tracker", "--peers=50", env=shimmed(clock=clock)) as run:
         with Crowd(run, content) as crowd:
             crowd.add(200)
             run.wait_for(lambda e: e.get("peers", 0) >= 40, "many are there")
+            clock.jump(65, 65)
             tries = 0
             while True:
                 try:

@@ -144,11 +144,6 @@ def test_folder_replaced(shared):
         end_well(run)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a file in use is looked at once a minute: until then an edit in place goes out, and is "
-    "found by the peer's own check alone",
-)
 def test_overwritten(shared):
     """In place, by as many other bytes."""
     with shared.seed() as run, call(run.address, shared.content):  # who keeps it in use
