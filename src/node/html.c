@@ -33,12 +33,23 @@ static void character(struct tarn_out *o, uint32_t cp)
     if (cp == TARN_UTF8_BAD || cp < 0x20 || (cp >= 0x7f && cp < 0xa0))
         cp = 0xfffd;
     switch (cp) {
-    case '<': tarn_out_str(o, "&lt;"); break;
-    case '>': tarn_out_str(o, "&gt;"); break;
-    case '&': tarn_out_str(o, "&amp;"); break;
-    case '"': tarn_out_str(o, "&quot;"); break;
-    case '\'': tarn_out_str(o, "&#39;"); break;
-    default: tarn_out_put(o, tarn_bytes_of(utf8, tarn_utf8_put(cp, utf8)));
+    case '<':
+        tarn_out_str(o, "&lt;");
+        break;
+    case '>':
+        tarn_out_str(o, "&gt;");
+        break;
+    case '&':
+        tarn_out_str(o, "&amp;");
+        break;
+    case '"':
+        tarn_out_str(o, "&quot;");
+        break;
+    case '\'':
+        tarn_out_str(o, "&#39;");
+        break;
+    default:
+        tarn_out_put(o, tarn_bytes_of(utf8, tarn_utf8_put(cp, utf8)));
     }
 }
 
@@ -96,7 +107,8 @@ void html_policy(struct tarn_out *o)
     uint8_t digest[CRYPT_SHA256_LEN];
     char text[4 * ((CRYPT_SHA256_LEN + 2) / 3) + 1];
     crypt_hash(CRYPT_SHA256, tarn_bytes_str(style), digest);
-    tarn_out_fmt(o, "default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; "
-                    "form-action 'none'; frame-ancestors 'none'",
+    tarn_out_fmt(o,
+                 "default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; "
+                 "form-action 'none'; frame-ancestors 'none'",
                  tarn_base64(text, tarn_bytes_of(digest, sizeof digest)));
 }

@@ -4,9 +4,11 @@
 
 #include "base/text.h"
 #include "codec/url.h"
+#include "http/core/date.h"
 #include "node/html.h"
 #include "node/route.h"
-#include "sys/clock.h"
+
+#include <stdio.h>
 
 /* "Collections / name / folder": each but the last a link upward. */
 static void heading(struct tarn_out *o, const struct node_listing_head *head)
@@ -32,8 +34,7 @@ static void heading(struct tarn_out *o, const struct node_listing_head *head)
         const uint8_t *slash = memchr(rest.p, '/', rest.len);
         size_t n = slash == NULL ? rest.len : (size_t)(slash - rest.p);
         name = tarn_bytes_of(rest.p, n);
-        rest = slash == NULL ? tarn_bytes_of(NULL, 0)
-                             : tarn_bytes_of(slash + 1, rest.len - n - 1);
+        rest = slash == NULL ? tarn_bytes_of(NULL, 0) : tarn_bytes_of(slash + 1, rest.len - n - 1);
     }
     tarn_out_str(o, "</h1>");
 }
@@ -90,9 +91,11 @@ void node_listing_begin(struct node_listing *l, struct tarn_out *o, bool as_json
 
 static void put_time(struct tarn_out *o, int64_t ns)
 {
-    char text[32];
-    if (ns > 0 && sys_date_text(text, ns / 1000000000))
-        tarn_out_str(o, text);
+    char d[HTTP_DATE_LEN + 1]; /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+    if (ns <= 0)
+        return;
+    (void)http_date(d, ns / 1000000000);
+    tarn_out_fmt(o, "%.11s %.5s", d + 5, d + 17);
 }
 
 static void row_html(struct tarn_out *o, const struct node_row *r)

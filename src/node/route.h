@@ -42,10 +42,10 @@ enum node_sibling node_sibling_of(struct tarn_bytes name, struct tarn_bytes *ste
 
 /* What the query asks for besides. */
 struct node_query {
-    enum node_sibling as;   /* ?as=torrent|magnet|meta4|sha256 */
-    bool as_json, as_list;  /* ?as=json, ?as=list: of a folder, also where it has an index.html */
-    bool wants_proof;       /* ?proof */
-    bool is_bad;            /* ?as=something else */
+    enum node_sibling as;    /* ?as=torrent|magnet|meta4|sha256 */
+    bool as_json, as_list;   /* ?as=json, ?as=list: of a folder, also where it has an index.html */
+    bool wants_proof;        /* ?proof */
+    bool is_bad;             /* ?as=something else */
     struct tarn_bytes after; /* ?after=NAME: of a listing; still escaped, borrowed from the query */
 };
 void node_query(struct node_query *q, struct tarn_bytes query);
