@@ -20,7 +20,6 @@ enum {
 
 struct torrent {
     struct node_torrent seen; /* what others see */
-    struct tarn_list node;    /* in order of ids */
     struct node_torrents *of;
     struct bt_metainfo meta;
     struct bt_magnet magnet;
@@ -37,9 +36,9 @@ struct node_torrents {
     char *downloads; /* owned */
     void (*on_event)(void *arg, const struct node_torrent *t, enum node_torrent_event e);
     void *arg;
-    struct tarn_list all;
+    struct torrent **all;    /* owned, as what it points to; in order of ids */
     struct tarn_list adding; /* asks on their way into the index */
-    size_t n;
+    size_t n, cap;
     struct tarn_map by_hash; /* keys lie in the torrents */
     uint32_t next_id;
 };
@@ -131,9 +130,6 @@ static void free_torrent(struct torrent *t)
         (void)tarn_map_remove(&t->of->by_hash, tarn_bytes_of(h->v1, sizeof h->v1));
     if (h != NULL && h->has_v2)
         (void)tarn_map_remove(&t->of->by_hash, tarn_bytes_of(h->v2, sizeof h->v2));
-    if (tarn_list_is_in(&t->node))
-        t->of->n--;
-    tarn_list_remove(&t->node);
     bt_metainfo_release(&t->meta);
     bt_magnet_release(&t->magnet);
     tarn_free(t->folder);
@@ -197,14 +193,14 @@ static struct torrent *new_torrent(struct node_torrents *ts, uint32_t id, const 
                                      .added_ms = r->added_ms,
                                      .folder = t->folder,
                                      .name = "" };
-    bool ok = t->folder != NULL || tarn_fail_mem(err, "adding a torrent");
+    bool ok = (t->folder != NULL && TARN_GROW(ts->all, ts->n, ts->cap)) ||
+              tarn_fail_mem(err, "adding a torrent");
     if (!ok || !parse(t, r->source, err) ||
         (!index_hashes(t) && !tarn_fail_mem(err, "adding a torrent"))) {
         free_torrent(t);
         return NULL;
     }
-    tarn_list_push_back(&ts->all, &t->node);
-    ts->n++;
+    ts->all[ts->n++] = t;
     return t;
 }
 
@@ -237,8 +233,8 @@ static bool load(struct node_torrents *ts, struct tarn_err *err)
     const struct kv_range all = { .table = ts->table };
     if (!kv_scan(ts->kv, &all, load_one, &l, err) || !l.ok)
         return tarn_fail_in(err, "reading the torrents of the index");
-    for (struct tarn_list *at = ts->all.next; at != &ts->all; at = at->next)
-        start(TARN_OUTER(at, struct torrent, node));
+    for (size_t i = 0; i < ts->n; i++)
+        start(ts->all[i]);
     return true;
 }
 
@@ -259,7 +255,6 @@ struct node_torrents *node_torrents_new(const struct node_torrents_settings *set
                                   .on_event = set->on_event,
                                   .arg = set->arg,
                                   .next_id = 1 };
-    tarn_list_init(&ts->all);
     tarn_list_init(&ts->adding);
     tarn_map_init(&ts->by_hash, seed);
     ts->downloads = tarn_strndup(set->downloads, strlen(set->downloads));
@@ -273,25 +268,46 @@ void node_torrents_free(struct node_torrents *ts)
 {
     if (ts == NULL)
         return;
-    while (!tarn_list_empty(&ts->all))
-        free_torrent(TARN_OUTER(ts->all.next, struct torrent, node));
+    for (size_t i = 0; i < ts->n; i++)
+        free_torrent(ts->all[i]);
+    tarn_free(ts->all);
     tarn_map_release(&ts->by_hash);
     tarn_free(ts->downloads);
     tarn_free(ts);
 }
 
+/* How many have ids up to this one. */
+static size_t place_behind(const struct node_torrents *ts, uint32_t id)
+{
+    size_t low = 0, high = ts->n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (ts->all[mid]->seen.id <= id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 const struct node_torrent *node_torrents_next(const struct node_torrents *ts, uint32_t after)
 {
-    for (struct tarn_list *at = ts->all.next; at != &ts->all; at = at->next)
-        if (TARN_OUTER(at, struct torrent, node)->seen.id > after)
-            return &TARN_OUTER(at, struct torrent, node)->seen;
-    return NULL;
+    size_t i = place_behind(ts, after);
+    return i < ts->n ? &ts->all[i]->seen : NULL;
 }
 
 static struct torrent *get(const struct node_torrents *ts, uint32_t id)
 {
-    const struct node_torrent *t = id == 0 ? NULL : node_torrents_next(ts, id - 1);
-    return t != NULL && t->id == id ? TARN_OUTER(t, struct torrent, seen) : NULL;
+    size_t i = place_behind(ts, id);
+    return i > 0 && ts->all[i - 1]->seen.id == id ? ts->all[i - 1] : NULL;
+}
+
+static void take_out(struct torrent *t)
+{
+    struct node_torrents *ts = t->of;
+    size_t i = place_behind(ts, t->seen.id);
+    memmove(ts->all + i - 1, ts->all + i, (ts->n - i) * sizeof *ts->all);
+    ts->n--;
 }
 
 const struct node_torrent *node_torrents_get(const struct node_torrents *ts, uint32_t id)
@@ -571,6 +587,7 @@ static void on_removed(struct node_write *w)
         tell(t, NODE_TORRENT_REMOVED);
         if (t->seen.bt != NULL)
             bt_torrent_forget(t->seen.bt);
+        take_out(t);
         free_torrent(t);
     }
     finish(a, w->is_ok ? NULL : &w->err);
