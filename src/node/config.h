@@ -43,7 +43,6 @@ enum node_key {
     NODE_ADMIN_TOKEN_FILE, /* "": token in the state folder */
     NODE_ADMIN_HOSTS,      /* names besides addresses that Host may have */
     NODE_BT_LISTEN,
-    NODE_BT_PORT,
     NODE_BT_RATE_DOWN,
     NODE_BT_RATE_UP,
     NODE_BT_PEERS,
@@ -101,7 +100,7 @@ struct node_config_collection {
     const char *name, *path; /* owned by the config */
     enum node_bt_kind bt;
     enum node_policy policy;
-    bool http;
+    bool http, hidden;
     const char *file; /* where the section begins, or "" */
     unsigned line;
 };
@@ -123,6 +122,10 @@ struct node_config_from {
  * tarn_out of the caller's). To be freed with node_config_free. */
 struct node_config *node_config_read(const struct node_config_from *from, struct tarn_out *faults,
                                      struct tarn_err *err) TARN_MUST;
+/* The same of one text over what is built in, and nothing else: pure. path: what messages call it.
+ */
+struct node_config *node_config_parse(struct tarn_bytes text, const char *path,
+                                      struct tarn_out *faults, struct tarn_err *err) TARN_MUST;
 void node_config_free(struct node_config *c); /* accepts NULL */
 
 /* Values. Text is as written (or built in), borrowed; numbers are in bytes, bytes a second,

@@ -15,12 +15,17 @@
 #include "base/err.h"
 #include "base/out.h"
 
-enum { NODE_TOKEN_LEN = 64, NODE_SOCKET_PATH_MAX = 107 /* sun_path of Linux, with its NUL */ };
+enum {
+    NODE_TOKEN_LEN = 64, /* of one that is made here */
+    NODE_TOKEN_MIN = 16, /* of one that somebody else wrote: bytes */
+    NODE_TOKEN_MAX = 256,
+    NODE_SOCKET_PATH_MAX = 107, /* bytes: sun_path of Linux, without its NUL */
+};
 
 struct node_home {
     char *state;  /* owned, absolute */
     char *socket; /* owned: the path of tarn.sock */
-    char token[NODE_TOKEN_LEN + 1];
+    char token[NODE_TOKEN_MAX + 1];
     int lock; /* descriptor; -1: not locked */
 };
 
@@ -32,6 +37,10 @@ bool node_home_choose(struct node_home *h, const char *given, bool is_system, st
  * another daemon holds is TARN_E_USAGE, and says which pid. */
 bool node_home_open(struct node_home *h, const char *token_file, struct tarn_err *err) TARN_MUST;
 void node_home_release(struct node_home *h); /* accepts a zeroed one; gives the lock back */
+
+/* Where a client of this user looks for the socket, the i-th place (from 0): tarn_free. NULL: no
+ * more, or no memory. */
+char *node_home_socket(size_t i) TARN_MUST;
 
 /* STATE/name in a string of the caller's (tarn_free); NULL: no memory. */
 char *node_home_path(const struct node_home *h, const char *name) TARN_MUST;

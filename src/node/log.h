@@ -8,15 +8,15 @@
 
 #include "base/attr.h"
 #include "base/err.h"
-#include "sys/thread.h"
+#include <stdatomic.h>
 
 enum node_level { NODE_ERROR, NODE_WARNING, NODE_NOTICE, NODE_INFO, NODE_DEBUG };
 enum node_log_format { NODE_LOG_TEXT, NODE_LOG_JSON };
 
 struct node_log {
-    int fd;             /* borrowed */
-    _Atomic int level;  /* enum node_level: what is above is left out */
-    _Atomic int format; /* enum node_log_format */
+    int fd;            /* borrowed */
+    atomic_int level;  /* enum node_level: what is above is left out */
+    atomic_int format; /* enum node_log_format */
     bool is_journal;
     /* Also told, when not NULL: for who embeds a node. From any thread. */
     void (*also)(void *arg, enum node_level level, const char *text);
