@@ -17,6 +17,7 @@
 #ifndef CATALOG_CATALOG_H
 #define CATALOG_CATALOG_H
 
+#include "base/out.h"
 #include "catalog/leaves.h"
 #include "kv/kv.h"
 #include "loop/loop.h"
