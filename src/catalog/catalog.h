@@ -17,6 +17,7 @@
 #ifndef CATALOG_CATALOG_H
 #define CATALOG_CATALOG_H
 
+#include "base/out.h"
 #include "catalog/leaves.h"
 #include "kv/kv.h"
 #include "loop/loop.h"
@@ -313,7 +314,7 @@ struct catalog_settings {
 };
 
 /* The catalog's tables: names for kv_open, in this order. */
-enum { CATALOG_TABLES = 12 };
+enum { CATALOG_TABLES = 13, CATALOG_SCHEMA = 1 };
 extern const char *const catalog_tables[CATALOG_TABLES];
 
 struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err *err) TARN_MUST;
