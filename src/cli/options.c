@@ -130,7 +130,7 @@ const struct cli_option cli_options[CLI_OPTS] = {
     [CLI_POLICY] = { .name = "policy",
                      .arg = "WHO",
                      .words = "public partners mine",
-                     .help = "who may have it: public (the default), partners, mine",
+                     .help = "who may have it (public)",
                      .more = "The web door serves what is public, and nothing else." },
     [CLI_PRIVATE] = { .name = "private", .help = "peers come from the trackers alone" },
     [CLI_PROGRESS] = { .name = "progress",
