@@ -16,12 +16,11 @@ struct http_body {
     struct tarn_out *trailer; /* borrowed: where trailers go as "name: value" CRLF lines; NULL: they
                                  are checked and dropped. Never one that frames, routes or permits:
                                  those are dropped (RFC 9110 section 6.5.1) */
-    uint32_t ext;             /* bytes of chunk extensions so far */
+    size_t trailer_line;      /* where the unfinished line begins in *trailer */
+    uint32_t ext;             /* bytes of chunk extensions so far, and of zeros before sizes */
     uint32_t block;           /* bytes of trailers so far */
-    uint32_t trailer_line;    /* where the unfinished line begins in *trailer */
     uint16_t n_trailers;
     uint16_t status; /* after HTTP_BAD: 400 or 431 */
-    uint8_t digits;  /* of the chunk's size, leading zeros not counted */
     uint8_t state;   /* private */
 };
 

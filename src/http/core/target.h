@@ -9,18 +9,12 @@
 #include "base/err.h"
 #include "base/out.h"
 
-enum http_path_kind {
-    HTTP_PATH_FILE, /* names of files: an escaped NUL or slash is refused */
-    HTTP_PATH_ANY,  /* for handlers that give no name to the file system */
-};
-
 /* Append to o the plain form of an escaped path: "/", then parts with single slashes between them,
  * then a slash when a folder is meant (the path ends with one, or with "." or ".."). Empty parts
  * are left out. An empty path is "/". At most path.len + 1 bytes. False (answer 400): no slash in
  * front, a '%' without two hex digits, more ".." than there are folders, for files %00 or %2F.
  * False also when o is full. o keeps what it held. */
-bool http_path_plain(struct tarn_out *o, struct tarn_bytes path, enum http_path_kind kind,
-                     struct tarn_err *err) TARN_MUST;
+bool http_path_plain(struct tarn_out *o, struct tarn_bytes path, struct tarn_err *err) TARN_MUST;
 
 /* host[:port] as a Host field or a target has it: a name, an IPv4 address, or an IPv6 one in
  * brackets; no user, no path, no white space. *host_len: bytes of the host; *port: 0 when not
