@@ -1,0 +1,61 @@
+/* node/parts: what a node is made of: for the files of this room alone. */
+#ifndef NODE_PARTS_H
+#define NODE_PARTS_H
+
+#include "fetch/fetch.h"
+#include "loop/loop.h"
+#include "node/node.h"
+#include "node/sockets.h"
+
+enum node_state { NODE_STARTING, NODE_RUNNING, NODE_STOPPING, NODE_STOPPED };
+
+/* What is wrong just now, for people: shown by `tarn status` until it is cured. */
+enum { NODE_FAULTS_MAX = 20 };
+struct node_fault {
+    char about[16]; /* the part, and what it may be cured by */
+    char text[400];
+    int64_t since_ms;
+};
+
+struct node {
+    struct node_settings set; /* strings are borrowed, config is moved to the next line */
+    struct node_config *config;
+    struct node_home home;
+    struct node_log *log;
+    struct loop *loop;
+    struct fetcher *fetcher;
+    struct node_sockets sockets; /* until the doors have taken them */
+    enum node_state state;
+    int64_t started_ms;          /* wall clock */
+    char *public_url, *page_url; /* owned; NULL: none */
+    struct node_fault faults[NODE_FAULTS_MAX];
+    size_t n_faults;
+
+    /* service.c */
+    int signals; /* descriptor; -1: not caught */
+    struct loop_watch signals_watch;
+    struct loop_timer tick; /* status and watchdog */
+    int64_t watchdog_us, told_us;
+    bool is_told; /* there is somebody to tell how things are */
+    char told[200];
+
+    /* stopping */
+    unsigned parts_left; /* that have not finished yet */
+    struct loop_timer last_moment;
+};
+
+/* ---- service.c: signals, and what the service manager hears ---- */
+
+bool node_service_open(struct node *n, struct tarn_err *err) TARN_MUST;
+void node_service_close(struct node *n);
+/* "READY=1", "STOPPING=1" ...; with the status line behind it. */
+void node_service_tell(struct node *n, const char *what);
+
+/* ---- node.c ---- */
+
+void node_fault_add(struct node *n, const char *about, const char *text);
+void node_fault_cure(struct node *n, const char *about);
+/* A part has finished stopping. */
+void node_part_stopped(struct node *n);
+
+#endif
