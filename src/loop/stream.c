@@ -14,6 +14,8 @@
 #include "base/num.h"
 #include "loop/priv.h"
 
+#include <assert.h>
+
 enum { ROOM = 64 << 10 }; /* received at a time behind a long rest */
 
 void loop_stream_end(struct loop_stream *s, const struct tarn_err *err)
@@ -28,7 +30,8 @@ void loop_stream_end(struct loop_stream *s, const struct tarn_err *err)
  * in when something is wanted. */
 static void watch(struct loop_stream *s)
 {
-    unsigned events = (s->is_paused ? 0U : SYS_READABLE) | (s->wants_write ? SYS_WRITABLE : 0U);
+    bool reads = !s->is_paused && !s->has_finished;
+    unsigned events = (reads ? SYS_READABLE : 0U) | (s->wants_write ? SYS_WRITABLE : 0U);
     if (s->is_connecting)
         events = SYS_WRITABLE;
     if (events == 0 && !s->watch.is_in)
@@ -146,6 +149,12 @@ static bool receive_once(struct loop_stream *s, size_t *received, bool *is_short
     case SYS_IO_AGAIN:
         return true;
     case SYS_IO_END:
+        if (s->ops->on_finish != NULL && s->ops->on_finish(s)) {
+            s->has_finished = true;
+            return true;
+        }
+        loop_stream_end(s, &err);
+        return false;
     case SYS_IO_FAIL:
         loop_stream_end(s, &err);
         return false;
@@ -223,7 +232,8 @@ static bool serve(struct loop_stream *s, unsigned events, const bool *gone)
 {
     if (s->is_connecting)
         return open(s, gone);
-    if (s->is_paused && (s->watch.events & SYS_READABLE) == 0 && (events & SYS_READABLE) != 0)
+    if ((s->is_paused || s->has_finished) && (s->watch.events & SYS_READABLE) == 0 &&
+        (events & SYS_READABLE) != 0)
         return hung_up(s, gone);
     if ((events & SYS_READABLE) != 0 && !receive(s, gone))
         return false;
@@ -316,6 +326,14 @@ void loop_stream_release(struct loop_stream *s)
     tarn_out_release(&s->rest);
     sys_close(&s->watch.fd);
     *s = (struct loop_stream){ 0 };
+}
+
+void loop_stream_finish(struct loop_stream *s)
+{
+    if (s->loop == NULL || s->is_ended)
+        return;
+    assert(s->queued == 0);
+    sys_shutdown_write(s->watch.fd);
 }
 
 /* Both take effect on the poller at the end of the turn, so that going to and fro costs nothing. */

@@ -67,6 +67,7 @@ const struct sys_ops sys_ops_native = {
     .open_beneath = linux_open_beneath,
     .close = posix_close,
     .preadv = posix_preadv,
+    .preadv_now = linux_preadv_now,
     .pwritev = posix_pwritev,
     .stat_at = posix_stat_at,
     .stat_fd = posix_stat_fd,
