@@ -119,8 +119,8 @@ enum crypt_tls_step loop_tls_read(struct loop_stream *s, struct tarn_cur *in,
                                   struct tarn_err *err) TARN_MUST;
 /* Send what is pending. */
 enum sys_io loop_tls_flush(struct loop_stream *s, struct tarn_err *err);
-/* Encrypt all of the spans and send what is pending and them. *sent: bytes of spans that need not
- * be given again. */
+/* Encrypt the spans, or as much of them as makes a batch, and send that behind what is pending.
+ * *sent: bytes of spans that need not be given again. */
 enum sys_io loop_tls_send(struct loop_stream *s, const struct sys_span *spans, size_t n,
                           size_t *sent, struct tarn_err *err);
 

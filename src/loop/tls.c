@@ -153,21 +153,21 @@ enum sys_io loop_tls_flush(struct loop_stream *s, struct tarn_err *err)
     return io;
 }
 
-/* All spans, one behind the other. */
+/* The spans, one behind the other, as much as makes a batch. */
 static bool copy_spans(struct loop_stream *s, const struct sys_span *spans, size_t n, uint8_t *to,
                        size_t *len, struct tarn_err *err)
 {
     *len = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct sys_span *span = &spans[i];
-        assert(span->len <= LOOP_TLS_BATCH - *len);
-        if (span->file == NULL)
-            memcpy(to + *len, span->p, span->len);
-        else if (sys_read_span(span, to + *len, err))
-            s->loop->sender.copied += span->len;
+    for (size_t i = 0; i < n && *len < LOOP_TLS_BATCH; i++) {
+        struct sys_span span = spans[i];
+        span.len = tarn_min_size(span.len, LOOP_TLS_BATCH - *len);
+        if (span.file == NULL)
+            memcpy(to + *len, span.p, span.len);
+        else if (sys_read_span(&span, to + *len, err))
+            s->loop->sender.copied += span.len;
         else
             return false;
-        *len += span->len;
+        *len += span.len;
     }
     return true;
 }
