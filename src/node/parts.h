@@ -4,6 +4,7 @@
 
 #include "fetch/fetch.h"
 #include "loop/loop.h"
+#include "node/doors.h"
 #include "node/node.h"
 #include "node/sockets.h"
 
@@ -25,6 +26,7 @@ struct node {
     struct loop *loop;
     struct fetcher *fetcher;
     struct node_sockets sockets; /* until the doors have taken them */
+    struct node_doors doors;
     enum node_state state;
     int64_t started_ms;          /* wall clock */
     char *public_url, *page_url; /* owned; NULL: none */
