@@ -179,7 +179,7 @@ void admin_stream_end(struct admin_call *c)
 bool admin_read(struct admin_call *c, struct catalog_read *r)
 {
     struct tarn_err err;
-    if (catalog_read_begin(c->admin->catalog, r, &err))
+    if (catalog_read_begin(c->admin->node->catalog, r, &err))
         return true;
     admin_fail(c, &err);
     return false;
@@ -189,8 +189,8 @@ bool admin_ref(struct admin_call *c, struct catalog_read *r, struct node_ref *re
 {
     struct tarn_err err;
     const struct node_ref_in in = { .read = r,
-                                    .torrents = c->admin->torrents,
-                                    .seeding = c->admin->seeding };
+                                    .torrents = c->admin->node->torrents,
+                                    .seeding = c->admin->node->seeding };
     if (c->ref == NULL)
         (void)tarn_fail(&err, TARN_E_USAGE, "say which: ?ref=");
     else if (node_ref_find(&in, tarn_bytes_str(c->ref), ref, &err))
@@ -382,7 +382,7 @@ static bool has_bearer(const struct node_admin *a, struct tarn_bytes auth)
     static const char bearer[] = "Bearer ";
     size_t n = sizeof bearer - 1;
     return auth.len > n && strncasecmp((const char *)auth.p, bearer, n) == 0 &&
-           is_equal(tarn_bytes_of(auth.p + n, auth.len - n), a->token);
+           is_equal(tarn_bytes_of(auth.p + n, auth.len - n), a->node->home.token);
 }
 
 /* Basic: any name, the token as password. */
@@ -395,8 +395,8 @@ static bool has_basic(const struct node_admin *a, struct tarn_bytes auth)
         !tarn_unbase64(tarn_bytes_of(auth.p + n, auth.len - n), plain, sizeof plain, &len))
         return false;
     const uint8_t *colon = memchr(plain, ':', len);
-    return colon != NULL &&
-           is_equal(tarn_bytes_of(colon + 1, len - (size_t)(colon + 1 - plain)), a->token);
+    return colon != NULL && is_equal(tarn_bytes_of(colon + 1, len - (size_t)(colon + 1 - plain)),
+                                     a->node->home.token);
 }
 
 static bool has_cookie(const struct node_admin *a, struct tarn_bytes cookies)
@@ -408,7 +408,7 @@ static bool has_cookie(const struct node_admin *a, struct tarn_bytes cookies)
         while (one.len > 0 && one.p[0] == ' ')
             one = tarn_bytes_of(one.p + 1, one.len - 1);
         if (one.len > 5 && memcmp(one.p, "tarn=", 5) == 0 &&
-            is_equal(tarn_bytes_of(one.p + 5, one.len - 5), a->token))
+            is_equal(tarn_bytes_of(one.p + 5, one.len - 5), a->node->home.token))
             return true;
         cookies =
             end == NULL ? tarn_bytes_of(NULL, 0) : tarn_bytes_of(end + 1, cookies.len - n - 1);
@@ -422,7 +422,7 @@ static bool is_known_host(const struct node_admin *a, struct tarn_bytes host)
     if (sys_addr_parse(host, 1, &addr) ||
         (host.len == 9 && strncasecmp((const char *)host.p, "localhost", 9) == 0))
         return true;
-    for (const char *name = a->hosts; *name != '\0';) {
+    for (const char *name = node_config_text(a->node->config, NODE_ADMIN_HOSTS); *name != '\0';) {
         size_t n = strcspn(name, ", ");
         if (n == host.len && n > 0 && strncasecmp(name, (const char *)host.p, n) == 0)
             return true;
@@ -453,10 +453,10 @@ static bool is_first_visit(struct node_admin *a, struct http_exchange *x)
         x->request->method != HTTP_GET)
         return false;
     while (url_query_next(&query, &key, &value))
-        if (tarn_bytes_eq_str(key, "token") && is_equal(value, a->token)) {
+        if (tarn_bytes_eq_str(key, "token") && is_equal(value, a->node->home.token)) {
             (void)snprintf(cookie, sizeof cookie,
                            "tarn=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000",
-                           a->token);
+                           a->node->home.token);
             const struct http_extra extras[] = { { "Set-Cookie", tarn_bytes_str(cookie) },
                                                  { "Location", tarn_bytes_str("/") },
                                                  { "Referrer-Policy",
@@ -515,15 +515,16 @@ static void answer(struct node_admin *a, struct admin_call *c)
 static void on_request(void *arg, struct http_exchange *x)
 {
     struct admin_call *c = tarn_calloc(1, sizeof *c);
+    struct node *n = arg;
     x->arg = c;
     if (c == NULL) {
         http_answer_error(x, 503, "The server is out of memory.", NULL, 0);
         return;
     }
-    c->admin = arg;
+    c->admin = n->doors.admin_door;
     c->x = x;
     tarn_out_init(&c->out, OUT_MAX);
-    answer(arg, c);
+    answer(c->admin, c);
 }
 
 static void on_over(void *arg, struct http_exchange *x)
@@ -539,53 +540,37 @@ static void on_over(void *arg, struct http_exchange *x)
         free_call(c);
 }
 
+static void on_trouble(void *arg, const struct tarn_err *err)
+{
+    node_log_err(((struct node *)arg)->log, NODE_WARNING, "admin", err);
+}
+
+const struct http_ops node_admin_ops = {
+    .on_request = on_request,
+    .on_over = on_over,
+    .on_trouble = on_trouble,
+};
+
 /* ---- the door ---- */
 
-struct node_admin *node_admin_new(const struct node_admin_settings *set, struct tarn_err *err)
+bool node_admin_open(struct node *n, struct tarn_err *err)
 {
-    static const struct http_ops ops = { .on_request = on_request, .on_over = on_over };
-    struct http_settings http = *set->http;
     struct node_admin *a = tarn_calloc(1, sizeof *a);
     if (a == NULL)
-        return tarn_fail_mem(err, "opening the admin door"), NULL;
-    *a = (struct node_admin){ .loop = set->loop,
-                              .kv = set->kv,
-                              .catalog = set->catalog,
-                              .torrents = set->torrents,
-                              .seeding = set->seeding,
-                              .bt = set->bt,
-                              .ops = set->ops,
-                              .arg = set->arg,
-                              .beat = { .on_time = admin_beat } };
+        return tarn_fail_mem(err, "opening the admin door");
+    a->node = n;
+    a->beat.on_time = admin_beat;
     tarn_list_init(&a->watchers);
-    a->token = tarn_strndup(set->token, strlen(set->token));
-    a->hosts = tarn_strndup(set->hosts, strlen(set->hosts));
-    a->public_url = tarn_strndup(set->public_url, strlen(set->public_url));
-    http.ops = &ops;
-    http.arg = a;
-    if (a->token != NULL && a->hosts != NULL && a->public_url != NULL)
-        a->server = http_server_new(a->loop, &http, err);
-    else
-        (void)tarn_fail_mem(err, "opening the admin door");
-    if (a->server != NULL)
-        return a;
-    node_admin_free(a);
-    return NULL;
+    n->doors.admin_door = a;
+    return true;
 }
 
-void node_admin_free(struct node_admin *a)
+void node_admin_close(struct node *n)
 {
+    struct node_admin *a = n->doors.admin_door;
     if (a == NULL)
         return;
-    http_server_free(a->server);
-    loop_timer_stop(a->loop, &a->beat);
-    tarn_free(a->token);
-    tarn_free(a->hosts);
-    tarn_free(a->public_url);
+    loop_timer_stop(n->loop, &a->beat);
     tarn_free(a);
-}
-
-struct http_server *node_admin_server(struct node_admin *a)
-{
-    return a->server;
+    n->doors.admin_door = NULL;
 }

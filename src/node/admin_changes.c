@@ -88,7 +88,7 @@ static void watch(struct admin_call *c)
     tarn_list_push_back(&a->watchers, &c->node);
     a->n_watchers++;
     if (a->n_watchers == 1)
-        (void)loop_timer_set(a->loop, &a->beat, loop_now_us(a->loop) + BEAT_US);
+        (void)loop_timer_set(a->node->loop, &a->beat, loop_now_us(a->node->loop) + BEAT_US);
 }
 
 void admin_forget_watcher(struct admin_call *c)
@@ -98,7 +98,7 @@ void admin_forget_watcher(struct admin_call *c)
     tarn_list_remove(&c->node);
     c->is_watching = false;
     if (--c->admin->n_watchers == 0)
-        loop_timer_stop(c->admin->loop, &c->admin->beat);
+        loop_timer_stop(c->admin->node->loop, &c->admin->beat);
 }
 
 /* False: all that there is has been told. */
@@ -127,7 +127,7 @@ static void more_changes(struct admin_call *c)
 {
     struct catalog_read r;
     struct tarn_err err = { 0 };
-    if (!catalog_read_begin(c->admin->catalog, &r, &err)) {
+    if (!catalog_read_begin(c->admin->node->catalog, &r, &err)) {
         http_stream_cut(c->x);
         return;
     }
@@ -135,7 +135,7 @@ static void more_changes(struct admin_call *c)
     catalog_read_end(&r);
     if (err.code != TARN_OK && err.code != TARN_E_NOT_FOUND)
         http_stream_cut(c->x);
-    else if (!is_more && loop_now_us(c->admin->loop) >= c->ends_us)
+    else if (!is_more && loop_now_us(c->admin->node->loop) >= c->ends_us)
         admin_stream_end(c);
     else {
         admin_flush(c);
@@ -144,8 +144,11 @@ static void more_changes(struct admin_call *c)
     }
 }
 
-void node_admin_changed(struct node_admin *a)
+void node_admin_changed(struct node *n)
 {
+    struct node_admin *a = n->doors.admin_door;
+    if (a == NULL)
+        return;
     for (struct tarn_list *at = a->watchers.next, *next; at != &a->watchers; at = next) {
         struct admin_call *c = TARN_OUTER(at, struct admin_call, node);
         next = at->next;
@@ -158,8 +161,8 @@ void node_admin_changed(struct node_admin *a)
 void admin_beat(struct loop_timer *t)
 {
     struct node_admin *a = TARN_OUTER(t, struct node_admin, beat);
-    int64_t now_us = loop_now_us(a->loop);
-    (void)loop_timer_set(a->loop, &a->beat, now_us + BEAT_US);
+    int64_t now_us = loop_now_us(a->node->loop);
+    (void)loop_timer_set(a->node->loop, &a->beat, now_us + BEAT_US);
     for (struct tarn_list *at = a->watchers.next, *next; at != &a->watchers; at = next) {
         struct admin_call *c = TARN_OUTER(at, struct admin_call, node);
         next = at->next;
@@ -178,14 +181,14 @@ static bool read_place(struct admin_call *c)
 {
     struct tarn_bytes last = http_value(c->x->request, HTTP_LAST_EVENT_ID);
     uint64_t wait_s = 0;
-    c->at = catalog_seq(c->admin->catalog);
+    c->at = catalog_seq(c->admin->node->catalog);
     if ((c->since != NULL && !tarn_parse_u64(tarn_bytes_str(c->since), UINT64_MAX, &c->at)) ||
         (last.len > 0 && !tarn_parse_u64(last, UINT64_MAX, &c->at)) ||
         (c->wait != NULL && !tarn_parse_u64(tarn_bytes_str(c->wait), ADMIN_WAIT_MAX_S, &wait_s))) {
         admin_refuse(c, 400, TARN_E_USAGE, "since= is the number of a change, wait= 0 to 3600 s");
         return false;
     }
-    c->ends_us = loop_now_us(c->admin->loop) + (int64_t)wait_s * 1000000;
+    c->ends_us = loop_now_us(c->admin->node->loop) + (int64_t)wait_s * 1000000;
     if (wait_s > 0 && c->admin->n_watchers >= ADMIN_WATCHERS_MAX) {
         admin_refuse(c, 503, TARN_E_DAEMON, "a hundred change streams are open: no more are taken");
         return false;

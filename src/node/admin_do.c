@@ -177,7 +177,7 @@ static void foresee_status(struct admin_call *c, const struct catalog_spec *s)
     struct catalog_collection k = { 0 };
     struct tarn_err err;
     c->status = 201;
-    if (!catalog_read_begin(c->admin->catalog, &r, &err))
+    if (!catalog_read_begin(c->admin->node->catalog, &r, &err))
         return;
     while (catalog_collection_next(&r, k.id, &k, &err) == CATALOG_FOUND)
         if (tarn_bytes_eq_str(k.path, s->path))
@@ -200,7 +200,7 @@ void admin_publish(struct admin_call *c, struct tarn_bytes body)
     foresee_status(c, &spec);
     c->is_asking = true;
     c->ask.catalog = (struct catalog_ask){ .done = on_published };
-    catalog_publish(c->admin->catalog, &spec, &c->ask.catalog);
+    catalog_publish(c->admin->node->catalog, &spec, &c->ask.catalog);
 }
 
 /* ---- add ---- */
@@ -259,7 +259,7 @@ static bool read_add(struct admin_call *c, const json_t *o, struct node_torrent_
 void admin_add(struct admin_call *c, struct tarn_bytes body)
 {
     static const char *const keys[] = { "magnet", "url", "torrent_b64", "folder", "paused", NULL };
-    if (c->admin->torrents == NULL) {
+    if (c->admin->node->torrents == NULL) {
         refuse_without_bt(c);
         return;
     }
@@ -271,7 +271,7 @@ void admin_add(struct admin_call *c, struct tarn_bytes body)
     if (!ok)
         return;
     c->is_asking = true;
-    node_torrents_add(c->admin->torrents, &c->ask.torrent);
+    node_torrents_add(c->admin->node->torrents, &c->ask.torrent);
 }
 
 /* ---- pause, resume ---- */
@@ -316,13 +316,13 @@ void admin_pause(struct admin_call *c, bool is_paused)
     if (c->torrent != 0) {
         c->is_asking = true;
         c->ask.torrent = (struct node_torrent_ask){ .done = on_torrent };
-        node_torrents_pause(c->admin->torrents, c->torrent, is_paused, &c->ask.torrent);
-    } else if (c->admin->seeding == NULL) {
+        node_torrents_pause(c->admin->node->torrents, c->torrent, is_paused, &c->ask.torrent);
+    } else if (c->admin->node->seeding == NULL) {
         refuse_without_bt(c);
     } else {
         c->is_asking = true;
         c->ask.seeding = (struct node_seeding_ask){ .done = on_seeding };
-        node_seeding_pause(c->admin->seeding, c->collection, is_paused, &c->ask.seeding);
+        node_seeding_pause(c->admin->node->seeding, c->collection, is_paused, &c->ask.seeding);
     }
 }
 
@@ -387,10 +387,11 @@ void admin_remove(struct admin_call *c)
     c->is_asking = true;
     if (c->torrent != 0) {
         c->ask.torrent = (struct node_torrent_ask){ .done = on_removed };
-        node_torrents_remove(c->admin->torrents, c->torrent, &c->ask.torrent);
+        node_torrents_remove(c->admin->node->torrents, c->torrent, &c->ask.torrent);
     } else {
         c->ask.catalog = (struct catalog_ask){ .done = on_unpublished };
-        catalog_unpublish(c->admin->catalog, c->collection, CATALOG_COMMANDED, &c->ask.catalog);
+        catalog_unpublish(c->admin->node->catalog, c->collection, CATALOG_COMMANDED,
+                          &c->ask.catalog);
     }
 }
 
@@ -407,7 +408,7 @@ void admin_scrub(struct admin_call *c)
                      "a scrub is of collections; a torrent checks what it sends");
         return;
     }
-    catalog_scrub(c->admin->catalog, c->collection);
+    catalog_scrub(c->admin->node->catalog, c->collection);
     struct json *j = admin_object(c, "scrub");
     if (c->collection != 0)
         json_put_u64(j, "id", node_id_of_collection(c->collection));
@@ -418,7 +419,7 @@ void admin_scrub(struct admin_call *c)
 void admin_reload(struct admin_call *c)
 {
     struct tarn_err err;
-    if (!c->admin->ops->reload(c->admin->arg, &err)) {
+    if (!node_reload(c->admin->node, &err)) {
         admin_fail(c, &err);
         return;
     }

@@ -31,12 +31,12 @@ void admin_put_url(struct admin_call *c, const char *key, struct tarn_bytes coll
 {
     struct tarn_out o;
     json_key(&c->json, key);
-    if (c->admin->public_url[0] == '\0') {
+    if (c->admin->node->public_url[0] == '\0') {
         json_none(&c->json);
         return;
     }
     tarn_out_init(&o, 3 * CATALOG_PATH_MAX + 4096);
-    tarn_out_str(&o, c->admin->public_url);
+    tarn_out_str(&o, c->admin->node->public_url);
     tarn_out_str(&o, "c/");
     url_escape(&o, collection);
     if (path.len > 0) {
@@ -87,7 +87,7 @@ static void put_seed(struct admin_call *c, const struct catalog_collection *k)
 {
     struct json *j = &c->json;
     const struct node_seed *s =
-        c->admin->seeding == NULL ? NULL : node_seeding_get(c->admin->seeding, k->id);
+        c->admin->node->seeding == NULL ? NULL : node_seeding_get(c->admin->node->seeding, k->id);
     json_put_bool(j, "is_paused", s != NULL && s->is_paused);
     if (s == NULL)
         return;
@@ -225,9 +225,10 @@ static bool put_collections(struct admin_call *c, struct catalog_read *r)
 static bool put_torrents(struct admin_call *c)
 {
     while (c->left > 0 && !is_full(c)) {
-        const struct node_torrent *t = c->admin->torrents == NULL
-                                           ? NULL
-                                           : node_torrents_next(c->admin->torrents, c->at_torrent);
+        const struct node_torrent *t =
+            c->admin->node->torrents == NULL
+                ? NULL
+                : node_torrents_next(c->admin->node->torrents, c->at_torrent);
         if (t == NULL)
             return false;
         c->at_torrent = t->id;
@@ -243,7 +244,7 @@ static void more_items(struct admin_call *c)
 {
     struct catalog_read r;
     struct tarn_err err;
-    if (!catalog_read_begin(c->admin->catalog, &r, &err)) {
+    if (!catalog_read_begin(c->admin->node->catalog, &r, &err)) {
         http_stream_cut(c->x);
         return;
     }
@@ -385,7 +386,7 @@ static void more_files(struct admin_call *c)
     struct catalog_entry e;
     struct tarn_err err;
     enum catalog_found found = CATALOG_FAILED;
-    if (!catalog_read_begin(c->admin->catalog, &r, &err)) {
+    if (!catalog_read_begin(c->admin->node->catalog, &r, &err)) {
         http_stream_cut(c->x);
         return;
     }
@@ -417,7 +418,7 @@ static void more_files(struct admin_call *c)
 
 static void more_files_of_torrent(struct admin_call *c)
 {
-    const struct node_torrent *t = node_torrents_get(c->admin->torrents, c->torrent);
+    const struct node_torrent *t = node_torrents_get(c->admin->node->torrents, c->torrent);
     const struct bt_metainfo *m = t == NULL || t->bt == NULL ? NULL : bt_torrent_meta(t->bt);
     uint64_t n = m == NULL ? 0 : m->n_files;
     for (; c->at < n && c->left > 0 && !is_full(c); c->at++) {
@@ -493,10 +494,10 @@ static void put_peer(void *arg, const struct bt_peer *p)
 static void all_peers(struct admin_call *c)
 {
     const struct node_torrent *t =
-        c->torrent == 0 ? NULL : node_torrents_get(c->admin->torrents, c->torrent);
-    const struct node_seed *s = c->collection == 0 || c->admin->seeding == NULL
+        c->torrent == 0 ? NULL : node_torrents_get(c->admin->node->torrents, c->torrent);
+    const struct node_seed *s = c->collection == 0 || c->admin->node->seeding == NULL
                                     ? NULL
-                                    : node_seeding_get(c->admin->seeding, c->collection);
+                                    : node_seeding_get(c->admin->node->seeding, c->collection);
     const struct bt_torrent *bt = t != NULL ? t->bt : s != NULL ? s->bt : NULL;
     if (bt != NULL)
         bt_torrent_peers(bt, put_peer, c); /* bounded by bt.peers */

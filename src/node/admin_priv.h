@@ -1,25 +1,26 @@
-/* node/admin_priv: what the files of the admin door share. */
+/* node/admin_priv: the admin door: the /v1 API (docs/api.md), /metrics, /healthz and the page.
+ *
+ * It stands on the Unix socket, where the file's permissions decide who may, and where configured
+ * on TCP, where a token is needed and Host and Origin are checked: a page of another site, or a
+ * name that somebody points at us, must not control a node through its owner's browser. All of it
+ * belongs to the main loop. */
 #ifndef NODE_ADMIN_PRIV_H
 #define NODE_ADMIN_PRIV_H
 
 #include "codec/json.h"
 #include "http/exchange.h"
-#include "node/admin.h"
+#include "node/metrics.h"
+#include "node/parts.h"
 #include "node/ref.h"
 
-struct admin_call;
+enum {
+    ADMIN_BODY_MAX = 24 << 20, /* a torrent of 16 MiB in base64 */
+    ADMIN_WAIT_MAX_S = 3600,   /* of a change stream */
+    ADMIN_WATCHERS_MAX = 100,  /* change streams open at a time */
+};
 
 struct node_admin {
-    struct http_server *server;
-    struct loop *loop;
-    char *token, *hosts, *public_url; /* owned */
-    struct kv *kv;
-    struct catalog *catalog;
-    struct node_torrents *torrents; /* these three NULL without BitTorrent */
-    struct node_seeding *seeding;
-    struct bt_session *bt;
-    const struct node_admin_ops *ops;
-    void *arg;
+    struct node *node;
     struct tarn_list watchers; /* admin_call: change streams that wait for more */
     unsigned n_watchers;
     struct loop_timer beat; /* keeps idle change streams alive, and ends them */

@@ -4,12 +4,12 @@
 #include "sys/clock.h"
 #include "sys/service.h"
 
-static void put_list(struct json *j, const char *key, const char *const *texts, size_t n)
+static void put_url(struct json *j, const char *url)
 {
-    json_key(j, key);
+    json_key(j, "urls");
     json_open_array(j);
-    for (size_t i = 0; i < n; i++)
-        json_str(j, tarn_bytes_str(texts[i]));
+    if (url != NULL)
+        json_str(j, tarn_bytes_str(url));
     json_close_array(j);
 }
 
@@ -21,36 +21,46 @@ static uint64_t answered(const struct http_counters *h)
     return n;
 }
 
-static void put_doors(struct admin_call *c, const struct admin_state *s)
+static void put_doors(struct admin_call *c)
 {
     struct json *j = &c->json;
+    const struct node *n = c->admin->node;
+    struct http_counters web, admin;
+    node_doors_counters(n, &web, &admin);
     json_key(j, "http");
     json_open_object(j);
-    put_list(j, "urls", s->public_urls, s->n_public_urls);
-    json_put_u64(j, "loops", s->loops);
-    json_put_u64(j, "connections", s->web.connections);
-    json_put_u64(j, "requests", answered(&s->web));
-    json_put_u64(j, "bytes_sent", s->web.sent);
+    put_url(j, n->public_url);
+    json_put_u64(j, "loops", n->doors.n_webs);
+    json_put_u64(j, "connections", web.connections);
+    json_put_u64(j, "requests", answered(&web));
+    json_put_u64(j, "bytes_sent", web.sent);
     json_close_object(j);
     json_key(j, "admin");
     json_open_object(j);
-    json_put_str(j, "socket", s->socket);
-    put_list(j, "urls", s->admin_urls, s->n_admin_urls);
+    json_put_str(j, "socket", n->home.socket);
+    put_url(j, n->page_url);
     json_close_object(j);
 }
 
-static void put_bt(struct admin_call *c, const struct admin_state *state)
+static void put_bt(struct admin_call *c)
 {
     struct json *j = &c->json;
     struct bt_session_stats s;
     json_key(j, "bt");
-    if (c->admin->bt == NULL) {
+    if (c->admin->node->bt == NULL) {
         json_none(j);
         return;
     }
-    bt_session_stats(c->admin->bt, &s);
+    bt_session_stats(c->admin->node->bt, &s);
     json_open_object(j);
-    put_list(j, "addrs", state->bt_addrs, state->n_bt_addrs);
+    json_key(j, "addrs");
+    json_open_array(j);
+    for (size_t i = 0; i < c->admin->node->n_bt_addrs; i++) {
+        struct sys_addr at = bt_session_addr(c->admin->node->bt, i);
+        struct sys_addr_text text;
+        json_str(j, tarn_bytes_str(sys_addr_text(&text, &at)));
+    }
+    json_close_array(j);
     json_put_u64(j, "torrents", s.torrents);
     json_put_u64(j, "peers", s.conns);
     json_put_u64(j, "downloaded", s.downloaded);
@@ -78,10 +88,11 @@ static void put_catalog(struct admin_call *c, const struct catalog_totals *t,
     json_close_object(j);
 }
 
-static void put_rest(struct admin_call *c, const struct admin_state *s,
-                     const struct catalog_progress *p, const struct kv_stat *index)
+static void put_rest(struct admin_call *c, const struct catalog_progress *p,
+                     const struct kv_stat *index)
 {
     struct json *j = &c->json;
+    const struct node *n = c->admin->node;
     json_key(j, "index");
     json_open_object(j);
     json_put_u64(j, "bytes", index->file_len);
@@ -93,11 +104,11 @@ static void put_rest(struct admin_call *c, const struct admin_state *s,
     json_close_object(j);
     json_key(j, "faults");
     json_open_array(j);
-    for (size_t i = 0; i < s->n_faults; i++) {
+    for (size_t i = 0; i < n->n_faults; i++) {
         json_open_object(j);
-        json_put_str(j, "about", s->faults[i].about);
-        json_put_str(j, "message", s->faults[i].message);
-        json_put_u64(j, "since_ms", (uint64_t)s->faults[i].since_ms);
+        json_put_str(j, "about", n->faults[i].about);
+        json_put_str(j, "message", n->faults[i].text);
+        json_put_u64(j, "since_ms", (uint64_t)n->faults[i].since_ms);
         json_close_object(j);
     }
     json_close_array(j);
@@ -112,7 +123,7 @@ static bool read_index(struct admin_call *c, struct catalog_totals *t, struct kv
         return false;
     bool ok = catalog_totals(&r, t, &err);
     catalog_read_end(&r);
-    ok = ok && kv_stat(c->admin->kv, index, &err);
+    ok = ok && kv_stat(c->admin->node->kv, index, &err);
     if (!ok)
         admin_fail(c, &err);
     return ok;
@@ -120,44 +131,41 @@ static bool read_index(struct admin_call *c, struct catalog_totals *t, struct kv
 
 void admin_status(struct admin_call *c)
 {
-    struct admin_state s = { 0 };
+    static const char *const states[] = { "starting", "running", "stopping", "stopped" };
+    const struct node *n = c->admin->node;
     struct catalog_totals totals;
     struct catalog_progress progress;
     struct kv_stat index;
     if (!read_index(c, &totals, &index))
         return;
-    c->admin->ops->state(c->admin->arg, &s);
-    catalog_progress(c->admin->catalog, &progress);
+    catalog_progress(c->admin->node->catalog, &progress);
     struct json *j = admin_object(c, "status");
-    json_put_str(j, "version", s.version);
+    json_put_str(j, "version", n->set.version);
     json_put_u64(j, "pid", (uint64_t)sys_pid());
-    json_put_u64(j, "started_ms", (uint64_t)s.started_ms);
+    json_put_u64(j, "started_ms", (uint64_t)n->started_ms);
     json_put_u64(j, "now_ms", (uint64_t)sys_wall_ms());
-    json_put_str(j, "state", s.word);
-    json_put_u64(j, "seq", catalog_seq(c->admin->catalog));
-    put_doors(c, &s);
-    put_bt(c, &s);
+    json_put_str(j, "state", states[n->state]);
+    json_put_u64(j, "seq", catalog_seq(c->admin->node->catalog));
+    put_doors(c);
+    put_bt(c);
     put_catalog(c, &totals, &progress);
-    put_rest(c, &s, &progress, &index);
+    put_rest(c, &progress, &index);
     admin_send(c, 200);
 }
 
 void admin_metrics(struct admin_call *c)
 {
-    struct admin_state s = { 0 };
-    struct node_metrics m = { 0 };
+    const struct node *n = c->admin->node;
+    struct node_metrics m = { .version = n->set.version,
+                              .started_s = n->started_ms / 1000,
+                              .faults = (unsigned)n->n_faults };
     if (!read_index(c, &m.totals, &m.index))
         return;
-    c->admin->ops->state(c->admin->arg, &s);
-    m.version = s.version;
-    m.started_s = s.started_ms / 1000;
-    m.web = s.web;
-    m.faults = (unsigned)s.n_faults;
-    http_server_counters(c->admin->server, &m.admin);
-    catalog_progress(c->admin->catalog, &m.progress);
-    m.has_bt = c->admin->bt != NULL;
+    node_doors_counters(n, &m.web, &m.admin);
+    catalog_progress(n->catalog, &m.progress);
+    m.has_bt = n->bt != NULL;
     if (m.has_bt)
-        bt_session_stats(c->admin->bt, &m.bt);
+        bt_session_stats(n->bt, &m.bt);
     node_metrics_write(&c->out, &m);
     const struct http_answer a = { .status = 200, .type = NODE_METRICS_TYPE, .cache = "no-store" };
     http_answer_bytes(c->x, &a, tarn_out_bytes(&c->out));
@@ -165,7 +173,7 @@ void admin_metrics(struct admin_call *c)
 
 static void all_settings(struct admin_call *c)
 {
-    const struct node_config *config = c->admin->ops->config(c->admin->arg);
+    const struct node_config *config = c->admin->node->config;
     for (unsigned key = 0; key < NODE_KEYS; key++) {
         const struct node_key_info *info = &node_keys[key];
         struct node_key_text name;

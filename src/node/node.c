@@ -58,7 +58,7 @@ static bool open_parts(struct node *n, struct tarn_err *err)
            node_home_open(&n->home, node_config_text(n->config, NODE_ADMIN_TOKEN_FILE), err) &&
            node_sockets_open(&n->sockets, n->config, n->set.is_service,
                              n->set.has_page ? &page : NULL, err) &&
-           open_loop(n, err) && node_service_open(n, err);
+           open_loop(n, err) && node_doors_open(n, err) && node_service_open(n, err);
 }
 
 struct node *node_open(const struct node_settings *set, struct tarn_err *err)
@@ -121,7 +121,7 @@ void node_stop(struct node *n)
         return;
     }
     n->state = NODE_STOPPING;
-    n->parts_left = 1;
+    n->parts_left = 1; /* the doors */
     node_log(n->log, NODE_NOTICE, "node", "stopping");
     node_service_tell(n, "STOPPING=1");
     n->last_moment.on_time = on_last_moment;
@@ -129,7 +129,7 @@ void node_stop(struct node *n)
                         sys_now_us() + (NODE_STOP_MS - LAST_MOMENT_MS) * INT64_C(1000)))
         stopped(n);
     else
-        node_part_stopped(n);
+        node_doors_drain(n);
 }
 
 bool node_has_stopped(const struct node *n)
@@ -143,6 +143,7 @@ void node_close(struct node *n)
         return;
     if (n->loop != NULL) {
         node_service_close(n);
+        node_doors_close(n);
         fetcher_free(n->fetcher);
         loop_free(n->loop);
     }
@@ -180,6 +181,8 @@ bool node_reload(struct node *n, struct tarn_err *err)
     enum { FAULTS_LEN = 64 << 10 };
     struct tarn_out faults;
     struct node_key_text name;
+    if (!node_doors_can_reload(n))
+        return tarn_fail(err, TARN_E_FAILED, "the last reload is still under way: try again");
     tell_reloading(n);
     tarn_out_init(&faults, FAULTS_LEN);
     struct node_config *fresh = node_config_read(&n->set.from, &faults, err);
@@ -195,9 +198,10 @@ bool node_reload(struct node *n, struct tarn_err *err)
                  "%s and what else is not marked HUP waits for the "
                  "next start",
                  node_key_text(&name, waits));
-    node_config_free(n->config);
+    struct node_config *old = n->config;
     n->config = fresh;
     take_log_settings(n);
+    node_doors_reload(n, old);
     node_log(n->log, NODE_NOTICE, "config", "the configuration was read anew");
     node_service_tell(n, "READY=1");
     return true;
@@ -205,6 +209,8 @@ bool node_reload(struct node *n, struct tarn_err *err)
 
 void node_reopen_logs(struct node *n)
 {
+    if (n->doors.access_log != NULL)
+        http_log_reopen(n->doors.access_log);
     node_log(n->log, NODE_NOTICE, "node", "log files were opened anew");
 }
 

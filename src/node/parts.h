@@ -2,10 +2,14 @@
 #ifndef NODE_PARTS_H
 #define NODE_PARTS_H
 
+#include "catalog/catalog.h"
 #include "fetch/fetch.h"
 #include "loop/loop.h"
+#include "node/doors.h"
 #include "node/node.h"
+#include "node/seeding.h"
 #include "node/sockets.h"
+#include "node/torrents.h"
 
 enum node_state { NODE_STARTING, NODE_RUNNING, NODE_STOPPING, NODE_STOPPED };
 
@@ -24,7 +28,18 @@ struct node {
     struct node_log *log;
     struct loop *loop;
     struct fetcher *fetcher;
+
+    /* holdings.c */
+    struct kv *kv;
+    struct catalog *catalog;
+    struct bt_resume_kv *resume; /* these four NULL: BitTorrent is off */
+    struct bt_session *bt;
+    struct node_torrents *torrents;
+    struct node_seeding *seeding;
+    size_t n_bt_addrs;
+
     struct node_sockets sockets; /* until the doors have taken them */
+    struct node_doors doors;
     enum node_state state;
     int64_t started_ms;          /* wall clock */
     char *public_url, *page_url; /* owned; NULL: none */

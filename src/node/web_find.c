@@ -199,7 +199,7 @@ static void find_folder(struct web_job *j, struct catalog_read *r,
     }
     if (find_index_html(j, r, in, e))
         return;
-    if (!j->web->has_index)
+    if (!node_config_on(j->door->web->config, NODE_HTTP_INDEX))
         web_refuse(j, 404, "The contents of folders are not shown here.");
     else
         web_list(j, r, in, e);
@@ -295,7 +295,7 @@ void web_find(struct web_job *j)
 {
     struct catalog_read r;
     struct tarn_err err;
-    if (!catalog_read_begin(j->web->catalog, &r, &err)) {
+    if (!catalog_read_begin(j->door->catalog, &r, &err)) {
         web_refuse(j, 503, "The index cannot be read just now.");
         return;
     }
