@@ -225,7 +225,10 @@ enum bt_webseed_verdict bt_webseed_judge(const struct bt_webseed_answer *a, uint
 
 void bt_webseed_went_well(struct bt_webseed_record *r, uint64_t bytes, int64_t took_us)
 {
+    enum { MEASURED = 64 << 10 }; /* less says more about the round trip */
     r->fails = r->gone = 0;
+    if (bytes < MEASURED)
+        return;
     uint64_t us = took_us < 1000 ? 1000 : (uint64_t)took_us;
     uint64_t bps = bytes > UINT64_MAX / 1000000 ? UINT64_MAX / us : bytes * 1000000 / us;
     r->rate_bps = r->rate_bps == 0 ? bps : r->rate_bps / 2 + bps / 2;
