@@ -27,6 +27,7 @@ enum cli_opt {
     CLI_METADATA,
     CLI_NO_STATE,
     CLI_NO_TRACKER,
+    CLI_NO_WEB_SEED,
     CLI_ONLY,
     CLI_OUTPUT_FILE,
     CLI_OUTPUT_FOLDER,
