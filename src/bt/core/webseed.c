@@ -162,14 +162,15 @@ static enum bt_webseed_verdict judge_partial(const struct bt_webseed_answer *a, 
                         (unsigned long long)off, (unsigned long long)(off + len - 1));
         return BT_WEBSEED_LIES;
     }
-    *take = a->last - a->first + 1;
-    if (a->has_length && a->length != *take) {
+    uint64_t told = a->last - a->first + 1;
+    if (a->has_length && a->length != told) {
         (void)tarn_fail(err, TARN_E_NETWORK,
                         "it sends %llu bytes and calls them bytes %llu to %llu",
                         (unsigned long long)a->length, (unsigned long long)a->first,
                         (unsigned long long)a->last);
         return BT_WEBSEED_LIES;
     }
+    *take = told;
     return BT_WEBSEED_TAKE;
 }
 
