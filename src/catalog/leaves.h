@@ -10,8 +10,8 @@
  * reference) and gives it again at start; space lost by a crash is found by catalog_leaves_sweep.
  *
  * Nothing that is read is believed: the leaves of a file fold to its root, and a run of v1 hashes
- * ends with a checksum. So a run that was overwritten, cut or rotted is noticed (TARN_E_INTEGRITY:
- * hash the file again).
+ * ends with a checksum that includes the root. So a run that was overwritten, cut or rotted is
+ * noticed (TARN_E_INTEGRITY: hash the file again).
  *
  * Any thread may call anything, but for a put, which is one thread's at a time. Calls block for the
  * disk. */
@@ -28,7 +28,7 @@ enum catalog_hashes {
 };
 
 enum {
-    CATALOG_PIECES_SUM = 8,
+    CATALOG_PIECES_SUM = 8, /* the first bytes of a SHA-256 */
     /* Free runs that are kept in mind; of more, the smallest are forgotten until the next sweep. */
     CATALOG_FREE_MAX = 65536,
 };
@@ -64,9 +64,10 @@ bool catalog_leaves_begin(struct catalog_leaves *l, struct catalog_put *p, enum 
 /* The next n of them. */
 bool catalog_leaves_put(struct catalog_leaves *l, struct catalog_put *p, const uint8_t *hashes,
                         uint64_t n, struct tarn_err *err) TARN_MUST;
-/* All are there. After this and a sync p->run may be referred to. */
-bool catalog_leaves_end(struct catalog_leaves *l, struct catalog_put *p, struct tarn_err *err)
-    TARN_MUST;
+/* All are there. After this and a sync p->run may be referred to. root: of the file, to which the
+ * checksum binds a run of pieces; NULL for leaves, which fold to it. */
+bool catalog_leaves_end(struct catalog_leaves *l, struct catalog_put *p, const uint8_t *root,
+                        struct tarn_err *err) TARN_MUST;
 /* Its space is free again; also after catalog_leaves_end, as long as nothing refers to it. Harmless
  * for one that is zeroed. */
 void catalog_leaves_drop(struct catalog_leaves *l, struct catalog_put *p);
@@ -95,10 +96,10 @@ bool catalog_leaves_read(struct catalog_leaves *l, struct catalog_run run, enum 
                          uint64_t first, uint64_t n, uint8_t *hashes, struct tarn_err *err)
     TARN_MUST;
 
-/* Read a run from its first hash to its last, some hundreds at a time, and check it: leaves against
- * the root of their file, pieces against their checksum (root NULL). each may be NULL; it sees
- * hashes before they are checked, so what it makes of them counts only when this returns true.
- * each false: stop, with its err. */
+/* Read a run from its first hash to its last, some hundreds at a time, and check that it is that of
+ * the file with this root: leaves fold to it, the checksum of pieces is made with it. each may be
+ * NULL; it sees hashes before they are checked, so what it makes of them counts only when this
+ * returns true. each false: stop, with its err. */
 bool catalog_leaves_walk(struct catalog_leaves *l, struct catalog_run run, enum catalog_hashes kind,
                          const uint8_t *root,
                          bool (*each)(void *arg, uint64_t first, const uint8_t *hashes, size_t n,

@@ -78,7 +78,7 @@ struct store_intake_file {
 
     /* private */
     struct tarn_list node;
-    struct store_group *group; /* NULL: it waits */
+    uint64_t bytes_now; /* read; the jobs' own */
     atomic_bool is_canceled;
     enum { STORE_INTAKE_OUT, STORE_INTAKE_WAITS, STORE_INTAKE_TAKEN } place;
 };
