@@ -206,7 +206,7 @@ static bool judge(struct catalog *c, const struct candidate *q, const struct sys
     bool is_there = sys_stat(dir, q->place.path, q->row->e.is_link, &there, &err);
     bool is_gone =
         (!is_there && err.code == TARN_E_NOT_FOUND) || (is_there && there.ino != st->ino);
-    if (!is_there && !is_gone)
+    if (!is_gone && (!is_there || there.dev != st->dev))
         return false;
     if (!catalog_stat_same(&q->row->e.stat, st) &&
         !is_believed(c, q, st, is_gone, &there, root, path, is_link))

@@ -17,7 +17,7 @@
 
 enum {
     LOOKS_MAX = 4096,   /* folders and names to be looked at; of more, the collection is walked */
-    LOOK_NAMES = 512,   /* names compared in one slice of a look, and changes in one write */
+    LOOK_NAMES = 256,   /* names compared in one slice of a look, and changes in one write */
     FEED_MAX = 64,      /* files with store/intake at a time: four for each of its lanes */
     REPORTS_MAX = 1024, /* of doors, not looked at yet */
     LINES_MAX = 8,      /* for the log, of one job */
@@ -38,16 +38,20 @@ void lines_add(struct lines *l, bool is_warning, const char *fmt, ...) TARN_PRIN
 /* A folder to be compared with the index, or one name in it. */
 struct look {
     struct tarn_list node;
-    uint32_t collection;
-    uint64_t folder;
-    bool is_deep; /* and all folders below; else only what is new or was replaced */
+    uint32_t collection; /* of a walk; else 0 */
+    uint64_t folder;     /* 0 in a walk until it begins */
+    bool is_deep;        /* and all folders below; else only what is new or was replaced */
     bool is_walk; /* of the whole collection: counts what is skipped, and completes the first one */
-    bool is_closed;  /* its writer has closed it */
-    bool is_doubted; /* something wrote to it, or a door saw it changed: a file that is gone now is
-                        not believed elsewhere */
-    /* The walk: where it stands in each folder above. stack[0] is `folder`. */
+    bool is_asked;  /* somebody wants it: what was refused is tried again */
+    bool is_closed; /* its writer has closed it */
+    /* Something wrote to it, or a door saw it changed: when it is gone now, it is not believed
+     * elsewhere. */
+    bool is_doubted;
+    /* A deep one: where it stands in each folder on the way. stack[0] is `folder`. Owned. */
     struct look_level *stack;
     size_t depth, cap;
+    const char **names; /* of the folder on top; owned; NULL: not listed yet */
+    size_t n_names, at;
     uint64_t links, special, hidden;   /* skipped */
     char sample[CATALOG_NAME_MAX + 1]; /* the first of them */
     size_t name_len;                   /* 0: the whole folder */
@@ -55,10 +59,40 @@ struct look {
 };
 struct look_level {
     uint64_t folder;
-    bool is_listed; /* all of its names were compared; now the folders in it */
+    bool is_compared; /* all of its names; now the folders in it */
+    bool has_folders;
     uint16_t len;
-    char after[CATALOG_NAME_MAX]; /* the last name done */
+    uint8_t after[CATALOG_NAME_MAX]; /* the last name done */
 };
+struct look *look_new(uint64_t folder, struct tarn_bytes name);
+void look_free(struct look *l);
+
+/* A slice of a look: some 50 ms of it. */
+struct look_job {
+    struct loop_job job;
+    struct catalog *c;
+    struct look *look; /* borrowed */
+    /* out */
+    bool is_over, is_failed;
+    bool is_away;              /* the collection's folder is not there */
+    bool is_deaf;              /* no more folders can be watched */
+    bool is_again;             /* something else changed meanwhile: compare this folder again */
+    bool wants_walk;           /* the collection's folder is another one */
+    uint32_t collection;       /* that it was in */
+    uint64_t deep[LOOK_NAMES]; /* folders that are new: each needs a look of its own */
+    size_t n_deep;
+    struct tarn_err err;
+    struct lines lines;
+    /* private; owned */
+    bool saw_folder;
+    struct row_entry *rows;
+    size_t n_rows;
+    struct look_op *ops;
+    size_t n_ops;
+};
+bool look_job_init(struct look_job *j, struct catalog *c, struct tarn_err *err) TARN_MUST;
+void look_job_release(struct look_job *j);
+void look_job_run(struct loop_job *job); /* the function of the job; fill in look first */
 
 struct catalog {
     struct loop *loop;
