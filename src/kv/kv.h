@@ -81,17 +81,19 @@ void kv_close(struct kv *kv);
 
 /* --- reading --- */
 
-/* In the caller's storage; zeroed before the first use. One thread at a time. */
+/* In the caller's storage, where it stays; zeroed before the first use. One thread at a time. */
 struct kv_read {
     /* private */
     struct kv *kv;
     void *txn;
+    struct tarn_list node; /* of all that are open, the oldest first */
+    int64_t since_us;
 };
 bool kv_read_begin(struct kv *kv, struct kv_read *r, struct tarn_err *err) TARN_MUST;
 void kv_read_end(struct kv_read *r); /* accepts one that did not begin, or has ended */
 #define KV_AUTO_READ __attribute__((cleanup(kv_read_end))) struct kv_read
 
-/* Whether there is such a record. */
+/* Whether there is such a record. (For a key longer than any may be there is none.) */
 enum kv_got { KV_FAILED, KV_NONE, KV_FOUND };
 
 enum kv_got kv_get(const struct kv_read *r, unsigned table, struct tarn_bytes key,
@@ -104,15 +106,16 @@ uint64_t kv_read_seq(const struct kv_read *r);
  * thread. */
 uint64_t kv_seq(const struct kv *kv);
 
-/* A place in one table, within a read or a write. Close it before that ends. Its key and value are
- * borrowed as kv_get's are. All moves answer KV_NONE behind either end; then the cursor's place is
- * that end. */
+/* A place in one table, within a read or a write, at first before all records. Close it before that
+ * ends. Its key and value are borrowed as kv_get's are. What is looked for and not there is
+ * KV_NONE; the cursor then stands behind that end of the table, from where the other way leads
+ * back. */
 struct kv_cursor {
     struct tarn_bytes key, value; /* after KV_FOUND */
     /* private */
     const struct kv_read *read;
     void *at;
-    bool is_placed;
+    enum { KV_AT_START, KV_AT_RECORD, KV_AT_END } place;
 };
 bool kv_cursor_open(const struct kv_read *r, unsigned table, struct kv_cursor *c,
                     struct tarn_err *err) TARN_MUST;
@@ -126,8 +129,8 @@ enum kv_got kv_seek(struct kv_cursor *c, struct tarn_bytes key, struct tarn_err 
 /* The last record whose key is less. */
 enum kv_got kv_seek_before(struct kv_cursor *c, struct tarn_bytes key, struct tarn_err *err)
     TARN_MUST;
-enum kv_got kv_next(struct kv_cursor *c, struct tarn_err *err) TARN_MUST; /* at first: the first */
-enum kv_got kv_prev(struct kv_cursor *c, struct tarn_err *err) TARN_MUST; /* at first: the last */
+enum kv_got kv_next(struct kv_cursor *c, struct tarn_err *err) TARN_MUST;
+enum kv_got kv_prev(struct kv_cursor *c, struct tarn_err *err) TARN_MUST;
 
 static inline bool kv_has_prefix(struct tarn_bytes key, struct tarn_bytes prefix)
 {
@@ -154,8 +157,8 @@ bool kv_scan(struct kv *kv, const struct kv_range *range,
 struct kv_txn {
     struct kv_read read;
     /* private */
-    size_t len; /* bytes put */
-    bool is_full;
+    size_t n_changes, n_puts, len; /* bytes put */
+    int failed;                    /* what LMDB said first; nothing counts any more then */
 };
 
 /* A copy of key and value is kept. */
@@ -187,7 +190,7 @@ struct kv_write {
     /* private */
     struct tarn_list node;
     struct tarn_err *why; /* borrowed: of one that is waited for */
-    enum { KV_WRITE_WAITS, KV_WRITE_GOOD, KV_WRITE_BAD } state;
+    enum { KV_WRITE_POSTED, KV_WRITE_AWAITED, KV_WRITE_GOOD, KV_WRITE_BAD } state;
 };
 
 /* Any thread. They are run in the order in which they were submitted. The queue needs no memory and
