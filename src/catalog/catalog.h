@@ -327,8 +327,8 @@ struct catalog_ask {
     void (*done)(struct catalog_ask *a);
     bool is_ok;
     struct tarn_err err;
-    uint32_t collection; /* the number of the collection */
-    void *secret;        /* private */
+    uint32_t collection;   /* the number of the collection */
+    struct loop_msg later; /* private */
 };
 
 /* Publish a folder, or change what is wanted of the collection of that name (same path): policy,

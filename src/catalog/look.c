@@ -8,7 +8,10 @@
 
 #include "base/cur.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "sys/clock.h"
+
+#include <stdio.h>
 
 enum { SLICE_US = 50 * 1000 };
 
@@ -23,6 +26,9 @@ struct look *look_new(uint64_t folder, struct tarn_bytes name)
     l->name_len = name.len;
     if (name.len > 0)
         memcpy(l->name, name.p, name.len);
+    memcpy(l->key, &folder, sizeof folder);
+    memcpy(l->key + sizeof folder, l->name, name.len);
+    l->key_len = sizeof folder + name.len;
     return l;
 }
 
@@ -60,7 +66,7 @@ static bool fail_away(struct look_job *j, const struct look_folder *f, const str
         lines_add(&j->lines, true,
                   "collection '%s': its folder '%s' is away (%s); nothing of it is served until it "
                   "is back",
-                  f->place.col.name, tarn_quote_str(&q, f->place.col.path), why->text);
+                  f->place.col.name, tarn_quote_str(&q, f->place.col.path), why->msg);
     j->is_away = true;
     return false;
 }
@@ -116,7 +122,7 @@ static void watch(struct look_job *j, const struct look_folder *f)
     if (sys_notify_watch(j->c->notify, path, f->row.e.id, &err) || err.code != TARN_E_POLICY)
         return; /* what cannot be opened is said below */
     if (!j->is_deaf)
-        lines_add(&j->lines, true, "%s; folders are walked from time to time instead", err.text);
+        lines_add(&j->lines, true, "%s; folders are walked from time to time instead", err.msg);
     j->is_deaf = true;
 }
 
@@ -142,7 +148,7 @@ static bool enter(struct look_job *j, uint64_t id, struct look_folder *f)
     }
     struct tarn_quote q;
     lines_add(&j->lines, true, "collection '%s': '%s' is left as it was: %s", f->place.col.name,
-              tarn_quote_str(&q, f->place.path), err.text);
+              tarn_quote_str(&q, f->place.path), err.msg);
     return false;
 }
 
@@ -368,7 +374,7 @@ static bool list(struct look_job *j, struct look_folder *f)
     if (!sys_list_folder(f->fd, &l->names, &l->n_names, &err)) {
         struct tarn_quote q;
         lines_add(&j->lines, true, "collection '%s': '%s' is left as it was: %s", f->place.col.name,
-                  tarn_quote_str(&q, f->place.path), err.text);
+                  tarn_quote_str(&q, f->place.path), err.msg);
         return false;
     }
     if (!is_unmounted(j, f))

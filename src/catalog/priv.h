@@ -54,8 +54,12 @@ struct look {
     size_t n_names, at;
     uint64_t links, special, hidden;   /* skipped */
     char sample[CATALOG_NAME_MAX + 1]; /* the first of them */
+    bool was_disturbed;                /* once more when it is over */
     size_t name_len;                   /* 0: the whole folder */
     char name[CATALOG_NAME_MAX + 1];
+    /* folder and name: where the actor finds a look that is in line already */
+    size_t key_len;
+    uint8_t key[8 + CATALOG_NAME_MAX];
 };
 struct look_level {
     uint64_t folder;
@@ -112,23 +116,77 @@ struct catalog {
     _Atomic bool is_ending; /* jobs stop soon */
 
     /* the loop's thread */
-    struct actor *actor; /* owned: actor.c */
-    struct feed *feed;   /* owned: feed.c */
-    uint64_t told_seq;
-    struct loop_idle tell;
+    struct actor *actor;   /* owned: actor.c */
+    struct feed *feed;     /* owned: feed.c */
+    struct tarn_list asks; /* publish.c */
 
     /* any thread */
     struct sys_lock lock; /* of reports */
     uint64_t reports[REPORTS_MAX];
     size_t n_reports;
-    bool too_many_reports, is_report_posted;
+    bool too_many_reports;
     struct loop_msg report_msg;
+    bool is_report_out; /* posted, and not taken yet */
 };
 
-/* Write and wait. fill is the caller's change; called again with a fresh index when the write is
- * run again. Frees what the write gave back in the sidecar once it is committed. A job's thread. */
+/* Write and wait. The change starts from a fresh index when the write is run again. What it gave
+ * back in the sidecar is free once it is committed. A job's thread. */
 typedef bool index_change(struct index_write *w, void *arg, struct tarn_err *err);
 bool catalog_write(struct catalog *c, index_change *change, void *arg, struct tarn_err *err)
     TARN_MUST;
+
+/* --- actor.c: the loop's thread --- */
+
+/* Something was written, or a job has ended: see what is next. */
+void actor_kick(struct catalog *c);
+void actor_say(struct catalog *c, const struct lines *l);
+void actor_look_name(struct catalog *c, uint64_t folder, struct tarn_bytes name, bool is_closed,
+                     bool is_doubted);
+void actor_look_deep(struct catalog *c, uint64_t folder);
+/* asked: by somebody, who wants what was refused to be tried again. */
+void actor_walk(struct catalog *c, uint32_t collection, bool is_asked);
+void actor_walk_all(struct catalog *c, bool is_asked);
+void actor_settle(struct catalog *c); /* something is gone, or a collection may be complete */
+void actor_forget(struct catalog *c, uint32_t collection);
+struct actor *actor_new(struct catalog *c, struct tarn_err *err) TARN_MUST;
+void actor_free(struct actor *a);      /* accepts NULL */
+void actor_reports(struct catalog *c); /* what doors have reported is looked at */
+void actor_drop(struct catalog *c);    /* entries of collections that are no more */
+
+/* --- feed.c: the loop's thread --- */
+
+struct feed *feed_new(struct catalog *c, struct tarn_err *err) TARN_MUST;
+void feed_free(struct feed *f); /* accepts NULL; after the intake is gone */
+void feed_kick(struct feed *f); /* something may wait */
+bool feed_is_idle(const struct feed *f);
+
+/* --- settle.c --- */
+
+struct settle_job {
+    struct loop_job job;
+    struct catalog *c;
+    /* out */
+    bool is_failed;
+    struct tarn_err err;
+    struct lines lines;
+    uint64_t names[64]; /* where folders were forgotten: something else may have their names */
+    size_t n_names;
+    /* private */
+    uint64_t ids[SETTLE_ROWS];
+    size_t n_ids, n_forgotten;
+};
+void settle_run(struct loop_job *job);
+
+/* --- publish.c --- */
+
+/* Entries of collections that are no more, some at a time; is_over when there are none left. */
+struct drop_job {
+    struct loop_job job;
+    struct catalog *c;
+    bool is_over, is_failed;
+    struct tarn_err err;
+};
+void drop_run(struct loop_job *job);
+void publish_cancel(struct catalog *c); /* asks under way are forgotten */
 
 #endif
