@@ -343,7 +343,7 @@ void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_orig
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
 /* Read it again and compare with the leaves (0: all). */
-void catalog_scrub(struct catalog *c, uint32_t collection);
+void catalog_check(struct catalog *c, uint32_t collection);
 
 /* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
  * and looked at again. Any thread. */
