@@ -438,3 +438,8 @@ bool catalog_totals(struct catalog_read *r, struct catalog_totals *out, struct t
     *out = h.totals;
     return true;
 }
+
+struct catalog_leaves *catalog_hashes(struct catalog *c)
+{
+    return c->leaves;
+}

@@ -16,6 +16,13 @@ void web_refuse(struct web_job *j, unsigned status, const char *detail)
     j->detail = detail;
 }
 
+void web_refuse_err(struct web_job *j, const struct tarn_err *err)
+{
+    j->why = *err;
+    web_refuse(j, err->code == TARN_E_NOT_FOUND ? 404 : err->code == TARN_E_POLICY ? 503 : 500,
+               j->why.msg);
+}
+
 static void not_here(struct web_job *j)
 {
     web_refuse(j, 404, "There is nothing published under this name.");

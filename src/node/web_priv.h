@@ -93,7 +93,8 @@ struct web_job {
     /* Out. */
     enum web_found found;
     unsigned status;
-    const char *detail; /* static */
+    const char *detail;   /* static, or in why */
+    struct tarn_err why;
     struct web_page *page;
     struct tarn_out body;
     const char *type, *cache, *vary; /* static */
@@ -115,6 +116,8 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
 void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id);
 
 void web_refuse(struct web_job *j, unsigned status, const char *detail);
+/* The same for what went wrong below. */
+void web_refuse_err(struct web_job *j, const struct tarn_err *err);
 
 /* May this door show the collection at all? */
 bool web_is_shown(const struct catalog_collection *c);
