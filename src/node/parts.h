@@ -5,6 +5,7 @@
 #include "catalog/catalog.h"
 #include "fetch/fetch.h"
 #include "loop/loop.h"
+#include "node/derived.h"
 #include "node/doors.h"
 #include "node/node.h"
 #include "node/seeding.h"
@@ -37,6 +38,8 @@ struct node {
     struct node_torrents *torrents;
     struct node_seeding *seeding;
     size_t n_bt_addrs;
+    struct derived_from from; /* what torrents say of where we are: the same from start to end */
+    char *public_base, **trackers; /* owned: of from */
 
     struct node_sockets sockets; /* until the doors have taken them */
     struct node_doors doors;
@@ -58,6 +61,18 @@ struct node {
     unsigned parts_left; /* that have not finished yet */
     struct loop_timer last_moment;
 };
+
+/* ---- holdings.c: the index, the catalog, BitTorrent ---- */
+
+/* Tables of the index. */
+enum { NODE_TABLE_CATALOG, NODE_TABLE_TORRENT = CATALOG_TABLES, NODE_TABLE_SEEDING, NODE_TABLES };
+
+bool node_holdings_open(struct node *n, struct tarn_err *err) TARN_MUST;
+/* A new configuration: collections that are new, changed or gone in it. */
+void node_holdings_reload(struct node *n);
+/* Tell trackers, save state; then node_part_stopped. */
+void node_holdings_stop(struct node *n);
+void node_holdings_close(struct node *n);
 
 /* ---- service.c: signals, and what the service manager hears ---- */
 

@@ -16,16 +16,21 @@ void web_refuse(struct web_job *j, unsigned status, const char *detail)
     j->detail = detail;
 }
 
-void web_refuse_err(struct web_job *j, const struct tarn_err *err)
-{
-    j->why = *err;
-    web_refuse(j, err->code == TARN_E_NOT_FOUND ? 404 : err->code == TARN_E_POLICY ? 503 : 500,
-               j->why.msg);
-}
-
 static void not_here(struct web_job *j)
 {
     web_refuse(j, 404, "There is nothing published under this name.");
+}
+
+void web_refuse_err(struct web_job *j, const struct tarn_err *err)
+{
+    if (err->code == TARN_E_POLICY) { /* of the file, not of this machine: it may be said */
+        j->why = *err;
+        web_refuse(j, 503, j->why.msg);
+    } else if (err->code == TARN_E_NOT_FOUND) {
+        not_here(j);
+    } else {
+        web_refuse(j, 500, "The index cannot be read.");
+    }
 }
 
 bool web_is_shown(const struct catalog_collection *c)

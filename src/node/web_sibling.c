@@ -34,15 +34,6 @@ static void finish(struct web_job *j, struct catalog_read *r, const char *type, 
         (void)snprintf(j->etag, sizeof j->etag, "W/\"s%llx\"", (unsigned long long)newest);
 }
 
-static struct derived_from from_of(const struct web_job *j)
-{
-    const struct node *n = j->door->web->node;
-    return (struct derived_from){ .public_url = node_public_base(n),
-                                  .trackers = node_trackers(n),
-                                  .n_trackers = node_n_trackers(n),
-                                  .version = n->set.version };
-}
-
 /* A torrent's bytes in the body become its magnet link. */
 static bool to_magnet(struct web_job *j, struct tarn_err *err)
 {
@@ -77,21 +68,21 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
                          struct tarn_bytes path, enum node_sibling kind)
 {
     struct tarn_err err;
-    const struct derived_from from = from_of(j);
+    const struct derived_from *from = &j->door->web->node->from;
     bool ok = false;
     if (is_without_bt(j, in, kind))
         return;
     switch (kind) {
     case NODE_NO_SIBLING: break;
     case NODE_TORRENT:
-        ok = derived_file(r, in, e, path, &from, &j->body, NULL, &err);
+        ok = derived_file(r, in, e, path, from, &j->body, NULL, &err);
         name_download(j, e->name, ".torrent");
         break;
     case NODE_MAGNET:
-        ok = derived_file(r, in, e, path, &from, &j->body, NULL, &err) && to_magnet(j, &err);
+        ok = derived_file(r, in, e, path, from, &j->body, NULL, &err) && to_magnet(j, &err);
         break;
     case NODE_META4:
-        ok = derived_meta4(r, in, e, path, &from, &j->body, &err);
+        ok = derived_meta4(r, in, e, path, from, &j->body, &err);
         name_download(j, e->name, ".meta4");
         break;
     case NODE_SHA256: ok = derived_sha256(r, in, e, path, &j->body, &err); break;
@@ -105,16 +96,15 @@ static bool read_torrent(struct web_job *j, struct catalog_read *r,
 {
     const struct node *n = j->door->web->node;
     if (n->seeding != NULL)
-        return node_seeding_torrent(r, n->seeding_table, c->id, &j->body, err);
-    const struct derived_from from = from_of(j);
-    return derived_collection(r, c, &from, &j->body, NULL, err);
+        return node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err);
+    return derived_collection(r, c, &n->from, &j->body, NULL, err);
 }
 
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
                                const struct catalog_collection *c, enum node_sibling kind)
 {
     struct tarn_err err;
-    const struct derived_from from = from_of(j);
+    const struct derived_from *from = &j->door->web->node->from;
     bool ok = false;
     if (is_without_bt(j, c, kind))
         return;
@@ -126,7 +116,7 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
         break;
     case NODE_MAGNET: ok = read_torrent(j, r, c, &err) && to_magnet(j, &err); break;
     case NODE_META4:
-        ok = derived_meta4(r, c, NULL, tarn_bytes_of(NULL, 0), &from, &j->body, &err);
+        ok = derived_meta4(r, c, NULL, tarn_bytes_of(NULL, 0), from, &j->body, &err);
         name_download(j, c->name, ".meta4");
         break;
     case NODE_SHA256:
