@@ -448,7 +448,7 @@ static bool is_own_origin(const struct http_exchange *x)
 static bool is_first_visit(struct node_admin *a, struct http_exchange *x)
 {
     struct tarn_bytes query = http_text(x->request, x->request->query), key, value;
-    char cookie[160];
+    char cookie[512];
     if (!tarn_bytes_eq_str(http_text(x->request, x->request->path), "/") ||
         x->request->method != HTTP_GET)
         return false;

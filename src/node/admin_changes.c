@@ -79,6 +79,13 @@ static void put_gap(struct admin_call *c, uint64_t seq)
     c->at = seq;
 }
 
+/* Without memory for a timer nobody is kept alive: those streams end at the next change. */
+static void set_beat(struct node_admin *a)
+{
+    if (!loop_timer_set(a->node->loop, &a->beat, loop_now_us(a->node->loop) + BEAT_US))
+        node_log(a->node->log, NODE_WARNING, "admin", "no memory for a timer");
+}
+
 static void watch(struct admin_call *c)
 {
     struct node_admin *a = c->admin;
@@ -88,7 +95,7 @@ static void watch(struct admin_call *c)
     tarn_list_push_back(&a->watchers, &c->node);
     a->n_watchers++;
     if (a->n_watchers == 1)
-        (void)loop_timer_set(a->node->loop, &a->beat, loop_now_us(a->node->loop) + BEAT_US);
+        set_beat(a);
 }
 
 void admin_forget_watcher(struct admin_call *c)
@@ -162,7 +169,7 @@ void admin_beat(struct loop_timer *t)
 {
     struct node_admin *a = TARN_OUTER(t, struct node_admin, beat);
     int64_t now_us = loop_now_us(a->node->loop);
-    (void)loop_timer_set(a->node->loop, &a->beat, now_us + BEAT_US);
+    set_beat(a);
     for (struct tarn_list *at = a->watchers.next, *next; at != &a->watchers; at = next) {
         struct admin_call *c = TARN_OUTER(at, struct admin_call, node);
         next = at->next;

@@ -259,8 +259,9 @@ static bool read_add(struct admin_call *c, const json_t *o, struct node_torrent_
 void admin_add(struct admin_call *c, struct tarn_bytes body)
 {
     static const char *const keys[] = { "magnet", "url", "torrent_b64", "folder", "paused", NULL };
-    if (c->admin->node->torrents == NULL) {
-        refuse_without_bt(c);
+    struct tarn_err err;
+    if (!node_bt_need(c->admin->node, &err)) {
+        admin_fail(c, &err);
         return;
     }
     json_t *o = read_object(c, body, keys);
@@ -408,7 +409,7 @@ void admin_scrub(struct admin_call *c)
                      "a scrub is of collections; a torrent checks what it sends");
         return;
     }
-    catalog_scrub(c->admin->node->catalog, c->collection);
+    catalog_check(c->admin->node->catalog, c->collection);
     struct json *j = admin_object(c, "scrub");
     if (c->collection != 0)
         json_put_u64(j, "id", node_id_of_collection(c->collection));

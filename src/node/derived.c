@@ -24,10 +24,13 @@ void derived_url(struct tarn_out *o, const char *public_url, struct tarn_bytes c
 static enum bt_format format_of(const struct catalog_collection *c)
 {
     switch (c->bt) {
-    case CATALOG_BT_V1: return BT_V1;
-    case CATALOG_BT_V2: return BT_V2;
+    case CATALOG_BT_V1:
+        return BT_V1;
+    case CATALOG_BT_V2:
+        return BT_V2;
     case CATALOG_BT_HYBRID:
-    case CATALOG_BT_OFF: break;
+    case CATALOG_BT_OFF:
+        break;
     }
     return BT_HYBRID;
 }
@@ -44,9 +47,12 @@ static bool read_known(struct catalog_read *r, const struct catalog_entry *e,
     if (e->kind != CATALOG_FILE || e->state != CATALOG_HELD)
         return not_held(err);
     switch (catalog_known(r, &e->identity, known, err)) {
-    case CATALOG_FOUND: return true;
-    case CATALOG_NOT_THERE: return not_held(err);
-    case CATALOG_FAILED: break;
+    case CATALOG_FOUND:
+        return true;
+    case CATALOG_NOT_THERE:
+        return not_held(err);
+    case CATALOG_FAILED:
+        break;
     }
     return false;
 }
@@ -204,10 +210,9 @@ static bool put_meta4(struct catalog_read *r, const struct catalog_collection *c
         return true;
     if (!read_known(r, e, &known, err))
         return false;
-    struct meta4_file f = { .path = as,
-                            .len = e->identity.len,
-                            .sha256 = known.sha256,
-                            .piece_len = known.v1_piece_len };
+    struct meta4_file f = {
+        .path = as, .len = e->identity.len, .sha256 = known.sha256, .piece_len = known.v1_piece_len
+    };
     if (from->public_url[0] != '\0') {
         tarn_out_init(&url, URL_MAX);
         derived_url(&url, from->public_url, c->name, path);
@@ -222,9 +227,8 @@ static bool put_meta4(struct catalog_read *r, const struct catalog_collection *c
     meta4_file_begin(o, &f);
     bool ok = true;
     if (meta4_wants_pieces(&f)) {
-        ok = known.pieces.len == 0 ||
-             catalog_leaves_walk(catalog_hashes(r->c), known.pieces, CATALOG_PIECES, NULL,
-                                 feed_meta4, o, err);
+        ok = known.pieces.len == 0 || catalog_leaves_walk(catalog_hashes(r->c), known.pieces,
+                                                          CATALOG_PIECES, NULL, feed_meta4, o, err);
         if (known.has_tail)
             meta4_pieces(o, known.tail, 1);
     }
@@ -272,8 +276,9 @@ static bool put_meta4_of(void *arg, const struct catalog_entry *e, struct tarn_b
     return put_meta4(l->read, l->collection, e, path, tarn_bytes_of(as, (size_t)n), l->from, l->out,
                      err) &&
            (tarn_out_ok(l->out) ||
-            tarn_fail(err, TARN_E_POLICY, "a list of so many files is longer than 8 MiB: each of "
-                                          "the files has its own"));
+            tarn_fail(err, TARN_E_POLICY,
+                      "a list of so many files is longer than 8 MiB: each of "
+                      "the files has its own"));
 }
 
 bool derived_meta4(struct catalog_read *r, const struct catalog_collection *c,

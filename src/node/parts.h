@@ -33,13 +33,14 @@ struct node {
     /* holdings.c */
     struct kv *kv;
     struct catalog *catalog;
-    struct bt_resume_kv *resume; /* these four NULL: BitTorrent is off */
+    struct bt_resume_files *resume; /* these four NULL: BitTorrent is off */
     struct bt_session *bt;
     struct node_torrents *torrents;
     struct node_seeding *seeding;
     size_t n_bt_addrs;
     struct derived_from from; /* what torrents say of where we are: the same from start to end */
     char *public_base, **trackers; /* owned: of from */
+    unsigned asks;                 /* of the catalog, under way */
 
     struct node_sockets sockets; /* until the doors have taken them */
     struct node_doors doors;
@@ -68,6 +69,9 @@ struct node {
 enum { NODE_TABLE_CATALOG, NODE_TABLE_TORRENT = CATALOG_TABLES, NODE_TABLE_SEEDING, NODE_TABLES };
 
 bool node_holdings_open(struct node *n, struct tarn_err *err) TARN_MUST;
+/* BitTorrent is opened when something is to be shared by it. */
+bool node_bt_need(struct node *n, struct tarn_err *err) TARN_MUST;
+void node_bt_look(struct node *n);
 /* A new configuration: collections that are new, changed or gone in it. */
 void node_holdings_reload(struct node *n);
 /* Tell trackers, save state; then node_part_stopped. */

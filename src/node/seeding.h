@@ -11,6 +11,7 @@
 
 #include "bt/session.h"
 #include "catalog/catalog.h"
+#include "node/derived.h"
 #include "node/write.h"
 
 struct node_seeding;
@@ -21,8 +22,8 @@ struct node_seeding_settings {
     unsigned table; /* of ours in it: NODE_SEEDING_TABLE */
     struct catalog *catalog;
     struct bt_session *bt;
-    const char *public_url; /* "": no web seeds. Copied */
-    const char *trackers;   /* URLs with spaces between, or "". Copied */
+    bool no_trackers;         /* none is asked */
+    struct derived_from from; /* borrowed */
     /* A sentence about a collection whose torrent could not be made, or cannot be seeded. */
     void (*on_trouble)(void *arg, struct tarn_bytes collection, const struct tarn_err *err);
     /* A collection's torrent is another one now: what was derived from the old one is stale. */
@@ -53,6 +54,10 @@ void node_seeding_look(struct node_seeding *s);
 const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t collection);
 /* By v1 (20 bytes) or v2 (32 bytes) info-hash. */
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash);
+/* The torrent of a collection, as it was last made, appended to o. Any thread. TARN_E_POLICY when
+ * there is none yet. */
+bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t collection,
+                          struct tarn_out *o, struct tarn_err *err) TARN_MUST;
 size_t node_seeding_count(const struct node_seeding *s);
 
 struct node_seeding_ask {

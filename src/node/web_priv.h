@@ -93,7 +93,7 @@ struct web_job {
     /* Out. */
     enum web_found found;
     unsigned status;
-    const char *detail;   /* static, or in why */
+    const char *detail; /* static, or in why */
     struct tarn_err why;
     struct web_page *page;
     struct tarn_out body;

@@ -3,6 +3,7 @@
 #include "node/web_priv.h"
 
 #include "bt/core/magnet.h"
+#include "codec/url.h"
 #include "node/derived.h"
 #include "node/seeding.h"
 
@@ -73,7 +74,8 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
     if (is_without_bt(j, in, kind))
         return;
     switch (kind) {
-    case NODE_NO_SIBLING: break;
+    case NODE_NO_SIBLING:
+        break;
     case NODE_TORRENT:
         ok = derived_file(r, in, e, path, from, &j->body, NULL, &err);
         name_download(j, e->name, ".torrent");
@@ -85,7 +87,9 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
         ok = derived_meta4(r, in, e, path, from, &j->body, &err);
         name_download(j, e->name, ".meta4");
         break;
-    case NODE_SHA256: ok = derived_sha256(r, in, e, path, &j->body, &err); break;
+    case NODE_SHA256:
+        ok = derived_sha256(r, in, e, path, &j->body, &err);
+        break;
     }
     finish(j, r, types[kind], ok, &err);
 }
@@ -109,12 +113,15 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
     if (is_without_bt(j, c, kind))
         return;
     switch (kind) {
-    case NODE_NO_SIBLING: break;
+    case NODE_NO_SIBLING:
+        break;
     case NODE_TORRENT:
         ok = read_torrent(j, r, c, &err);
         name_download(j, c->name, ".torrent");
         break;
-    case NODE_MAGNET: ok = read_torrent(j, r, c, &err) && to_magnet(j, &err); break;
+    case NODE_MAGNET:
+        ok = read_torrent(j, r, c, &err) && to_magnet(j, &err);
+        break;
     case NODE_META4:
         ok = derived_meta4(r, c, NULL, tarn_bytes_of(NULL, 0), from, &j->body, &err);
         name_download(j, c->name, ".meta4");
