@@ -20,10 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WORLD_PATIENCE_US = 120 * 1000 * 1000, WORLD_LINES = 64 };
+enum { WORLD_PATIENCE_US = 15 * 1000 * 1000, WORLD_LINES = 64 };
 
 struct world {
-    char folder[64], tree[96], index[96], leaves[96], state[96];
+    char folder[64], tree[96], index[96], leaves[96], state[128];
     struct loop *loop;
     struct kv *kv;
     struct catalog *catalog;
