@@ -94,7 +94,8 @@ static bool add_file(struct derive *d, struct catalog_read *r, const struct cata
             catalog_leaves_walk(hashes, known.leaves, CATALOG_LEAVES, e->identity.root, feed_leaves,
                                 d, err)) &&
            (!derive_wants_pieces(d, len) || known.pieces.len == 0 ||
-            catalog_leaves_walk(hashes, known.pieces, CATALOG_PIECES, NULL, feed_pieces, d, err)) &&
+            catalog_leaves_walk(hashes, known.pieces, CATALOG_PIECES, e->identity.root, feed_pieces,
+                                d, err)) &&
            derive_end(d, err);
 }
 
@@ -227,8 +228,9 @@ static bool put_meta4(struct catalog_read *r, const struct catalog_collection *c
     meta4_file_begin(o, &f);
     bool ok = true;
     if (meta4_wants_pieces(&f)) {
-        ok = known.pieces.len == 0 || catalog_leaves_walk(catalog_hashes(r->c), known.pieces,
-                                                          CATALOG_PIECES, NULL, feed_meta4, o, err);
+        ok = known.pieces.len == 0 ||
+             catalog_leaves_walk(catalog_hashes(r->c), known.pieces, CATALOG_PIECES,
+                                 e->identity.root, feed_meta4, o, err);
         if (known.has_tail)
             meta4_pieces(o, known.tail, 1);
     }
