@@ -95,6 +95,20 @@ static bool open_map(struct kv *kv, struct tarn_err *err)
     return true;
 }
 
+int kv_open_folder_of(const char *path, struct tarn_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder =
+        slash == NULL ? tarn_strndup(".", 1) : tarn_strndup(path, (size_t)(slash - path) + 1);
+    if (folder == NULL) {
+        tarn_fail_mem(err, "opening a folder");
+        return -1;
+    }
+    int fd = sys_open(folder, SYS_OPEN_FOLDER, err);
+    tarn_free(folder);
+    return fd;
+}
+
 /* Which file it is; and when it is new, that its name is on the disk. */
 static bool settle(struct kv *kv, bool is_new, struct tarn_err *err)
 {
@@ -110,13 +124,7 @@ static bool settle(struct kv *kv, bool is_new, struct tarn_err *err)
     kv->covered = st.size;
     if (!is_new)
         return true;
-    const char *slash = strrchr(kv->path, '/');
-    char *folder = slash == NULL ? tarn_strndup(".", 1)
-                                 : tarn_strndup(kv->path, (size_t)(slash - kv->path) + 1);
-    if (folder == NULL)
-        return tarn_fail_mem(err, "opening a store");
-    SYS_AUTO_FD at = sys_open(folder, SYS_OPEN_FOLDER, err);
-    tarn_free(folder);
+    SYS_AUTO_FD at = kv_open_folder_of(kv->path, err);
     return at >= 0 && sys_sync_folder(at, err);
 }
 
