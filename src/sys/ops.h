@@ -22,6 +22,7 @@ enum { SYS_CWD = -100 };
 
 struct iovec;
 struct sockaddr;
+struct sys_notify_ops;
 struct sys_poller_ops;
 struct sys_stat;
 struct sys_tcp_info;
@@ -92,6 +93,7 @@ struct sys_ops {
     int (*boot_id)(char *to, size_t size); /* of this start of the machine */
 
     const struct sys_poller_ops *poller;
+    const struct sys_notify_ops *notify; /* NULL: this system does not tell of changes */
 };
 
 extern const struct sys_ops sys_ops_native;

@@ -69,8 +69,8 @@ const struct sys_ops sys_ops_native = {
     .preadv = posix_preadv,
     .preadv_now = linux_preadv_now,
     .pwritev = posix_pwritev,
-    .stat_at = posix_stat_at,
-    .stat_fd = posix_stat_fd,
+    .stat_at = linux_stat_at,
+    .stat_fd = linux_stat_fd,
     .set_blocking = posix_set_blocking,
     .set_mode = posix_set_mode,
     .free_space = posix_free_space,
@@ -108,4 +108,5 @@ const struct sys_ops sys_ops_native = {
     .random = linux_random,
     .boot_id = linux_boot_id,
     .poller = &linux_poller,
+    .notify = &linux_notify,
 };
