@@ -40,6 +40,7 @@ struct run {
     struct sys_file *file; /* counted */
     uint64_t off;
     size_t len;
+    struct loop_guard *guard; /* borrowed; NULL: none */
 };
 
 struct loop_send {
@@ -316,10 +317,12 @@ static size_t sendable(struct loop_stream *s, size_t i, size_t len, uint64_t at)
     return in_memory(s, i, len, at);
 }
 
-/* From the front of the queue, about max bytes, up to the first that is not in memory. */
-static void gather(struct loop_stream *s, struct batch *b, size_t max)
+/* From the front of the queue, about max bytes, up to the first that is not in memory. False: some
+ * of it may not leave. */
+static bool gather(struct loop_stream *s, struct batch *b, size_t max, struct tarn_err *err)
 {
     const struct loop_send *q = s->send;
+    const struct loop_guard *asked = NULL;
     size_t at = q->pos;
     for (size_t i = q->first; b->n + 2 <= SPANS && b->len < max; i++) {
         size_t heads_to = i < q->n ? (size_t)(q->runs[i].after - q->dropped) : q->bytes.len;
@@ -329,19 +332,23 @@ static void gather(struct loop_stream *s, struct batch *b, size_t max)
             at = heads_to;
         }
         if (i == q->n || b->len >= max)
-            return;
+            return true;
         const struct run *r = &q->runs[i];
         size_t len = sendable(s, i, tarn_min_size(r->len, max - b->len), s->sent + b->len);
         b->is_cold = len == 0;
         if (b->is_cold) {
             b->stop = i;
-            return;
+            return true;
         }
+        if (r->guard != NULL && r->guard != asked && !r->guard->may_leave(r->guard, err))
+            return false;
+        asked = r->guard;
         b->spans[b->n++] = (struct sys_span){ .file = r->file, .off = r->off, .len = len };
         b->len += len;
         if (len < r->len)
-            return;
+            return true;
     }
+    return true;
 }
 
 static void free_queue(struct loop_stream *s)
@@ -436,9 +443,10 @@ static bool send_batch(struct loop_stream *s, size_t max, size_t *sent, bool *go
 {
     struct batch b = { .n = 0 };
     bool is_plain = loop_tls_is_plain(s);
-    gather(s, &b, is_plain ? max : tarn_min_size(max, LOOP_TLS_BATCH));
     *goes_on = false;
     *sent = 0;
+    if (!gather(s, &b, is_plain ? max : tarn_min_size(max, LOOP_TLS_BATCH), err))
+        return false;
     if (b.is_cold && !start_colds(s, b.stop, s->sent + b.len, err))
         return false;
     enum sys_io io = SYS_IO_DONE;
@@ -551,15 +559,22 @@ struct tarn_out *loop_stream_out(struct loop_stream *s)
 }
 
 static bool continues_last(const struct loop_send *q, uint64_t after, const struct sys_file *file,
-                           uint64_t off)
+                           uint64_t off, const struct loop_guard *guard)
 {
     if (q->first == q->n)
         return false;
     const struct run *last = &q->runs[q->n - 1];
-    return last->after == after && last->file == file && last->off + last->len == off;
+    return last->after == after && last->file == file && last->guard == guard &&
+           last->off + last->len == off;
 }
 
 bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_t off, size_t len)
+{
+    return loop_stream_send_guarded(s, file, off, len, NULL);
+}
+
+bool loop_stream_send_guarded(struct loop_stream *s, struct sys_file *file, uint64_t off,
+                              size_t len, struct loop_guard *guard)
 {
     struct loop_send *q = queue_of(s);
     if (q == NULL)
@@ -567,15 +582,21 @@ bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_
     if (len == 0)
         return true;
     uint64_t after = q->dropped + q->bytes.len;
-    if (continues_last(q, after, file, off))
+    if (continues_last(q, after, file, off, guard))
         q->runs[q->n - 1].len += len;
     else if (TARN_GROW(q->runs, q->n, q->cap))
-        q->runs[q->n++] = (struct run){ after, sys_file_ref(file), off, len };
+        q->runs[q->n++] = (struct run){ after, sys_file_ref(file), off, len, guard };
     else
         return false;
     q->in_runs += len;
     loop_send_count(s);
     return true;
+}
+
+size_t loop_stream_queued(struct loop_stream *s)
+{
+    loop_send_count(s);
+    return s->queued;
 }
 
 void loop_io_stats(const struct loop *l, struct loop_io_stats *stats)

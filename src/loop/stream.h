@@ -67,6 +67,9 @@ struct loop_stream_ops {
     void (*on_open)(struct loop_stream *s);
     /* Something has left and less than LOOP_STREAM_LOW waits: queue more. May be NULL. */
     void (*on_drain)(struct loop_stream *s);
+    /* The other side has said that it will send no more; what is queued can still be sent. True: go
+     * on, nothing more is received. False: on_end follows. NULL: as false. */
+    bool (*on_finish)(struct loop_stream *s);
     /* Ended from the other side (err->code is TARN_OK) or failed: called once. What was not sent
      * will not be. The owner then (or later) calls loop_stream_release. Over TLS an end without
      * close_notify is a failure (TARN_E_NETWORK): what came may have been cut by anybody. */
@@ -88,9 +91,10 @@ struct loop_stream {
     struct loop_tls *tls;   /* owned; NULL: plain */
     bool *gone; /* on the stack of the turn that serves this stream: released meanwhile */
     bool is_connecting, is_paused, wants_write, is_ended;
-    bool has_unread;  /* rest may hold whole messages: the owner paused */
-    bool is_starving; /* no memory for what the owner wanted to send */
-    uint8_t doubled;  /* how often LOOP_STREAM_UNSENT is */
+    bool has_finished; /* the other side */
+    bool has_unread;   /* rest may hold whole messages: the owner paused */
+    bool is_starving;  /* no memory for what the owner wanted to send */
+    uint8_t doubled;   /* how often LOOP_STREAM_UNSENT is */
 };
 
 /* Take a connected socket over; it is closed when this fails. */
@@ -122,5 +126,21 @@ struct tarn_out *loop_stream_out(struct loop_stream *s);
 /* Append a run of a file; takes a reference of its own. False when there is no memory. */
 bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_t off, size_t len)
     TARN_MUST;
+
+/* The same for a file that may change meanwhile: may_leave is asked each time before bytes of the
+ * run leave, at most once for all the neighbouring runs that leave together; when it says no the
+ * stream ends with its err, and none of them leave. Quick, and it does nothing to the stream. */
+struct loop_guard {
+    bool (*may_leave)(struct loop_guard *g, struct tarn_err *err);
+};
+bool loop_stream_send_guarded(struct loop_stream *s, struct sys_file *file, uint64_t off,
+                              size_t len, struct loop_guard *guard) TARN_MUST; /* guard: borrowed */
+
+/* s->queued, up to date. */
+size_t loop_stream_queued(struct loop_stream *s);
+
+/* When all that was queued has left: tell the other side that nothing follows. It may still send.
+ */
+void loop_stream_finish(struct loop_stream *s);
 
 #endif

@@ -79,6 +79,16 @@ static ssize_t fake_preadv(int fd, const struct iovec *iov, int n, int64_t off)
     return got;
 }
 
+static ssize_t fake_preadv_now(int fd, const struct iovec *iov, int n, int64_t off)
+{
+    if (fails(SYS_FAKE_PREADV_NOW))
+        return -1;
+    ssize_t got = fake->under->preadv_now(fd, iov, n, off);
+    if (got > 0)
+        atomic_fetch_add(&fake->bytes_read, (unsigned long long)got);
+    return got;
+}
+
 static ssize_t fake_pwritev(int fd, const struct iovec *iov, int n, int64_t off)
 {
     if (fails(SYS_FAKE_PWRITEV))
@@ -265,6 +275,7 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.open_at = fake_open_at;
     table.open_beneath = fake_open_beneath;
     table.preadv = fake_preadv;
+    table.preadv_now = fake_preadv_now;
     table.pwritev = fake_pwritev;
     table.reserve = fake_reserve;
     table.sync_data = fake_sync_data;

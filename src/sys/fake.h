@@ -18,6 +18,7 @@
 enum sys_fake_call {
     SYS_FAKE_OPEN, /* open_at and open_beneath */
     SYS_FAKE_PREADV,
+    SYS_FAKE_PREADV_NOW,
     SYS_FAKE_PWRITEV,
     SYS_FAKE_MAP,
     SYS_FAKE_COPY_INTO,

@@ -35,6 +35,9 @@ struct sys_ops {
     int (*close)(int fd);
     /* off -1: from where the descriptor stands (pipes, standard input and output) */
     ssize_t (*preadv)(int fd, const struct iovec *iov, int n, int64_t off);
+    /* only what is in memory: fewer bytes or EAGAIN where a disk would be waited for; ENOSYS where
+     * the system or the file system cannot tell */
+    ssize_t (*preadv_now)(int fd, const struct iovec *iov, int n, int64_t off);
     ssize_t (*pwritev)(int fd, const struct iovec *iov, int n, int64_t off);
     int (*stat_at)(int dir, const char *path, bool follow, struct sys_stat *st);
     int (*stat_fd)(int fd, struct sys_stat *st);

@@ -81,7 +81,7 @@ static bool join(struct http_ranges *all, unsigned one, unsigned other)
     return true;
 }
 
-/* One that grew may now touch one that was looked at before: begin again. There are 16 at most. */
+/* One that grew may now touch those between that it did not touch before: look at them again. */
 static void coalesce(struct http_ranges *all)
 {
     for (unsigned i = 0; i < all->n; i++)

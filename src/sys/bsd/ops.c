@@ -26,6 +26,7 @@ const struct sys_ops sys_ops_native = {
     .open_beneath = posix_open_beneath,
     .close = posix_close,
     .preadv = posix_preadv,
+    .preadv_now = posix_preadv_now,
     .pwritev = posix_pwritev,
     .stat_at = posix_stat_at,
     .stat_fd = posix_stat_fd,

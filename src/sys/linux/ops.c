@@ -83,6 +83,7 @@ const struct sys_ops sys_ops_native = {
     .open_beneath = linux_open_beneath,
     .close = posix_close,
     .preadv = posix_preadv,
+    .preadv_now = linux_preadv_now,
     .pwritev = posix_pwritev,
     .stat_at = linux_stat_at,
     .stat_fd = linux_stat_fd,

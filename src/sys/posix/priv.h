@@ -17,6 +17,7 @@ int posix_open_at(int dir, const char *path, int flags, unsigned mode);
 int posix_open_beneath(int dir, const char *path, int flags, unsigned mode);
 int posix_close(int fd);
 ssize_t posix_preadv(int fd, const struct iovec *iov, int n, int64_t off);
+ssize_t posix_preadv_now(int fd, const struct iovec *iov, int n, int64_t off);
 ssize_t posix_pwritev(int fd, const struct iovec *iov, int n, int64_t off);
 int posix_stat_at(int dir, const char *path, bool follow, struct sys_stat *st);
 int posix_stat_fd(int fd, struct sys_stat *st);
