@@ -167,11 +167,11 @@ static bool add_listener(struct http_server *s, int fd, struct crypt_tls *tls, s
     }
     struct listener *l = &s->listeners[s->n_listeners];
     *l = (struct listener){ .server = s, .watch = { .fd = fd, .on_ready = on_ready } };
-    l->tls = tls;
     if (!loop_watch_set(s->loop, &l->watch, SYS_READABLE, err)) {
         sys_close(&l->watch.fd);
         return false;
     }
+    l->tls = tls == NULL ? NULL : crypt_tls_ref(tls);
     s->n_listeners++;
     return true;
 }
@@ -226,9 +226,13 @@ bool http_server_addr(const struct http_server *s, size_t i, struct sys_addr *at
 
 void http_server_set_tls(struct http_server *s, struct crypt_tls *tls)
 {
-    for (size_t i = 0; i < s->n_listeners; i++)
-        if (s->listeners[i].tls != NULL)
-            s->listeners[i].tls = tls;
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        struct crypt_tls *old = s->listeners[i].tls;
+        if (old == NULL)
+            continue;
+        s->listeners[i].tls = crypt_tls_ref(tls);
+        crypt_tls_unref(old);
+    }
 }
 
 static void close_listeners(struct http_server *s)
@@ -236,6 +240,7 @@ static void close_listeners(struct http_server *s)
     for (size_t i = 0; i < s->n_listeners; i++) {
         loop_watch_remove(s->loop, &s->listeners[i].watch);
         sys_close(&s->listeners[i].watch.fd);
+        crypt_tls_unref(s->listeners[i].tls);
     }
     s->n_listeners = 0;
 }
