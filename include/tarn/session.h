@@ -141,8 +141,16 @@ struct tarn_item_settings {
 TARN_API struct tarn_item *tarn_session_add(struct tarn_session *s,
                                             const struct tarn_item_settings *set,
                                             struct tarn_err *err);
-/* Forget it; files stay as they are. Waits for what is being read or written of it just now. */
+/* Remove it; files stay as they are, and so does what was saved of its state: what came since is
+ * checked when it is added again. Waits for what is being read or written of it just now. */
 TARN_API void tarn_item_remove(struct tarn_item *i);
+/* It goes for good: its saved state goes with it when it is removed (or the session closed). */
+TARN_API void tarn_item_forget(struct tarn_item *i);
+/* Save its state now, if there is anything new to say; step on while tarn_item_is_saving. Saved
+ * anyway: every 30 s while it changes, at completion, at a pause and by tarn_session_leave. Nothing
+ * happens where no state is kept. */
+TARN_API void tarn_item_save(struct tarn_item *i);
+TARN_API bool tarn_item_is_saving(const struct tarn_item *i);
 TARN_API void *tarn_item_arg(const struct tarn_item *i);
 
 /* No connections, no announces; resume goes on where it was. */

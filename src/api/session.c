@@ -447,6 +447,21 @@ void tarn_item_remove(struct tarn_item *i)
     tarn_free(i);
 }
 
+void tarn_item_forget(struct tarn_item *i)
+{
+    bt_torrent_forget(i->bt);
+}
+
+void tarn_item_save(struct tarn_item *i)
+{
+    bt_torrent_save(i->bt);
+}
+
+bool tarn_item_is_saving(const struct tarn_item *i)
+{
+    return bt_torrent_is_saving(i->bt);
+}
+
 void *tarn_item_arg(const struct tarn_item *i)
 {
     return i->arg;

@@ -15,7 +15,8 @@ enum {
 
 static bool may_look(const struct bt_torrent *t)
 {
-    if (!bt_torrent_is_running(t) || t->tree == NULL || t->work != NULL || t->add.trust)
+    if (!bt_torrent_is_running(t) || t->tree == NULL || t->work != NULL ||
+        (t->add.trust && !t->is_told))
         return false;
     /* hashing reads the layers, which must not be set meanwhile */
     return !t->hashes.has_v2 || t->meta->has_all_layers;
@@ -24,7 +25,7 @@ static bool may_look(const struct bt_torrent *t)
 static void look(struct bt_torrent *t, int64_t now_us)
 {
     struct tarn_err err;
-    t->is_suspect = false;
+    t->is_suspect = t->is_told = false; /* the job takes `told` */
     t->looked_us = now_us;
     t->looked_uploaded = t->totals.uploaded;
     if (!bt_work_start(t, BT_WORK_LOOK, &err))
@@ -39,23 +40,41 @@ void bt_damage_suspect(struct bt_torrent *t)
     bt_session_rouse(t->session, t);
 }
 
+/* What was told before the torrent's content is laid out is checked anyway. */
+void bt_torrent_suspect(struct bt_torrent *t, uint32_t file)
+{
+    if (t->layout.files == NULL || t->state == BT_STOPPED ||
+        (file != BT_ALL_FILES && file >= t->layout.n_files))
+        return;
+    bool has_room = t->told.p != NULL || tarn_bits_init(&t->told, t->layout.n_files);
+    if (has_room && file != BT_ALL_FILES)
+        (void)tarn_bits_set(&t->told, file);
+    else if (has_room)
+        tarn_bits_set_all(&t->told);
+    t->is_suspect = t->is_told = true; /* without memory they are looked at by name */
+    bt_damage_tick(t, loop_now_us(t->session->loop));
+    bt_session_rouse(t->session, t);
+}
+
 void bt_damage_tick(struct bt_torrent *t, int64_t now_us)
 {
     bool is_shared = t->totals.uploaded != t->looked_uploaded;
     int64_t since = now_us - t->looked_us;
-    if (may_look(t) && ((t->is_suspect && since >= PAUSE_US) || (is_shared && since >= LOOK_US)))
+    bool is_due = t->is_told || (t->is_suspect && since >= PAUSE_US);
+    if (may_look(t) && (is_due || (is_shared && since >= LOOK_US)))
         look(t, now_us);
 }
 
 bool bt_damage_look(struct bt_torrent *t, const uint32_t *files, size_t n,
-                    struct tarn_bits *changed, struct tarn_err *err)
+                    const struct tarn_bits *told, struct tarn_bits *changed, struct tarn_err *err)
 {
     if (!tarn_bits_init(changed, t->layout.n_pieces))
         return tarn_fail_mem(err, "looking at files");
     for (size_t i = 0; i < n; i++) {
         uint32_t first, last;
-        if (!store_tree_changed(t->tree, files[i]) ||
-            !store_file_pieces(&t->layout, files[i], &first, &last))
+        bool has_changed = store_tree_changed(t->tree, files[i]);
+        has_changed = has_changed || (told->p != NULL && tarn_bits_has(told, files[i]));
+        if (!has_changed || !store_file_pieces(&t->layout, files[i], &first, &last))
             continue;
         for (uint32_t piece = first; piece <= last; piece++)
             tarn_bits_set(changed, piece);

@@ -198,8 +198,11 @@ struct bt_torrent {
     uint32_t max_peers;      /* 0: no limit of its own */
     struct bt_limit *limit_up, *limit_down; /* owned; NULL: none of its own */
     bool is_paused;
-    bool is_suspect;   /* its files are to be looked at: bt/damage */
-    int64_t looked_us; /* when they were */
+    bool forgets;          /* its saved state goes with it */
+    bool is_suspect;       /* its files are to be looked at: bt/damage */
+    bool is_told;          /* by its owner: without delay, and those in `told` are hashed anew */
+    struct tarn_bits told; /* owned; no memory while nothing is told */
+    int64_t looked_us;     /* when they were */
     uint64_t looked_uploaded;
     struct bt_candidate *candidates;
     size_t n_candidates, cap_candidates;
@@ -319,9 +322,11 @@ void bt_totals_add(struct bt_totals *sum, const struct bt_totals *more);
 /* Something could not be read as it should: look at all files that are not being written. */
 void bt_damage_suspect(struct bt_torrent *t);
 void bt_damage_tick(struct bt_torrent *t, int64_t now_us); /* now and then while it is shared */
-/* On the pool: which of these files have changed, and what is left of their pieces. */
+/* On the pool: which of these files have changed (those in `told` have), and what is
+ * left of their pieces. */
 bool bt_damage_look(struct bt_torrent *t, const uint32_t *files, size_t n,
-                    struct tarn_bits *changed, struct tarn_err *err) TARN_MUST;
+                    const struct tarn_bits *told, struct tarn_bits *changed, struct tarn_err *err)
+    TARN_MUST;
 /* On the loop: pieces in `changed` that are not in found are lost. */
 void bt_damage_found(struct bt_torrent *t, const struct tarn_bits *changed, const uint8_t *found);
 

@@ -41,6 +41,7 @@ void bt_progress_release(struct bt_torrent *t)
     store_layout_release(&t->layout);
     tarn_bits_release(&t->have);
     tarn_bits_release(&t->finished);
+    tarn_bits_release(&t->told);
     tarn_free(t->chosen);
     tarn_free(t->wanted);
     tarn_free(t->file_left);

@@ -799,6 +799,7 @@ bool bt_torrent_is_saving(const struct bt_torrent *t)
 
 void bt_torrent_forget(struct bt_torrent *t)
 {
+    t->forgets = true; /* for a state that is still being read */
     if (t->keep != NULL)
         t->keep->forgets = true; /* when nothing is written any more */
 }

@@ -113,6 +113,13 @@ bool bt_torrent_is_saving(const struct bt_torrent *t);
 /* It goes for good: its saved state goes with it when it is removed. */
 void bt_torrent_forget(struct bt_torrent *t);
 
+/* Something outside edited its files, or may have: this one (index into meta->files), or all of
+ * them. What is settled of them is hashed anew as soon as no other job of the torrent runs, also
+ * when the data was taken on trust; pieces that are not what they were are served no more, peers
+ * are told, and a torrent that may write fetches them again. Harmless before anything is here. */
+enum { BT_ALL_FILES = UINT32_MAX };
+void bt_torrent_suspect(struct bt_torrent *t, uint32_t file);
+
 /* A paused torrent has no connections and asks no tracker; what is here stays, and is checked when
  * it was to be. Both are harmless when it is so already. */
 void bt_torrent_pause(struct bt_torrent *t);

@@ -14,6 +14,7 @@ struct bt_work {
     struct tarn_bits check;  /* pieces that were hashed */
     uint32_t *files;         /* BT_WORK_FINISH: taken from the torrent; BT_WORK_LOOK: to look at */
     size_t n_files;
+    struct tarn_bits told; /* BT_WORK_LOOK: taken from the torrent */
     atomic_bool is_canceled;
     bool ok;
     struct tarn_err err;
@@ -109,7 +110,7 @@ static bool look(struct bt_work *w)
     w->found = tarn_calloc(t->layout.n_pieces, 1);
     if (w->found == NULL)
         return tarn_fail_mem(&w->err, "looking at files");
-    return bt_damage_look(t, w->files, w->n_files, &w->check, &w->err) &&
+    return bt_damage_look(t, w->files, w->n_files, &w->told, &w->check, &w->err) &&
            (w->check.count == 0 || hash(w));
 }
 static bool finish(struct bt_work *w)
@@ -146,6 +147,7 @@ static void work_free(struct bt_work *w)
     tarn_free(w->found);
     tarn_free(w->files);
     tarn_bits_release(&w->check);
+    tarn_bits_release(&w->told);
     tarn_free(w);
 }
 
@@ -159,6 +161,8 @@ static void on_done(struct loop_job *j)
         t->keep = w->keep;
         w->tree = NULL;
         w->keep = NULL;
+        if (t->forgets)
+            bt_torrent_forget(t);
     }
     if (w->kind == BT_WORK_LOOK && w->ok)
         bt_damage_found(t, &w->check, w->found);
@@ -197,6 +201,10 @@ bool bt_work_start(struct bt_torrent *t, enum bt_work_kind kind, struct tarn_err
     if (kind == BT_WORK_LOOK && !list_settled(w, err)) {
         work_free(w);
         return false;
+    }
+    if (kind == BT_WORK_LOOK) {
+        w->told = t->told;
+        t->told = (struct tarn_bits){ 0 };
     }
     t->work = w;
     loop_pool_submit(t->session->loop, &w->job);

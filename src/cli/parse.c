@@ -3,57 +3,18 @@
 #include "cli/parse.h"
 
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/num.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { NEAR_MAX = 31 }; /* longer words are never compared */
-
-/* Typing slips between two words: letters added, left out, changed, or two of them swapped. */
-static unsigned slips(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    if (n > NEAR_MAX || m > NEAR_MAX)
-        return NEAR_MAX;
-    uint8_t d[NEAR_MAX + 1][NEAR_MAX + 1];
-    for (size_t i = 0; i <= n; i++)
-        for (size_t j = 0; j <= m; j++) {
-            if (i == 0 || j == 0) {
-                d[i][j] = (uint8_t)(i + j);
-                continue;
-            }
-            unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1] ? 1U : 0U);
-            best = best < d[i - 1][j] + 1U ? best : d[i - 1][j] + 1U;
-            best = best < d[i][j - 1] + 1U ? best : d[i][j - 1] + 1U;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                d[i - 2][j - 2] + 1U < best)
-                best = d[i - 2][j - 2] + 1U;
-            d[i][j] = (uint8_t)best;
-        }
-    return d[n][m];
-}
-
-/* So few slips that the other word was probably meant. */
-static bool is_near(const char *word, const char *name, unsigned *best)
-{
-    unsigned n = slips(word, name);
-    unsigned fine = strlen(name) <= 4 ? 1 : strlen(name) <= 8 ? 2 : 3;
-    bool begins = strlen(word) >= 3 && strncmp(name, word, strlen(word)) == 0;
-    if (begins)
-        n = 1;
-    if (n > fine || n >= *best)
-        return false;
-    *best = n;
-    return true;
-}
-
 const char *cli_near_verb(const char *word)
 {
     const char *near = NULL;
-    unsigned best = NEAR_MAX;
+    unsigned best = TARN_NEAR_MAX;
     for (unsigned i = 0; i < cli_verbs_n; i++)
-        if (is_near(word, cli_verbs[i].name, &best))
+        if (tarn_is_near(word, cli_verbs[i].name, &best))
             near = cli_verbs[i].name;
     return near;
 }
@@ -62,9 +23,9 @@ static bool fail_unknown(const struct cli_verb *verb, const char *word, struct t
 {
     struct tarn_quote q;
     const char *near = NULL;
-    unsigned best = NEAR_MAX;
+    unsigned best = TARN_NEAR_MAX;
     for (const uint8_t *o = verb->options; *o != CLI_END; o++)
-        if (is_near(word, cli_options[*o].name, &best))
+        if (tarn_is_near(word, cli_options[*o].name, &best))
             near = cli_options[*o].name;
     tarn_quote_str(&q, word);
     if (near != NULL)
@@ -133,8 +94,8 @@ static bool take_long(struct cli_args *args, struct line *line, const char *word
     size_t len = strcspn(word, "=");
     enum cli_opt opt = find_long(args->verb, word, len);
     if (opt == CLI_END) {
-        char name[NEAR_MAX + 1];
-        snprintf(name, sizeof name, "%.*s", (int)tarn_min_size(len, NEAR_MAX), word);
+        char name[TARN_NEAR_MAX + 1];
+        snprintf(name, sizeof name, "%.*s", (int)tarn_min_size(len, TARN_NEAR_MAX), word);
         return fail_unknown(args->verb, name, err);
     }
     const struct cli_option *o = &cli_options[opt];

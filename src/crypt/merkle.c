@@ -2,6 +2,7 @@
  * own, because the level they come from is also where they go. */
 #include "crypt/merkle.h"
 
+#include "base/num.h"
 #include "crypt/sha.h"
 
 #include <assert.h>
@@ -72,4 +73,39 @@ void merkle_fold(const uint8_t node[MERKLE_HASH], uint64_t index, const uint8_t 
             hash_pair(uncle, hash, hash);
     }
     memcpy(result, hash, sizeof hash);
+}
+
+unsigned merkle_levels(uint64_t n)
+{
+    return tarn_log2_u64(tarn_pow2_up_u64(n));
+}
+
+void merkle_sum_add(struct merkle_sum *s, const uint8_t *hashes, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++, s->n++) {
+        uint8_t node[MERKLE_HASH];
+        unsigned level = 0;
+        memcpy(node, hashes + i * MERKLE_HASH, sizeof node);
+        for (; (s->n >> level & 1) != 0; level++) /* a whole subtree to the left, of equal size */
+            hash_pair(s->nodes[level], node, node);
+        memcpy(s->nodes[level], node, sizeof node);
+    }
+}
+
+void merkle_sum_root(const struct merkle_sum *s, unsigned level, unsigned levels,
+                     uint8_t root[MERKLE_HASH])
+{
+    assert(s->n >= 1 && levels < MERKLE_LEVELS && s->n <= (uint64_t)1 << levels);
+    unsigned lowest = 0;
+    uint8_t node[MERKLE_HASH];
+    while ((s->n >> lowest & 1) == 0)
+        lowest++;
+    memcpy(node, s->nodes[lowest], sizeof node); /* the last of the whole subtrees: a left child */
+    for (unsigned at = lowest; at < levels; at++) {
+        if (at > lowest && (s->n >> at & 1) != 0)
+            hash_pair(s->nodes[at], node, node);
+        else
+            hash_pair(node, merkle_pad(level + at), node);
+    }
+    memcpy(root, node, sizeof node);
 }

@@ -33,4 +33,18 @@ uint64_t merkle_parents(uint8_t *hashes, uint64_t n, unsigned level);
 void merkle_fold(const uint8_t node[MERKLE_HASH], uint64_t index, const uint8_t *uncles,
                  size_t n_uncles, uint8_t result[MERKLE_HASH]);
 
+/* The same of leaves (or nodes of any level) that come one after the other and are not kept: the
+ * roots of the whole subtrees so far, one a level at most. Zeroed: nothing yet. */
+struct merkle_sum {
+    uint64_t n; /* hashes so far */
+    uint8_t nodes[MERKLE_LEVELS][MERKLE_HASH];
+};
+void merkle_sum_add(struct merkle_sum *s, const uint8_t *hashes, uint64_t n);
+/* The root over all of them (n >= 1), `levels` above them (2^levels >= n), filled up with
+ * merkle_pad(level) where they are of `level`. */
+void merkle_sum_root(const struct merkle_sum *s, unsigned level, unsigned levels,
+                     uint8_t root[MERKLE_HASH]);
+/* Levels between n hashes (n >= 1) and their root: 0 for one, 1 for two, 2 for three. */
+unsigned merkle_levels(uint64_t n);
+
 #endif

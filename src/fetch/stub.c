@@ -23,3 +23,20 @@ void fetch_cancel(struct fetch *f)
 {
     (void)f;
 }
+
+void fetch_resume(struct fetch *f)
+{
+    (void)f;
+}
+
+const char *fetch_url(const struct fetch *f)
+{
+    (void)f;
+    return "";
+}
+
+bool fetch_met_public(const struct fetch *f)
+{
+    (void)f;
+    return false;
+}

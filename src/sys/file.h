@@ -17,7 +17,11 @@ struct sys_stat {
     uint64_t size;
     int64_t mtime_ns, ctime_ns;
     uint64_t dev, ino;
+    int64_t
+        born_ns;    /* when the inode was made: nobody can set it; 0 where the system cannot tell */
+    uint64_t links; /* names that it has */
     enum sys_kind kind;
+    uint32_t owner, group;
     unsigned mode;      /* permissions */
     bool is_executable; /* by its owner */
 };

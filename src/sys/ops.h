@@ -22,6 +22,7 @@ enum { SYS_CWD = -100 };
 
 struct iovec;
 struct sockaddr;
+struct sys_notify_ops;
 struct sys_poller_ops;
 struct sys_stat;
 struct sys_tcp_info;
@@ -83,6 +84,7 @@ struct sys_ops {
     bool has_sendfile;
     ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
     int (*tcp_info)(int fd, struct sys_tcp_info *out); /* ENOSYS where the system does not tell */
+    int (*offload_tls)(int fd); /* get ready for the keys; ENOSYS where the kernel cannot encrypt */
 
     /* time and chance */
     int64_t (*now_us)(void);    /* monotonic */
@@ -92,6 +94,7 @@ struct sys_ops {
     int (*boot_id)(char *to, size_t size); /* of this start of the machine */
 
     const struct sys_poller_ops *poller;
+    const struct sys_notify_ops *notify; /* NULL: this system does not tell of changes */
 };
 
 extern const struct sys_ops sys_ops_native;

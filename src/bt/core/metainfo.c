@@ -99,8 +99,27 @@ static bool name_pad(struct bt_reading *r, uint64_t len)
            bt_path_push(&r->path, tarn_bytes_of(number, (size_t)n));
 }
 
+/* What the path is called by whoever has the files, when that differs. */
+static bool keep_web_path(struct bt_reading *r, const char **kept)
+{
+    bool is_odd =
+        r->path.n_odd > 0 || (r->path.has_root && !tarn_bytes_eq_str(r->name, r->m->name));
+    struct tarn_out o;
+    *kept = NULL;
+    if (!is_odd)
+        return true;
+    tarn_out_init(&o, 4 * BT_WEB_PATH_MAX);
+    *kept = bt_path_put_web(&r->path, r->name, &o)
+                ? tarn_arena_strndup(&r->m->arena, tarn_out_bytes(&o))
+                : "";
+    bool ok = tarn_out_ok(&o) && *kept != NULL;
+    tarn_out_release(&o);
+    return ok || tarn_fail_mem(r->err, "listing the torrent's files");
+}
+
 bool bt_add_file(struct bt_reading *r, const struct bt_entry *e)
 {
+    const char *web_path = NULL;
     if (!check_space(r, e->len))
         return false;
     if ((e->is_pad && !name_pad(r, e->len)) || !tarn_out_ok(&r->path.text) ||
@@ -116,8 +135,11 @@ bool bt_add_file(struct bt_reading *r, const struct bt_entry *e)
             .file = (uint32_t)r->n_files,
             .target = benc_get_of(r->b, e->dict, "symlink path", BENC_LIST),
         };
+    if (!e->is_pad && !keep_web_path(r, &web_path))
+        return false;
     r->files[r->n_files++] = (struct bt_file){
         .path = kept,
+        .web_path = web_path,
         .len = e->len,
         .off = r->end,
         .is_pad = e->is_pad,

@@ -34,6 +34,10 @@ struct bt_hashes {
 
 struct bt_file {
     const char *path; /* safe, relative, '/' between elements, torrent name first; NUL-ended */
+    /* What web seeds call it, where `path` had to differ from what the torrent says;
+     * percent-encoded.
+     * "": no URL can name it. NULL: `path`. */
+    const char *web_path;
     const char *symlink_target; /* safe, relative to the same root, leads (perhaps through other
                                    links) to a file or folder of this torrent; NULL when no symlink,
                                    or one that led elsewhere: then is_symlink, and not to be made */

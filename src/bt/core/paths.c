@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "bt/core/reading.h"
+#include "codec/url.h"
 
 #include <stdio.h>
 
@@ -127,7 +128,8 @@ void bt_path_release(struct bt_path *p)
 
 void bt_path_root(struct bt_path *p, const char *name)
 {
-    p->depth = 0;
+    p->depth = p->n_odd = 0;
+    p->has_root = name[0] != 0;
     p->text.len = 0;
     tarn_out_str(&p->text, name);
 }
@@ -136,16 +138,53 @@ bool bt_path_push(struct bt_path *p, struct tarn_bytes element)
 {
     if (p->depth == BT_PATH_DEPTH_MAX)
         return false;
-    p->ends[p->depth++] = (uint32_t)p->text.len;
+    p->ends[p->depth] = (uint32_t)p->text.len;
     if (p->text.len > 0)
         tarn_out_u8(&p->text, '/');
+    size_t start = p->text.len;
     bt_safe_element(&p->text, element);
+    p->raw[p->depth] = element;
+    p->is_odd[p->depth] = !tarn_bytes_eq(text_from(&p->text, start), element);
+    p->n_odd += p->is_odd[p->depth++];
     return true;
 }
 
 void bt_path_pop(struct bt_path *p)
 {
     p->text.len = p->ends[--p->depth];
+    p->n_odd -= p->is_odd[p->depth];
+}
+
+bool bt_path_put_web(const struct bt_path *p, struct tarn_bytes root, struct tarn_out *o)
+{
+    bool is_possible = !p->has_root || !is_no_name(root);
+    size_t len = p->has_root ? root.len : 0;
+    for (uint32_t i = 0; i < p->depth; i++)
+        len += p->raw[i].len + 1;
+    if (len > BT_WEB_PATH_MAX)
+        return false;
+    if (p->has_root)
+        url_escape(o, root);
+    for (uint32_t i = 0; i < p->depth; i++) {
+        if (i > 0 || p->has_root)
+            tarn_out_u8(o, '/');
+        url_escape(o, p->raw[i]);
+        is_possible = is_possible && !is_no_name(p->raw[i]);
+    }
+    return is_possible;
+}
+
+void bt_path_escape(struct tarn_out *o, struct tarn_bytes path)
+{
+    while (path.len > 0) {
+        const uint8_t *slash = memchr(path.p, '/', path.len);
+        size_t n = slash == NULL ? path.len : (size_t)(slash - path.p);
+        url_escape(o, tarn_bytes_of(path.p, n));
+        if (slash != NULL)
+            tarn_out_u8(o, '/');
+        n += slash != NULL;
+        path = tarn_bytes_of(path.p + n, path.len - n);
+    }
 }
 
 /* What stands at a path. */
@@ -249,6 +288,19 @@ static bool find_free(struct settling *s, struct tarn_bytes old, struct tarn_out
     return tarn_out_ok(o) && tarn_map_put(&s->counted, old, number);
 }
 
+/* Web seeds know it by the path that it cannot have. */
+static bool keep_web_path(struct settling *s, struct bt_file *f)
+{
+    struct tarn_out o;
+    if (f->web_path != NULL)
+        return true;
+    tarn_out_init(&o, 3 * (size_t)BT_TORRENT_MAX);
+    bt_path_escape(&o, tarn_bytes_str(f->path));
+    f->web_path = tarn_out_ok(&o) ? tarn_arena_strndup(&s->m->arena, tarn_out_bytes(&o)) : NULL;
+    tarn_out_release(&o);
+    return f->web_path != NULL;
+}
+
 /* Give file i, whose path is taken, another one. */
 static bool rename_file(struct settling *s, uint32_t i)
 {
@@ -269,6 +321,7 @@ static bool rename_file(struct settling *s, uint32_t i)
     if (path != NULL) {
         memcpy(path, f->path, s->skip);
         memcpy(path + s->skip, free_path.p, free_path.len);
+        ok = keep_web_path(s, f);
         f->path = path;
     }
     tarn_out_release(&free_path);

@@ -127,6 +127,33 @@ static void test_fold(void **state)
     }
 }
 
-TEST_MAIN(cmocka_unit_test(test_pads), cmocka_unit_test(test_root),
+/* Fed in any portions, the sum is the root of the definition, at its own height and above. */
+static void test_sum(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed();
+    uint8_t hashes[N_MAX * MERKLE_HASH], naive[MERKLE_HASH], root[MERKLE_HASH];
+    for (unsigned level = 0; level < 3; level++)
+        for (uint64_t n = 1; n <= N_MAX; n++) {
+            struct merkle_sum sum = { 0 };
+            fill(hashes, n, &seed);
+            for (uint64_t at = 0, take; at < n; at += take) {
+                take = tarn_min_u64(n - at, test_rand_below(&seed, 9));
+                merkle_sum_add(&sum, hashes + at * MERKLE_HASH, take);
+            }
+            assert_int_equal(sum.n, n);
+            for (unsigned levels = merkle_levels(n); levels < 9; levels++) {
+                naive_root(hashes, n, (uint64_t)1 << levels, level, naive);
+                merkle_sum_root(&sum, level, levels, root);
+                assert_memory_equal(root, naive, MERKLE_HASH);
+            }
+        }
+    assert_int_equal(merkle_levels(1), 0);
+    assert_int_equal(merkle_levels(2), 1);
+    assert_int_equal(merkle_levels(3), 2);
+    assert_int_equal(merkle_levels(4), 2);
+}
+
+TEST_MAIN(cmocka_unit_test(test_sum), cmocka_unit_test(test_pads), cmocka_unit_test(test_root),
           cmocka_unit_test(test_root_in_place), cmocka_unit_test(test_parents),
           cmocka_unit_test(test_fold))

@@ -22,6 +22,7 @@
 #include "loop/test/turns.h"
 #include "sys/test/wire.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -235,6 +236,7 @@ static inline struct http_counters site_counters(const struct site *s)
 /* Let so much time pass, and what is due happen. */
 static inline void site_pass_ms(struct site *s, int64_t ms)
 {
+    turns_settle(s->loop);
     atomic_fetch_add(&s->fake.clock_offset_us, ms * 1000);
     turns_settle(s->loop);
 }

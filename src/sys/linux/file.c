@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@
 #endif
 
 /* What the running kernel turned out not to have: facts about the machine, not state. */
-static atomic_bool lacks_openat2, lacks_cachestat;
+static atomic_bool lacks_openat2, lacks_cachestat, lacks_statx;
 
 int linux_open_beneath(int dir, const char *path, int flags, unsigned mode)
 {
@@ -42,6 +43,61 @@ int linux_open_beneath(int dir, const char *path, int flags, unsigned mode)
             return -1;
     }
     return posix_open_beneath(dir, path, flags, mode);
+}
+
+static int64_t ns_of(struct statx_timestamp t)
+{
+    return t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* As fstatat, and when the inode was made. False: the caller has to do without (kernels
+ * before 4.11, sandboxes that do not know the call: those answer ENOSYS or EPERM). */
+static bool by_statx(int dir, const char *path, int flags, struct sys_stat *st, int *result)
+{
+    struct statx raw;
+    if (atomic_load_explicit(&lacks_statx, memory_order_relaxed))
+        return false;
+    *result = statx(dir, path, flags, STATX_BASIC_STATS | STATX_BTIME, &raw);
+    if (*result != 0 && (errno == ENOSYS || errno == EPERM)) {
+        atomic_store_explicit(&lacks_statx, true, memory_order_relaxed);
+        return false;
+    }
+    if (*result != 0)
+        return true;
+    *st = (struct sys_stat){
+        .size = raw.stx_size,
+        .mtime_ns = ns_of(raw.stx_mtime),
+        .ctime_ns = ns_of(raw.stx_ctime),
+        .dev = (uint64_t)makedev(raw.stx_dev_major, raw.stx_dev_minor),
+        .ino = raw.stx_ino,
+        .born_ns = (raw.stx_mask & STATX_BTIME) != 0 ? ns_of(raw.stx_btime) : 0,
+        .links = raw.stx_nlink,
+        .kind = S_ISREG(raw.stx_mode)   ? SYS_REGULAR
+                : S_ISDIR(raw.stx_mode) ? SYS_FOLDER
+                : S_ISLNK(raw.stx_mode) ? SYS_SYMLINK
+                                        : SYS_OTHER,
+        .owner = raw.stx_uid,
+        .group = raw.stx_gid,
+        .mode = raw.stx_mode & 07777U,
+        .is_executable = (raw.stx_mode & S_IXUSR) != 0,
+    };
+    return true;
+}
+
+int linux_stat_at(int dir, const char *path, bool follow, struct sys_stat *st)
+{
+    int result;
+    if (by_statx(posix_dir(dir), path, follow ? 0 : AT_SYMLINK_NOFOLLOW, st, &result))
+        return result;
+    return posix_stat_at(dir, path, follow, st);
+}
+
+int linux_stat_fd(int fd, struct sys_stat *st)
+{
+    int result;
+    if (by_statx(fd, "", AT_EMPTY_PATH, st, &result))
+        return result;
+    return posix_stat_fd(fd, st);
 }
 
 int linux_reserve(int fd, int64_t len)

@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 
 /* A handler is given nothing but a number, so what it needs is static: set before it is installed,
  * left alone until after it is gone. */

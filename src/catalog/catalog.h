@@ -1,0 +1,357 @@
+/* catalog: what this node holds: collections (published folders), their files by identity, and a
+ * journal of what changed.
+ *
+ * Two halves. The actor (struct catalog) lives on one loop: it walks the folders, listens to the
+ * system (sys/notify), has new and changed files read once each (store/intake) and is the only one
+ * that writes the catalog's tables. Reads (struct catalog_read) are snapshots of the index that any
+ * thread may take at any time, without a lock; they see what was committed when they began, and
+ * nothing of later.
+ *
+ * Identity is the pair (BitTorrent v2 file root, length); an empty file has root 0. Names and paths
+ * are bytes; within a collection they are relative, parts joined by '/', and "" is the collection
+ * itself.
+ *
+ * What a door may serve: the bytes of an entry in state CATALOG_HELD, opened by catalog_open (which
+ * compares the file's stat with the one that the identity was read under), and only as long as a
+ * stat after the body is the same. A door that sees another one calls catalog_report_changed. */
+#ifndef CATALOG_CATALOG_H
+#define CATALOG_CATALOG_H
+
+#include "base/out.h"
+#include "catalog/leaves.h"
+#include "kv/kv.h"
+#include "loop/loop.h"
+#include "sys/file.h"
+
+enum {
+    CATALOG_NAME_MAX = 255,   /* of one part of a path, and of a collection's name */
+    CATALOG_PATH_MAX = 4095,  /* of a whole path; PATH_MAX of Linux without its NUL */
+    CATALOG_DEPTH_MAX = 128,  /* folders below one another; what lies deeper is refused */
+    CATALOG_KEY_LEN = 32 + 8, /* of an identity as a key: root, be64 of the length */
+};
+
+/* ---- identity ---- */
+
+struct catalog_identity {
+    uint8_t root[32]; /* zeros for an empty file */
+    uint64_t len;
+};
+
+/* What is known of an identity besides: the same for all files that have it. */
+struct catalog_known {
+    uint8_t sha256[32];
+    struct catalog_run
+        leaves;            /* catalog/leaves.h; none for a file of one leaf, which is its root */
+    uint32_t v1_piece_len; /* 0: no v1 pieces were asked for; else of these: */
+    struct catalog_run pieces; /* whole ones */
+    bool has_tail;             /* there are bytes behind them; their hash, and with zeros behind: */
+    uint8_t tail[20], tail_padded[20];
+};
+
+/* ---- collections ---- */
+
+enum catalog_policy { CATALOG_PUBLIC, CATALOG_PARTNERS, CATALOG_MINE };
+enum catalog_bt { CATALOG_BT_OFF, CATALOG_BT_V1, CATALOG_BT_V2, CATALOG_BT_HYBRID };
+enum catalog_origin { CATALOG_COMMANDED, CATALOG_CONFIGURED };
+
+/* What somebody wants of a collection. Strings are borrowed for the call. */
+struct catalog_spec {
+    const char *path; /* a folder; made absolute and free of symlinks */
+    const char *name; /* NULL: the folder's own name. UTF-8, one part of a path, no '.' in front */
+    enum catalog_policy policy;
+    enum catalog_bt bt;
+    bool http;
+    bool hidden; /* names that begin with '.' too; else they are skipped and counted */
+    bool links;  /* symlinks to regular files inside the collection too */
+    enum catalog_origin origin; /* what is configured cannot be changed or removed by command */
+    uint32_t piece_len;         /* 0: chosen at the first complete listing; kept from then on */
+};
+
+enum catalog_phase {
+    CATALOG_LISTING,  /* the first walk is not over yet */
+    CATALOG_READING,  /* listed; some files are being read or wait for it */
+    CATALOG_COMPLETE, /* every file that is not refused is held */
+    CATALOG_AWAY, /* the folder is not there (a disk not mounted?): entries are kept, none served */
+};
+
+struct catalog_collection {
+    uint32_t id;
+    uint64_t folder; /* the entry of the collection's own folder: parent of its first level */
+    struct tarn_bytes name, path; /* borrowed from the read; path is absolute */
+    enum catalog_policy policy;
+    enum catalog_bt bt;
+    bool http, hidden, links;
+    enum catalog_origin origin;
+    enum catalog_phase phase;
+    uint32_t piece_len;    /* of its torrents; 0 before the first complete listing */
+    uint64_t version;      /* the newest complete one; 0: never complete so far */
+    uint64_t files, bytes; /* that are listed */
+    uint64_t held_files, held_bytes;
+    uint64_t refused; /* files that cannot be read, and names that cannot be taken */
+    uint64_t skipped_links, skipped_special, skipped_hidden;
+    int64_t added_ms;   /* wall clock */
+    uint8_t digest[32]; /* of the version: SHA-256 over all (path, identity) in order */
+};
+
+/* ---- entries ---- */
+
+enum catalog_kind { CATALOG_FILE, CATALOG_FOLDER };
+
+enum catalog_state {
+    CATALOG_HELD,    /* the bytes are those of the identity */
+    CATALOG_WAITING, /* new: being read, or waiting until it has been quiet */
+    CATALOG_CHANGED, /* was held, differs now: waits to be read; identity is the old one */
+    CATALOG_MISSING, /* gone a moment ago; forgotten soon, unless it turns up elsewhere */
+    CATALOG_REFUSED, /* cannot be read: reason says why. Tried again when it changes, and at each
+                        walk */
+    CATALOG_DAMAGED, /* scrub: other bytes under the same stat. Not served until it changes */
+};
+
+struct catalog_entry {
+    uint64_t id, parent; /* numbers that are never used again */
+    uint32_t collection;
+    enum catalog_kind kind;
+    enum catalog_state state; /* of a file; folders are held */
+    struct tarn_bytes name;   /* borrowed from the read */
+    bool has_identity; /* valid for HELD and, as the last known one, CHANGED, MISSING, DAMAGED */
+    struct catalog_identity identity;
+    struct sys_stat stat;     /* of the bytes that have the identity; else as last seen */
+    struct tarn_bytes reason; /* REFUSED, DAMAGED: a sentence; borrowed from the read */
+    bool is_link;             /* reached by a symlink */
+};
+
+/* ---- reading: any thread ---- */
+
+struct catalog;
+
+struct catalog_read {
+    struct catalog *c;
+    struct kv_read kv;
+};
+
+/* A snapshot. Short: one request, one page of a listing; never across a wait. */
+bool catalog_read_begin(struct catalog *c, struct catalog_read *r, struct tarn_err *err) TARN_MUST;
+void catalog_read_end(struct catalog_read *r);
+
+enum catalog_found { CATALOG_NOT_THERE, CATALOG_FOUND, CATALOG_FAILED };
+
+enum catalog_found catalog_collection_get(struct catalog_read *r, uint32_t id,
+                                          struct catalog_collection *out, struct tarn_err *err)
+    TARN_MUST;
+enum catalog_found catalog_collection_named(struct catalog_read *r, struct tarn_bytes name,
+                                            struct catalog_collection *out, struct tarn_err *err)
+    TARN_MUST;
+/* The one with the smallest number above after: start with 0. */
+enum catalog_found catalog_collection_next(struct catalog_read *r, uint32_t after,
+                                           struct catalog_collection *out, struct tarn_err *err)
+    TARN_MUST;
+
+/* By path below the collection; "" is its folder. Empty parts, "." and ".." are not there. */
+enum catalog_found catalog_find(struct catalog_read *r, const struct catalog_collection *in,
+                                struct tarn_bytes path, struct catalog_entry *out,
+                                struct tarn_err *err) TARN_MUST;
+enum catalog_found catalog_get(struct catalog_read *r, uint64_t id, struct catalog_entry *out,
+                               struct tarn_err *err) TARN_MUST;
+/* What lies in a folder, in order of names as bytes: the first name behind after ("": from the
+ * start). */
+enum catalog_found catalog_next(struct catalog_read *r, uint64_t folder, struct tarn_bytes after,
+                                struct catalog_entry *out, struct tarn_err *err) TARN_MUST;
+/* All files below a collection, in the order of its torrents (folder by folder, names as bytes, a
+ * file tree walked depth first). Zero the walk, set collection, and call until it says
+ * CATALOG_NOT_THERE. path is of the file. The walk may go on in a later read: it remembers names,
+ * not places. */
+struct catalog_walk {
+    uint32_t collection;
+    struct tarn_bytes path; /* out; points into text */
+    /* private */
+    char text[CATALOG_PATH_MAX + 1];
+    size_t len;
+    unsigned depth;
+    struct {
+        uint64_t folder;
+        uint16_t at; /* where its names begin in text */
+    } stack[CATALOG_DEPTH_MAX + 1];
+    bool is_begun;
+};
+enum catalog_found catalog_walk_next(struct catalog_read *r, struct catalog_walk *w,
+                                     struct catalog_entry *out, struct tarn_err *err) TARN_MUST;
+
+/* Some held file with this identity in a collection of at most this policy (CATALOG_PUBLIC: public
+ * ones only; CATALOG_MINE: any). */
+enum catalog_found catalog_find_identity(struct catalog_read *r, const struct catalog_identity *id,
+                                         enum catalog_policy most, struct catalog_entry *out,
+                                         struct tarn_err *err) TARN_MUST;
+/* All entries with an identity, in order of their numbers: the next above after. */
+enum catalog_found catalog_place_next(struct catalog_read *r, const struct catalog_identity *id,
+                                      uint64_t after, struct catalog_entry *out,
+                                      struct tarn_err *err) TARN_MUST;
+enum catalog_found catalog_known(struct catalog_read *r, const struct catalog_identity *id,
+                                 struct catalog_known *out, struct tarn_err *err) TARN_MUST;
+
+/* The path of an entry below its collection, into o (appended). */
+bool catalog_path(struct catalog_read *r, const struct catalog_entry *e, struct tarn_out *o,
+                  struct tarn_err *err) TARN_MUST;
+/* The path on disk, with a NUL: tarn_free. NULL on failure. */
+char *catalog_disk_path(struct catalog_read *r, const struct catalog_entry *e, struct tarn_err *err)
+    TARN_MUST;
+
+/* Open a held file. May wait for a disk (a job, or a door that knows the folder is warm).
+ * CATALOG_FOUND *out has at_open equal to e->stat; CATALOG_NOT_THERE it is gone or has changed
+ * (already reported); CATALOG_FAILED err says why. */
+enum catalog_found catalog_open(struct catalog_read *r, const struct catalog_entry *e,
+                                struct sys_file **out, struct tarn_err *err) TARN_MUST;
+/* Still the bytes that were opened? Compares size, times and inode (not the device: a number that
+ * changes from boot to boot). */
+bool catalog_stat_same(const struct sys_stat *a, const struct sys_stat *b);
+
+/* ---- the journal ---- */
+
+enum catalog_event {
+    CATALOG_E_ADDED,    /* a file is held that was not (identity) */
+    CATALOG_E_REPLACED, /* a changed file is held again (identity: the new one) */
+    CATALOG_E_CHANGED,  /* a held file differs: its identity is not served any more (identity: the
+                           old) */
+    CATALOG_E_MOVED,    /* path is the new one; other the old; identity unchanged */
+    CATALOG_E_REMOVED,  /* gone (identity: what it had) */
+    CATALOG_E_REFUSED,  /* cannot be read: other is the reason */
+    CATALOG_E_DAMAGED,  /* scrub found other bytes: other says where */
+    CATALOG_E_COLLECTION_ADDED,
+    CATALOG_E_COLLECTION_CHANGED, /* policy, bt, http, name */
+    CATALOG_E_COLLECTION_REMOVED,
+    CATALOG_E_COLLECTION_COMPLETE, /* number is the version */
+    CATALOG_E_COLLECTION_AWAY,
+    CATALOG_E_COLLECTION_BACK,
+};
+
+struct catalog_change {
+    uint64_t seq;  /* 1, 2, 3, ... without gaps */
+    int64_t at_ms; /* wall clock */
+    enum catalog_event event;
+    uint32_t collection;
+    uint64_t entry; /* 0 for events of collections */
+    bool has_identity;
+    struct catalog_identity identity;
+    uint64_t number;
+    struct tarn_bytes name; /* of the collection; all borrowed from the read */
+    struct tarn_bytes path; /* below the collection */
+    struct tarn_bytes other;
+};
+
+/* The first change after since. CATALOG_NOT_THERE: none yet. CATALOG_FAILED with TARN_E_NOT_FOUND:
+ * those numbers were dropped (err says from where on they are kept: list again, then go on from
+ * catalog_seq), or since is beyond the newest (another index?). */
+enum catalog_found catalog_change_next(struct catalog_read *r, uint64_t since,
+                                       struct catalog_change *out, struct tarn_err *err) TARN_MUST;
+/* Number of the newest committed change; 0: none. Any thread, no read needed. */
+uint64_t catalog_seq(const struct catalog *c);
+/* The newest in this snapshot, and the oldest that is kept. */
+bool catalog_journal_span(struct catalog_read *r, uint64_t *oldest, uint64_t *newest,
+                          struct tarn_err *err) TARN_MUST;
+
+/* ---- versions ---- */
+
+struct catalog_version {
+    uint64_t number; /* 1, 2, ... of this collection */
+    int64_t at_ms;
+    uint64_t files, bytes;
+    uint64_t added, removed, replaced, moved; /* files, since the version before */
+    uint8_t digest[32];
+};
+/* The newest below before (UINT64_MAX: the newest of all). */
+enum catalog_found catalog_version_before(struct catalog_read *r, uint32_t collection,
+                                          uint64_t before, struct catalog_version *out,
+                                          struct tarn_err *err) TARN_MUST;
+
+/* ---- totals ---- */
+
+struct catalog_totals {
+    uint64_t collections;
+    uint64_t files;           /* held, each name counted */
+    uint64_t bytes_published; /* of held files, each name counted */
+    uint64_t identities;      /* different contents among them */
+    uint64_t bytes_stored; /* each content counted once for each different file on disk (inode) */
+    uint64_t waiting;      /* files that are to be read */
+    uint64_t waiting_bytes;
+};
+bool catalog_totals(struct catalog_read *r, struct catalog_totals *out, struct tarn_err *err)
+    TARN_MUST;
+
+/* ---- the actor: the loop's thread ---- */
+
+struct catalog_progress {
+    uint64_t files_done, bytes_done;       /* hashed since the start */
+    uint64_t files_waiting, bytes_waiting; /* as far as they are known */
+    bool is_walking, is_scrubbing;
+    bool hears_changes; /* false: no notification here; folders are walked every walk_every_ms */
+};
+
+/* All on the loop's thread. NULL: not wanted. */
+struct catalog_ops {
+    /* The journal has grown, up to seq: read it. Gathered: one call a turn. */
+    void (*on_changes)(void *arg, uint64_t seq);
+    void (*on_progress)(void *arg, const struct catalog_progress *p); /* at most 5 a second */
+    /* A line for the log: one sentence that a person can act on. */
+    void (*on_line)(void *arg, bool is_warning, const char *line);
+};
+
+struct catalog_settings {
+    struct loop *loop;
+    struct kv *kv;        /* opened with catalog_tables among its tables, schema CATALOG_SCHEMA */
+    unsigned first_table; /* where they begin in its list */
+    const char *leaves_path; /* the sidecar file; beside the index */
+    const char
+        *state_path;  /* the node's own folder: skipped where it lies in a collection; or NULL */
+    int64_t quiet_ms; /* hash a file that has not changed for so long; 0: 3 s */
+    int64_t walk_every_ms; /* where nothing is heard of changes; 0: 60 s */
+    int64_t
+        walk_anyway_ms; /* where it is: a walk all the same, for what goes by unheard; 0: a day */
+    int64_t scrub_every_ms;  /* 0: never by itself */
+    uint64_t scrub_rate_bps; /* bytes a second; 0: 32 MiB */
+    uint64_t journal_max;    /* changes kept; 0: 100,000 */
+    uint64_t versions_max;   /* versions kept of each collection; 0: 1000 */
+    struct catalog_ops ops;
+    void *arg;
+};
+
+/* The catalog's tables: names for kv_open, in this order. */
+enum { CATALOG_TABLES = 13, CATALOG_SCHEMA = 1 };
+extern const char *const catalog_tables[CATALOG_TABLES];
+
+struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err *err) TARN_MUST;
+/* Jobs under way are cancelled and waited for. Nothing is called back. Accepts NULL. */
+void catalog_free(struct catalog *c);
+
+/* What is asked of the actor. The caller's storage until done, which comes on the loop's thread,
+ * never from within the call. */
+struct catalog_ask {
+    void (*done)(struct catalog_ask *a);
+    bool is_ok;
+    struct tarn_err err;
+    uint32_t collection; /* the number of the collection */
+    void *secret;        /* private */
+};
+
+/* Publish a folder, or change what is wanted of the collection of that name (same path): policy,
+ * bt, http, hidden, links. Refused: a folder inside another collection or around one
+ * (TARN_E_USAGE), a name that is taken by another path, a path that is no folder. The answer comes
+ * when it is recorded; the walk begins then. */
+void catalog_publish(struct catalog *c, const struct catalog_spec *spec, struct catalog_ask *ask);
+/* Forget a collection. Files stay where they are. by: CATALOG_COMMANDED may not remove what is
+ * configured (TARN_E_POLICY). */
+void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_origin by,
+                       struct catalog_ask *ask);
+/* Walk it now (0: all); reads nothing that has not changed. */
+void catalog_look(struct catalog *c, uint32_t collection);
+/* Read it again and compare with the leaves (0: all). */
+void catalog_scrub(struct catalog *c, uint32_t collection);
+
+/* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
+ * and looked at again. Any thread. */
+void catalog_report_changed(struct catalog *c, uint64_t entry);
+
+void catalog_progress(const struct catalog *c, struct catalog_progress *out);
+/* Nothing is under way and nothing waits (but for timers of walks and scrubs): for tests and for
+ * `tarn up`, which says when all is served. */
+bool catalog_is_settled(const struct catalog *c);
+
+#endif

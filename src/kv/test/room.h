@@ -1,0 +1,140 @@
+/* What the tests of this room share: a folder of its own for each test, a store with two tables,
+ * and writes in a line each. */
+#ifndef KV_TEST_ROOM_H
+#define KV_TEST_ROOM_H
+
+#include "base/test/test.h"
+#include "kv/key.h"
+#include "kv/kv.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { WORDS, NUMBERS, TABLES };
+
+static const char *const room_tables[TABLES] = { "words", "numbers" };
+static char room_folder[64], room_path[96];
+
+static inline struct kv_settings room_settings(void)
+{
+    return (struct kv_settings){
+        .path = room_path,
+        .kind = "test index",
+        .tables = room_tables,
+        .n_tables = TABLES,
+        .schema = 1,
+    };
+}
+
+static inline int room_enter(void **state)
+{
+    (void)state;
+    const char *tmp = getenv("TMPDIR");
+    snprintf(room_folder, sizeof room_folder, "%s/tarn-kv-XXXXXX", tmp == NULL ? "/tmp" : tmp);
+    if (mkdtemp(room_folder) == NULL)
+        return -1;
+    snprintf(room_path, sizeof room_path, "%s/index", room_folder);
+    return 0;
+}
+
+static inline int room_leave(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", room_folder);
+    return system(command);
+}
+
+#define IN_ROOM(test) cmocka_unit_test_setup_teardown(test, room_enter, room_leave)
+
+static inline struct kv *room_open(const struct kv_settings *set)
+{
+    struct tarn_err err = { 0 };
+    struct kv *kv = kv_open(set, &err);
+    if (kv == NULL)
+        fail_msg("%s", err.msg);
+    return kv;
+}
+
+static inline struct kv *room_open_usual(void)
+{
+    struct kv_settings set = room_settings();
+    return room_open(&set);
+}
+
+/* It is refused, with this code and these words. */
+static inline void room_refuse(const struct kv_settings *set, enum tarn_code code,
+                               const char *words)
+{
+    struct tarn_err err = { 0 };
+    struct kv *kv = kv_open(set, &err);
+    assert_null(kv);
+    if (err.code != code || strstr(err.msg, words) == NULL)
+        fail_msg("%d: %s (wanted %d: %s)", (int)err.code, err.msg, (int)code, words);
+}
+
+/* One record; value NULL deletes it. */
+struct room_put {
+    struct kv_write w;
+    unsigned table;
+    struct tarn_bytes key, value;
+    bool is_append;
+};
+
+static inline bool room_run_put(struct kv_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    const struct room_put *p = TARN_OUTER(w, struct room_put, w);
+    if (p->value.p == NULL)
+        return kv_txn_del(t, p->table, p->key, err) != KV_FAILED;
+    if (p->is_append)
+        return kv_txn_append(t, p->table, p->key, p->value, err);
+    return kv_txn_put(t, p->table, p->key, p->value, err);
+}
+
+static inline bool room_try_put(struct kv *kv, unsigned table, struct tarn_bytes key,
+                                struct tarn_bytes value, struct tarn_err *err)
+{
+    struct room_put p = { .w.run = room_run_put, .table = table, .key = key, .value = value };
+    return kv_write_now(kv, &p.w, err);
+}
+
+static inline void room_put(struct kv *kv, unsigned table, const char *key, const char *value)
+{
+    struct tarn_err err = { 0 };
+    struct tarn_bytes v = value == NULL ? tarn_bytes_of(NULL, 0) : tarn_bytes_str(value);
+    if (!room_try_put(kv, table, tarn_bytes_str(key), v, &err))
+        fail_msg("%s", err.msg);
+}
+
+/* value NULL: there is none. */
+static inline void room_expect(struct kv *kv, unsigned table, const char *key, const char *value)
+{
+    struct tarn_err err = { 0 };
+    struct tarn_bytes got;
+    KV_AUTO_READ r = { 0 };
+    assert_true(kv_read_begin(kv, &r, &err));
+    enum kv_got found = kv_get(&r, table, tarn_bytes_str(key), &got, &err);
+    assert_int_equal(found, value == NULL ? KV_NONE : KV_FOUND);
+    if (value != NULL)
+        assert_true(tarn_bytes_eq_str(got, value));
+}
+
+static inline uint64_t room_count(struct kv *kv, unsigned table)
+{
+    uint64_t n = 0;
+    KV_AUTO_READ r = { 0 };
+    assert_true(kv_read_begin(kv, &r, NULL));
+    assert_true(kv_count(&r, table, &n, NULL));
+    return n;
+}
+
+static inline struct kv_stat room_stat(struct kv *kv)
+{
+    struct kv_stat st = { 0 };
+    assert_true(kv_stat(kv, &st, NULL));
+    return st;
+}
+
+#endif

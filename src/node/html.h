@@ -1,0 +1,24 @@
+/* node/html: text into HTML. Pure. */
+#ifndef NODE_HTML_H
+#define NODE_HTML_H
+
+#include "base/out.h"
+
+/* Text between tags or in a quoted attribute: < > & " ' are written as entities, control characters
+ * and what is not UTF-8 as U+FFFD. */
+void html_text(struct tarn_out *o, struct tarn_bytes text);
+
+/* A path in a link: elements percent-encoded, '/' kept. It needs no html_text after that. */
+void html_path(struct tarn_out *o, struct tarn_bytes path);
+
+/* 1536 -> "1.5 KiB" */
+void html_size(struct tarn_out *o, uint64_t bytes);
+
+/* The frame of the public door's pages: up to <main>, and from </main> on. */
+void html_begin(struct tarn_out *o, struct tarn_bytes title);
+void html_end(struct tarn_out *o);
+
+/* The value of Content-Security-Policy for these pages: nothing but their own style. */
+void html_policy(struct tarn_out *o);
+
+#endif

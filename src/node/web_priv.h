@@ -1,0 +1,112 @@
+/* node/web_priv: what the files of the public door share. */
+#ifndef NODE_WEB_PRIV_H
+#define NODE_WEB_PRIV_H
+
+#include "base/map.h"
+#include "http/core/accept.h"
+#include "http/core/range.h"
+#include "http/exchange.h"
+#include "loop/pool.h"
+#include "node/route.h"
+#include "node/web.h"
+
+enum {
+    WEB_ID_TEXT = 64 + 1 + 20, /* <64 hex>-<length> */
+    WEB_CODINGS = 4,
+    WEB_PATH_MAX = 8 << 10, /* of a request, unescaped */
+};
+
+/* One representation of a file: itself, or a precompressed sibling. */
+struct web_file {
+    enum http_coding coding;
+    struct sys_file *file; /* counted */
+    uint64_t entry;
+    struct catalog_identity id;
+    char etag[WEB_ID_TEXT + 3];
+    int64_t modified_s;
+};
+
+/* A path that leads to a file, looked up: counted, so that a body under way outlives its place in
+ * the cache. All on the loop's thread once it is made. */
+struct web_page {
+    struct tarn_list node; /* the latest used in front */
+    struct catalog *catalog;
+    char *path; /* owned: the key */
+    unsigned refs;
+    bool is_kept;         /* in the cache */
+    bool is_by_id;        /* asked for by identity: it never changes */
+    _Atomic uint64_t seq; /* the catalog's number when it was last known to be right */
+    const char *type;
+    unsigned n;
+    struct web_file files[WEB_CODINGS];
+};
+void web_page_unref(struct web_page *p); /* accepts NULL */
+
+struct node_web {
+    struct http_server *server;
+    struct loop *loop;
+    struct catalog *catalog;
+    char *public_url, *policy; /* owned; policy: of our own pages */
+    bool has_index;
+    void (*on_trouble)(void *arg, const struct tarn_err *err);
+    void *arg;
+    struct tarn_map pages;
+    struct tarn_list latest; /* web_page */
+    size_t n_pages;
+    struct tarn_list jobs; /* web_job */
+    size_t n_jobs;
+};
+
+/* What a job has found out: how to answer. */
+enum web_found {
+    WEB_REFUSE, /* status, detail */
+    WEB_PAGE,
+    WEB_BYTES,    /* 200, body */
+    WEB_REDIRECT, /* 301, body is the place */
+};
+
+struct web_job {
+    struct loop_job job;
+    struct tarn_list node;
+    struct node_web *web;
+    struct http_exchange *x; /* NULL: the client has gone */
+    /* In. */
+    struct tarn_out path; /* unescaped, with a NUL behind */
+    struct node_route route;
+    struct node_query query;
+    struct tarn_out query_text;
+    bool wants_json; /* listings as JSON; by Accept unless was_told */
+    bool was_told;
+    struct http_range part; /* of a proof */
+    /* Out. */
+    enum web_found found;
+    unsigned status;
+    const char *detail; /* static */
+    struct web_page *page;
+    struct tarn_out body;
+    const char *type, *cache, *vary; /* static */
+    char etag[96];
+    struct tarn_out disposition; /* Content-Disposition; empty: none */
+};
+
+/* Pool: find out what the route of the job leads to. */
+void web_find(struct web_job *j);
+void web_list(struct web_job *j, struct catalog_read *r, const struct catalog_collection *in,
+              const struct catalog_entry *folder);
+void web_list_collections(struct web_job *j, struct catalog_read *r);
+
+void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
+                         const struct catalog_collection *in, const struct catalog_entry *e,
+                         struct tarn_bytes path, enum node_sibling kind);
+void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
+                               const struct catalog_collection *c, enum node_sibling kind);
+void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id);
+
+void web_refuse(struct web_job *j, unsigned status, const char *detail);
+
+/* May this door show the collection at all? */
+bool web_is_shown(const struct catalog_collection *c);
+/* "<64 hex>-<length>" of an identity that is not empty. dst: WEB_ID_TEXT + 1 bytes. */
+void web_id_text(char *dst, const struct catalog_identity *id);
+
+#endif

@@ -1,0 +1,31 @@
+/* node/write: between the thread that writes the index and a loop. */
+#include "node/write.h"
+
+static bool run(struct kv_write *write, struct kv_txn *t, struct tarn_err *err)
+{
+    struct node_write *w = TARN_OUTER(write, struct node_write, write);
+    return w->run(w, t, err);
+}
+
+static void written(struct kv_write *write, const struct tarn_err *err)
+{
+    struct node_write *w = TARN_OUTER(write, struct node_write, write);
+    w->is_ok = err == NULL;
+    if (err != NULL)
+        w->err = *err;
+    loop_post(w->loop, &w->msg);
+}
+
+static void on_loop(struct loop_msg *msg)
+{
+    struct node_write *w = TARN_OUTER(msg, struct node_write, msg);
+    w->done(w);
+}
+
+void node_write(struct loop *l, struct kv *kv, struct node_write *w)
+{
+    w->loop = l;
+    w->write = (struct kv_write){ .run = run, .done = written };
+    w->msg = (struct loop_msg){ .on_loop = on_loop };
+    kv_submit(kv, &w->write);
+}
