@@ -17,8 +17,9 @@ static const char *put_part(struct tarn_out *o, struct tarn_bytes part)
     for (size_t i = 0; i < part.len; i++) {
         uint8_t c = part.p[i];
         if (c == '%') {
-            int high = part.len - i > 2 ? http_hex(part.p[i + 1]) : -1;
-            int low = part.len - i > 2 ? http_hex(part.p[i + 2]) : -1;
+            bool is_whole = part.len - i > 2;
+            int high = is_whole ? http_hex(part.p[i + 1]) : -1;
+            int low = is_whole ? http_hex(part.p[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return "has a '%' without two hex digits";
             c = (uint8_t)(high << 4 | low);

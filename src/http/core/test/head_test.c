@@ -232,6 +232,44 @@ static void test_refused(void **state)
     }
 }
 
+/* A control byte anywhere in a line, however long the line. */
+static void test_controls(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        bool is_control = (c < 0x20 && c != '\t') || c == 0x7F;
+        for (size_t at = 0; at < 24; at++) {
+            char text[] = HEAD "A: 012345678901234567890123\r\n\r\n";
+            text[sizeof HEAD - 1 + 3 + at] = (char)c;
+            struct outcome got;
+            read_whole(&http_limits_default, tarn_bytes_of(text, sizeof text - 1), &got);
+            assert_int_equal(got.step, is_control ? HTTP_BAD : HTTP_DONE);
+        }
+    }
+}
+
+static void test_singles(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "Content-Type: a/b\r\n",    "Authorization: a\r\n",     "Range: bytes=0-0\r\n",
+        "If-Range: \"a\"\r\n",      "If-Modified-Since: a\r\n", "If-Unmodified-Since: a\r\n",
+        "Referer: a\r\n",           "User-Agent: a\r\n",        "Origin: a\r\n",
+        "Expect: 100-continue\r\n",
+    };
+    for (size_t i = 0; i < TARN_COUNT_OF(lines); i++) {
+        char text[200];
+        struct outcome got;
+        snprintf(text, sizeof text, HEAD "%s\r\n", lines[i]);
+        read_whole(&http_limits_default, tarn_bytes_str(text), &got);
+        assert_int_equal(got.step, HTTP_DONE);
+        snprintf(text, sizeof text, HEAD "%s%s\r\n", lines[i], lines[i]);
+        read_whole(&http_limits_default, tarn_bytes_str(text), &got);
+        assert_int_equal(got.step, HTTP_BAD);
+        assert_non_null(strstr(got.err.msg, "two fields"));
+    }
+}
+
 static void test_nul(void **state)
 {
     (void)state;
@@ -541,7 +579,8 @@ static void test_damaged(void **state)
     }
 }
 
-TEST_MAIN(cmocka_unit_test(test_refused), cmocka_unit_test(test_nul), cmocka_unit_test(test_good),
+TEST_MAIN(cmocka_unit_test(test_refused), cmocka_unit_test(test_controls),
+          cmocka_unit_test(test_singles), cmocka_unit_test(test_nul), cmocka_unit_test(test_good),
           cmocka_unit_test(test_index), cmocka_unit_test(test_names),
           cmocka_unit_test(test_methods), cmocka_unit_test(test_limits),
           cmocka_unit_test(test_lenient), cmocka_unit_test(test_linear),
