@@ -180,7 +180,7 @@ static const struct http_ops site_ops = { site_on_request, site_on_over, site_on
 
 static inline struct sys_file *site_make_file(const char *name, const uint8_t *p, size_t len)
 {
-    SYS_AUTO_FD fd = sys_open(name, SYS_OPEN_CREATE_NEW, NULL);
+    SYS_AUTO_FD fd = sys_open(name, SYS_OPEN_CREATE, NULL);
     assert_true(fd >= 0);
     assert_true(sys_write_at(fd, tarn_bytes_of(p, len), 0, NULL));
     struct sys_file *f = sys_file_new(sys_take_fd(&fd));
