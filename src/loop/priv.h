@@ -98,6 +98,7 @@ struct loop_tls {
     uint64_t flushed; /* bytes that have left pending */
     bool is_bad;      /* failed or cut: no close_notify */
     bool is_over;     /* the other side has ended, and the owner not been told yet */
+    bool finishes;    /* close_notify is pending or gone; then shut down */
 };
 enum {
     LOOP_TLS_BATCH = 7 * CRYPT_TLS_RECORD, /* encrypted at once: with its twin fits into scratch */
@@ -107,6 +108,7 @@ enum {
 };
 bool loop_tls_begin(struct loop_stream *s, struct crypt_tls *tls, struct tarn_err *err) TARN_MUST;
 void loop_tls_release(struct loop_stream *s); /* says goodbye where that is true */
+void loop_tls_finish(struct loop_stream *s);  /* says goodbye, and that nothing follows */
 /* Nothing encrypts but the kernel, or nothing at all. */
 bool loop_tls_is_plain(const struct loop_stream *s);
 bool loop_tls_is_open(const struct loop_stream *s); /* plain ones are */

@@ -137,6 +137,19 @@ static size_t ask_places(struct loop_stream *s, struct sys_buf *bufs, size_t *pl
     return n;
 }
 
+/* The other side sends no more. False: the stream has ended or is gone. */
+static bool finish(struct loop_stream *s, const bool *gone)
+{
+    struct tarn_err none = { .code = TARN_OK };
+    bool goes_on = s->ops->on_finish != NULL && s->ops->on_finish(s);
+    if (*gone)
+        return false;
+    s->has_finished = goes_on;
+    if (!goes_on)
+        loop_stream_end(s, &none);
+    return goes_on;
+}
+
 /* One receive. *received is how much came, 0 when that was all for now. False: the stream has ended
  * or is gone. */
 static bool receive_once(struct loop_stream *s, size_t *received, bool *is_short, const bool *gone)
@@ -164,12 +177,7 @@ static bool receive_once(struct loop_stream *s, size_t *received, bool *is_short
     case SYS_IO_AGAIN:
         return true;
     case SYS_IO_END:
-        if (s->ops->on_finish != NULL && s->ops->on_finish(s)) {
-            s->has_finished = true;
-            return true;
-        }
-        loop_stream_end(s, &err);
-        return false;
+        return finish(s, gone);
     case SYS_IO_FAIL:
         loop_stream_end(s, &err);
         return false;
@@ -182,12 +190,6 @@ static bool receive_once(struct loop_stream *s, size_t *received, bool *is_short
 
     size_t placed = tarn_min_size(got, placeable);
     return deliver_received(s, front, placed, got - placed, gone);
-}
-
-static void end_well(struct loop_stream *s)
-{
-    struct tarn_err none = { .code = TARN_OK };
-    loop_stream_end(s, &none);
 }
 
 /* The handshake. *is_open: it is over. False: the stream has ended or is gone. */
@@ -239,9 +241,12 @@ static bool take_tls(struct loop_stream *s, struct tarn_cur *in, const bool *gon
         return false;
     if (step == CRYPT_TLS_MORE)
         return true;
-    s->tls->is_over = step == CRYPT_TLS_END;
-    if (s->tls->is_over && s->has_unread)
+    if (step == CRYPT_TLS_END && s->has_unread) {
+        s->tls->is_over = true; /* told when he has read that */
         return true;
+    }
+    if (step == CRYPT_TLS_END)
+        return finish(s, gone);
     loop_stream_end(s, &err);
     return false;
 }
@@ -255,11 +260,8 @@ static bool receive_tls(struct loop_stream *s, size_t *received, bool *is_short,
     struct tarn_cur in;
     struct tarn_err err;
     *received = 0;
-    if (s->tls->is_over) { /* told before, with bytes that the owner did not want then */
-        if (!s->has_unread)
-            end_well(s);
-        return s->has_unread;
-    }
+    if (s->tls->is_over) /* the end of this turn sees to that */
+        return true;
     switch (loop_tls_recv(s, max, &in, &err)) {
     case SYS_IO_AGAIN:
         return true;
@@ -280,7 +282,8 @@ static bool receive_tls(struct loop_stream *s, size_t *received, bool *is_short,
 static bool receive(struct loop_stream *s, const bool *gone)
 {
     bool is_short = false;
-    for (size_t sum = 0; sum < LOOP_STREAM_TURN_MAX && !is_short && !s->is_paused;) {
+    for (size_t sum = 0;
+         sum < LOOP_STREAM_TURN_MAX && !is_short && !s->is_paused && !s->has_finished;) {
         size_t received;
         if (s->tls != NULL ? !receive_tls(s, &received, &is_short, gone)
                            : !receive_once(s, &received, &is_short, gone))
@@ -374,8 +377,8 @@ static void on_idle(struct loop_idle *i)
     if (s->has_unread && !s->is_paused)
         goes_on = deliver_unread(s, &gone);
     if (goes_on && s->tls != NULL && s->tls->is_over && !s->has_unread) {
-        end_well(s);
-        goes_on = false;
+        s->tls->is_over = false;
+        goes_on = finish(s, &gone);
     }
     if (goes_on && !s->is_connecting && !s->wants_write)
         goes_on = send(s, &gone);
@@ -463,7 +466,10 @@ void loop_stream_finish(struct loop_stream *s)
     if (s->loop == NULL || s->is_ended)
         return;
     assert(s->queued == 0);
-    sys_shutdown_write(s->watch.fd);
+    if (s->tls != NULL)
+        loop_tls_finish(s);
+    else
+        sys_shutdown_write(s->watch.fd);
 }
 
 /* Both take effect on the poller at the end of the turn, so that going to and fro costs nothing. */

@@ -37,20 +37,24 @@ bool loop_tls_begin(struct loop_stream *s, struct crypt_tls *tls, struct tarn_er
     return false;
 }
 
-/* All that was queued has left, and the other side shall know that it has all of it. */
-static void say_goodbye(struct loop_stream *s)
+/* All that was queued has left, and the other side shall know that it has all of it: it goes
+ * behind that, however much of it the kernel still has. */
+static enum sys_io say_goodbye(struct loop_stream *s)
 {
-    uint8_t alert[2 * CRYPT_TLS_OVER];
-    struct tarn_out out;
-    size_t sent;
-    loop_send_count(s);
-    if (s->tls->is_bad || s->queued > 0 || s->is_starving)
+    struct tarn_err lost; /* what the socket does not take: as a FIN may be */
+    sys_set_unsent_low(s->watch.fd, UINT32_MAX);
+    crypt_tls_end(s->tls->conn, &s->tls->pending);
+    return loop_tls_flush(s, &lost);
+}
+
+void loop_tls_finish(struct loop_stream *s)
+{
+    struct loop_tls *t = s->tls;
+    if (t->is_bad || t->finishes)
         return;
-    tarn_out_fixed(&out, alert, sizeof alert);
-    crypt_tls_end(s->tls->conn, &out);
-    struct sys_span span = { .p = out.p, .len = out.len };
-    if (out.len > 0 && tarn_out_ok(&out)) /* what the socket refuses now is lost, as a FIN may be */
-        (void)sys_send_spans(s->watch.fd, &span, 1, span.len, &s->loop->sender, &sent, NULL);
+    t->finishes = true;
+    if (say_goodbye(s) == SYS_IO_AGAIN) /* the rest, when the socket takes it */
+        loop_idle_set(s->loop, &s->idle);
 }
 
 void loop_tls_release(struct loop_stream *s)
@@ -58,8 +62,9 @@ void loop_tls_release(struct loop_stream *s)
     struct loop_tls *t = s->tls;
     if (t == NULL)
         return;
-    if (t->conn != NULL)
-        say_goodbye(s);
+    loop_send_count(s);
+    if (t->conn != NULL && !t->is_bad && !t->finishes && s->queued == 0 && !s->is_starving)
+        (void)say_goodbye(s);
     crypt_tls_free(t->conn);
     tarn_out_release(&t->pending);
     tarn_free(t);
@@ -145,11 +150,14 @@ enum sys_io loop_tls_flush(struct loop_stream *s, struct tarn_err *err)
         (void)tarn_fail_mem(err, "sending over TLS");
         return SYS_IO_FAIL;
     }
-    if (t->pending.len == 0)
-        return SYS_IO_DONE;
-    struct sys_span span = { .p = t->pending.p, .len = t->pending.len };
-    enum sys_io io = sys_send_spans(s->watch.fd, &span, 1, span.len, &s->loop->sender, &sent, err);
-    drop_pending(t, sent);
+    enum sys_io io = SYS_IO_DONE;
+    if (t->pending.len > 0) {
+        struct sys_span span = { .p = t->pending.p, .len = t->pending.len };
+        io = sys_send_spans(s->watch.fd, &span, 1, span.len, &s->loop->sender, &sent, err);
+        drop_pending(t, sent);
+    }
+    if (io == SYS_IO_DONE && t->finishes)
+        sys_shutdown_write(s->watch.fd);
     return io;
 }
 
