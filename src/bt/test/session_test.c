@@ -198,7 +198,6 @@ static void told_of_an_edit(void **state)
         struct side seed;
         world_init(&w, BT_HYBRID);
         side_seed(&seed, &w, "seed", trust != 0);
-        bt_torrent_suspect(seed.torrent, BT_ALL_FILES); /* before anything is known of it */
         assert_true(run_until(&w, &seed.is_complete));
         uint32_t longest = file_named(&seed, "pay/b/long"), other = file_named(&seed, "pay/a");
         edit_unseen(&w, "b/long", 100000);
