@@ -23,11 +23,16 @@ static void on_take(struct loop_msg *m)
 
 static void on_taken(struct loop_msg *m)
 {
-    struct node_doors *d = &TARN_OUTER(m, struct node_web, taken)->node->doors;
-    if (--d->old_left > 0)
+    struct node *n = TARN_OUTER(m, struct node_web, taken)->node;
+    struct tarn_err err;
+    if (--n->doors.old_left > 0)
         return;
-    node_config_free(d->old);
-    d->old = NULL;
+    node_config_free(n->doors.old);
+    n->doors.old = NULL;
+    bool again = n->reloads_again && n->state == NODE_RUNNING;
+    n->reloads_again = false;
+    if (again && !node_reload(n, &err))
+        node_log_err(n->log, NODE_ERROR, "config", &err);
 }
 
 static void on_server_drained(void *arg)
