@@ -1,7 +1,8 @@
 /* bench/http/serve: the server room alone: a constant answer, what was sent back, and the files of
  * a folder. For the request cases, for measuring beside other servers, and to try things by hand.
  *
- *     serve [-a ADDR:PORT] [-u SOCKET] [-n LOOPS] [-l LOG] [-j] FOLDER
+ *     serve [-a ADDR:PORT] [-u SOCKET] [-t ADDR:PORT -c CHAIN -k KEY] [-n LOOPS] [-l LOG] [-j]
+ * FOLDER
  *
  *     /hello    "Hello, world!\n"
  *     /echo     the request's body, at most 1 MiB
@@ -18,6 +19,7 @@
 #include "http/exchange.h"
 #include "http/log.h"
 #include "loop/loop.h"
+#include "loop/tls.h"
 #include "sys/clock.h"
 #include "sys/signals.h"
 #include "sys/thread.h"
@@ -278,7 +280,27 @@ static void on_signal(struct loop_watch *w, unsigned events)
         stop_all();
 }
 
-static void make_doors(const char *at, const char *socket, struct http_log *log)
+/* TLS, beside: at an address of its own. */
+struct secret {
+    const char *at, *chain, *key;
+};
+
+static void listen_tls(struct http_server *server, const struct secret *secret)
+{
+    struct tarn_err err;
+    struct sys_addr addr;
+    if (!sys_addr_parse(tarn_bytes_str(secret->at), 0, &addr)) {
+        (void)tarn_fail(&err, TARN_E_USAGE, "'%s' is no address and port", secret->at);
+        fail(&err);
+    }
+    struct crypt_tls *tls = loop_tls_load(secret->chain, secret->key, &err);
+    if (tls == NULL || !http_server_listen(server, &addr, tls, &err))
+        fail(&err);
+    crypt_tls_unref(tls);
+}
+
+static void make_doors(const char *at, const char *socket, const struct secret *secret,
+                       struct http_log *log)
 {
     struct tarn_err err;
     struct sys_addr addr;
@@ -298,6 +320,8 @@ static void make_doors(const char *at, const char *socket, struct http_log *log)
         if (i > 0 ? !http_server_share(d->server, doors[0].server, &err)
                   : !http_server_listen(d->server, &addr, NULL, &err))
             fail(&err);
+        if (i == 0 && secret->at != NULL)
+            listen_tls(d->server, secret);
         if (i == 0 && socket != NULL && !http_server_listen_unix(d->server, socket, 0600, &err))
             fail(&err);
     }
@@ -308,7 +332,10 @@ static void make_doors(const char *at, const char *socket, struct http_log *log)
 
 static void usage(void)
 {
-    fputs("usage: serve [-a ADDR:PORT] [-u SOCKET] [-n LOOPS] [-l LOG] [-j] FOLDER\n", stderr);
+    fputs("usage: serve [-a ADDR:PORT] [-u SOCKET] [-t ADDR:PORT -c CHAIN -k KEY] [-n LOOPS] [-l "
+          "LOG] "
+          "[-j] FOLDER\n",
+          stderr);
     exit(2);
 }
 
@@ -317,14 +344,24 @@ int main(int argc, char **argv)
     const char *at = "127.0.0.1:0", *socket = NULL, *log_path = NULL;
     enum http_log_format format = HTTP_LOG_COMBINED;
     struct signals signals = { .watch = { .fd = -1, .on_ready = on_signal } };
+    struct secret secret = { 0 };
     struct tarn_err err;
-    for (int c; (c = getopt(argc, argv, "a:u:n:l:j")) != -1;)
+    for (int c; (c = getopt(argc, argv, "a:u:t:c:k:n:l:j")) != -1;)
         switch (c) {
         case 'a':
             at = optarg;
             break;
         case 'u':
             socket = optarg;
+            break;
+        case 't':
+            secret.at = optarg;
+            break;
+        case 'c':
+            secret.chain = optarg;
+            break;
+        case 'k':
+            secret.key = optarg;
             break;
         case 'n':
             n_doors = (unsigned)atoi(optarg);
@@ -338,6 +375,8 @@ int main(int argc, char **argv)
         default:
             usage();
         }
+    if ((secret.at != NULL) != (secret.chain != NULL && secret.key != NULL))
+        usage();
     if (optind + 1 != argc || n_doors == 0 || n_doors > LOOPS_MAX)
         usage();
     sys_ignore_sigpipe();
@@ -346,7 +385,7 @@ int main(int argc, char **argv)
         fail(&err);
     if (log_path != NULL && (signals.log = http_log_open(log_path, format, &err)) == NULL)
         fail(&err);
-    make_doors(at, socket, signals.log);
+    make_doors(at, socket, &secret, signals.log);
     if (!loop_watch_set(doors[0].loop, &signals.watch, SYS_READABLE, &err))
         fail(&err);
     for (unsigned i = 1; i < n_doors; i++)

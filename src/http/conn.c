@@ -324,6 +324,9 @@ static void on_end(struct loop_stream *stream, const struct tarn_err *err)
     struct conn *c = TARN_OUTER(stream, struct conn, stream);
     if (err->code == TARN_E_INTEGRITY)
         count(&c->server->n.cut, 1);
+    const struct crypt_tls_conn *tls = loop_stream_tls(stream);
+    if (tls != NULL && !crypt_tls_is_open(tls))
+        count(&c->server->n.tls_failed, 1);
     conn_free(c);
 }
 
@@ -338,12 +341,14 @@ bool conn_new(struct http_server *s, int fd, const struct sys_addr *peer, struct
               struct tarn_err *err)
 {
     struct conn *c = tarn_calloc(1, sizeof *c);
-    (void)tls;
     if (c == NULL) {
         sys_close(&fd);
         return tarn_fail_mem(err, "taking a connection");
     }
-    if (!loop_stream_accept(&c->stream, s->loop, &stream_ops, fd, peer, err)) {
+    bool ok = tls == NULL
+                  ? loop_stream_accept(&c->stream, s->loop, &stream_ops, fd, peer, err)
+                  : loop_stream_accept_tls(&c->stream, s->loop, &stream_ops, fd, peer, tls, err);
+    if (!ok) {
         tarn_free(c);
         return false;
     }

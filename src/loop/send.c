@@ -420,6 +420,8 @@ void loop_send_count(struct loop_stream *s)
 {
     const struct loop_send *q = s->send;
     s->queued = q == NULL ? 0 : (size_t)q->in_runs + (q->bytes.len - q->pos);
+    if (s->tls != NULL)
+        s->queued += s->tls->pending.len;
 }
 
 static bool is_whole(const struct loop_stream *s, struct tarn_err *err)
@@ -440,21 +442,41 @@ static bool send_batch(struct loop_stream *s, size_t max, size_t *sent, bool *go
                        struct tarn_err *err)
 {
     struct batch b = { .n = 0 };
+    bool is_plain = loop_tls_is_plain(s);
     *goes_on = false;
     *sent = 0;
-    if (!gather(s, &b, max, err))
+    if (!gather(s, &b, is_plain ? max : tarn_min_size(max, LOOP_TLS_BATCH), err))
         return false;
     if (b.is_cold && !start_colds(s, b.stop, s->sent + b.len, err))
         return false;
-    if (b.n == 0)
-        return true;
-    enum sys_io io = sys_send_spans(s->watch.fd, b.spans, b.n, b.len, &s->loop->sender, sent, err);
+    enum sys_io io = SYS_IO_DONE;
+    if (b.n == 0 && !is_plain)
+        io = loop_tls_flush(s, err);
+    else if (b.n > 0 && !is_plain)
+        io = loop_tls_send(s, b.spans, b.n, sent, err);
+    else if (b.n > 0)
+        io = sys_send_spans(s->watch.fd, b.spans, b.n, b.len, &s->loop->sender, sent, err);
     consume(s, *sent);
     if (io == SYS_IO_FAIL)
         return false;
     s->wants_write = io == SYS_IO_AGAIN;
-    *goes_on = io == SYS_IO_DONE && !b.is_cold;
+    *goes_on = io == SYS_IO_DONE && b.n > 0 && !b.is_cold;
     return true;
+}
+
+/* What TLS has to say first. A little waits for what is encrypted behind it, so that both leave in
+ * one call. *goes_on: the queue may follow. */
+static bool send_pending(struct loop_stream *s, bool *goes_on, struct tarn_err *err)
+{
+    *goes_on = s->send != NULL && loop_tls_is_open(s);
+    if (s->tls == NULL ||
+        (*goes_on && !loop_tls_is_plain(s) && s->tls->pending.len <= LOOP_TLS_TOGETHER &&
+         tarn_out_ok(&s->tls->pending)))
+        return true;
+    enum sys_io io = loop_tls_flush(s, err);
+    s->wants_write = io == SYS_IO_AGAIN;
+    *goes_on = *goes_on && io == SYS_IO_DONE;
+    return io != SYS_IO_FAIL;
 }
 
 /* Send until the socket is full, a disk must be read, nothing is left, or it is another's turn. */
@@ -464,7 +486,9 @@ bool loop_send_some(struct loop_stream *s, struct tarn_err *err)
     if (!is_whole(s, err))
         return false;
     size_t left = LOOP_STREAM_TURN_MAX;
-    bool goes_on = s->send != NULL;
+    bool goes_on;
+    if (!send_pending(s, &goes_on, err))
+        return false;
     while (goes_on && left > 0) {
         size_t sent;
         if (!send_batch(s, left, &sent, &goes_on, err))

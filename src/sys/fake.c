@@ -241,6 +241,13 @@ static int fake_tcp_info(int fd, struct sys_tcp_info *out)
     return 0;
 }
 
+static int fake_offload_tls(int fd)
+{
+    if (fails(SYS_FAKE_OFFLOAD_TLS))
+        return -1;
+    return fake->offers_tls ? 0 : fake->under->offload_tls(fd);
+}
+
 static int64_t fake_now_us(void)
 {
     return fake->under->now_us() + atomic_load(&fake->clock_offset_us);
@@ -286,6 +293,7 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.sendv = fake_sendv;
     table.sendfile = fake_sendfile;
     table.tcp_info = fake_tcp_info;
+    table.offload_tls = fake_offload_tls;
     table.now_us = fake_now_us;
     table.thread_ns = fake_thread_ns;
     table.random = fake_random;

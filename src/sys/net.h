@@ -118,6 +118,14 @@ struct sys_sender {
 enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_t max,
                            struct sys_sender *by, size_t *sent, struct tarn_err *err);
 
+/* Read all of a span's run of a file; what sys_send_spans says of a file that has become shorter.
+ */
+bool sys_read_span(const struct sys_span *span, uint8_t *to, struct tarn_err *err) TARN_MUST;
+
+/* Can the kernel encrypt what is sent by this connection (TLS)? It then is ready to get the keys;
+ * until it has them nothing is different. */
+bool sys_offload_tls(int fd);
+
 /* What the system knows of a TCP connection's way out. */
 struct sys_tcp_info {
     uint32_t rtt_us;     /* smoothed round trip; 0: not measured yet */

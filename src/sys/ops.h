@@ -84,6 +84,7 @@ struct sys_ops {
     bool has_sendfile;
     ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
     int (*tcp_info)(int fd, struct sys_tcp_info *out); /* ENOSYS where the system does not tell */
+    int (*offload_tls)(int fd); /* get ready for the keys; ENOSYS where the kernel cannot encrypt */
 
     /* time and chance */
     int64_t (*now_us)(void);    /* monotonic */

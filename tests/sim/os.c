@@ -509,6 +509,13 @@ static ssize_t os_sendfile(int sock, int fd, int64_t off, size_t len)
     return net_send_by(s, len, read_into, &r);
 }
 
+static int os_offload_tls(int fd)
+{
+    (void)fd;
+    errno = ENOSYS;
+    return -1;
+}
+
 static int os_tcp_info(int fd, struct sys_tcp_info *out)
 {
     struct sock *s = connection_of(fd);
@@ -617,6 +624,7 @@ static const struct sys_ops table = {
     .has_sendfile = true,
     .sendfile = os_sendfile,
     .tcp_info = os_tcp_info,
+    .offload_tls = os_offload_tls,
     .now_us = os_now_us,
     .wall_ms = os_wall_ms,
     .thread_ns = os_thread_ns,

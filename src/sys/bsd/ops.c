@@ -61,6 +61,7 @@ const struct sys_ops sys_ops_native = {
     .has_sendfile = false,
     .sendfile = posix_sendfile,
     .tcp_info = posix_tcp_info,
+    .offload_tls = posix_offload_tls,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
     .thread_ns = posix_thread_ns,

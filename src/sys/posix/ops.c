@@ -237,6 +237,13 @@ int posix_tcp_info(int fd, struct sys_tcp_info *out)
     return -1;
 }
 
+int posix_offload_tls(int fd)
+{
+    (void)fd;
+    errno = ENOSYS;
+    return -1;
+}
+
 int64_t posix_now_us(void)
 {
     struct timespec t;
@@ -326,6 +333,7 @@ const struct sys_ops sys_ops_plain = {
     .has_sendfile = false,
     .sendfile = posix_sendfile,
     .tcp_info = posix_tcp_info,
+    .offload_tls = posix_offload_tls,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
     .thread_ns = posix_thread_ns,

@@ -52,6 +52,7 @@ ssize_t posix_recvv(int fd, const struct iovec *iov, int n);
 ssize_t posix_sendv(int fd, const struct iovec *iov, int n, bool more);
 ssize_t posix_sendfile(int sock, int fd, int64_t off, size_t len);
 int posix_tcp_info(int fd, struct sys_tcp_info *out);
+int posix_offload_tls(int fd);
 
 int64_t posix_now_us(void);
 int64_t posix_wall_ms(void);
