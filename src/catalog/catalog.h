@@ -327,8 +327,8 @@ struct catalog_ask {
     void (*done)(struct catalog_ask *a);
     bool is_ok;
     struct tarn_err err;
-    uint32_t collection; /* the number of the collection */
-    void *secret;        /* private */
+    uint32_t collection;   /* the number of the collection */
+    struct loop_msg later; /* private */
 };
 
 /* Publish a folder, or change what is wanted of the collection of that name (same path): policy,
@@ -343,7 +343,7 @@ void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_orig
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
 /* Read it again and compare with the leaves (0: all). */
-void catalog_scrub(struct catalog *c, uint32_t collection);
+void catalog_check(struct catalog *c, uint32_t collection);
 
 /* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
  * and looked at again. Any thread. */
