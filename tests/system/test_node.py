@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from daemon import TARND, Tarnd
 from program import DAEMON, NOT_FOUND, USAGE, run
-from programs import PATIENCE
+from programs import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -253,6 +253,57 @@ def test_second_signal_stops_at_once(start):
         daemon.wait_said("stopping")
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.wait() == 0
+
+
+# TLS
+
+
+@pytest.fixture
+def certify(tmp_path):
+    def make(name, to="node"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                        "-addext", f"subjectAltName=DNS:{name}", "-keyout", tmp_path / f"{to}.key",
+                        "-out", tmp_path / f"{to}.pem"], check=True, capture_output=True)
+        (tmp_path / f"{to}.key").chmod(0o600)
+        return [f"--http-tls-cert={tmp_path / 'node.pem'}",
+                f"--http-tls-key={tmp_path / 'node.key'}"]
+
+    return make
+
+
+def healthy_as(name, daemon, certificate):
+    port = daemon.port()
+    done = subprocess.run(["curl", "-s", "--cacert", certificate, "--connect-to",
+                           f"{name}:443:127.0.0.1:{port}", f"https://{name}/healthz"],
+                          capture_output=True)
+    return done.returncode == 0 and done.stdout == b"ok\n"
+
+
+def test_tls_and_a_new_certificate(start, certify, tmp_path):
+    certificate = tmp_path / "node.pem"
+    daemon = start("--http-loops=2", *certify("one.example")).wait_runs()
+    assert daemon.status()["http"]["urls"][0].startswith("https://127.0.0.1:")
+    assert healthy_as("one.example", daemon, certificate)
+    certify("two.example")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_said("the configuration was read anew")
+    wait_until(lambda: healthy_as("two.example", daemon, certificate), "the new certificate")
+    good = certificate.read_text()
+    certificate.write_text("nonsense")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_said("the old one stays")
+    kept = tmp_path / "kept.pem"
+    kept.write_text(good)
+    assert healthy_as("two.example", daemon, kept)
+
+
+def test_tls_that_cannot_be(start, certify, tmp_path):
+    options = certify("one.example")
+    refused(start(options[0]), "belong together")
+    (tmp_path / "node.key").chmod(0o644)
+    refused(start(*options), "http.tls_key", "node.key")
+    refused(start(f"--http-tls-cert={tmp_path}/none", options[1]), "http.tls_cert")
 
 
 # systemd
