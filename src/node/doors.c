@@ -3,6 +3,7 @@
 #include "node/doors.h"
 
 #include "base/mem.h"
+#include "loop/tls.h"
 #include "node/parts.h"
 
 #include <stdio.h>
@@ -18,16 +19,27 @@ static void on_take(struct loop_msg *m)
 {
     struct node_web *w = TARN_OUTER(m, struct node_web, take);
     w->config = w->next;
+    if (w->next_tls != NULL) {
+        http_server_set_tls(w->server, w->next_tls);
+        crypt_tls_unref(w->tls); /* connections hold their own */
+        w->tls = w->next_tls;
+        w->next_tls = NULL;
+    }
     loop_post(w->node->loop, &w->taken);
 }
 
 static void on_taken(struct loop_msg *m)
 {
-    struct node_doors *d = &TARN_OUTER(m, struct node_web, taken)->node->doors;
-    if (--d->old_left > 0)
+    struct node *n = TARN_OUTER(m, struct node_web, taken)->node;
+    struct tarn_err err;
+    if (--n->doors.old_left > 0)
         return;
-    node_config_free(d->old);
-    d->old = NULL;
+    node_config_free(n->doors.old);
+    n->doors.old = NULL;
+    bool again = n->reloads_again && n->state == NODE_RUNNING;
+    n->reloads_again = false;
+    if (again && !node_reload(n, &err))
+        node_log_err(n->log, NODE_ERROR, "config", &err);
 }
 
 static void on_server_drained(void *arg)
@@ -109,11 +121,12 @@ static unsigned choose_loops(const struct node *n)
 }
 
 /* Each socket of one door goes to the server s. */
-static bool adopt(struct node *n, enum node_door door, struct http_server *s, struct tarn_err *err)
+static bool adopt(struct node *n, enum node_door door, struct http_server *s, struct crypt_tls *tls,
+                  struct tarn_err *err)
 {
     for (size_t i = 0; i < n->sockets.n; i++) {
         struct node_socket *from = &n->sockets.all[i];
-        if (from->door == door && !http_server_adopt(s, sys_take_fd(&from->fd), NULL, err))
+        if (from->door == door && !http_server_adopt(s, sys_take_fd(&from->fd), tls, err))
             return tarn_fail_in(err, "a socket of the %s door",
                                 door == NODE_DOOR_HTTP ? "web" : "admin");
     }
@@ -139,10 +152,11 @@ static bool open_web(struct node *n, struct node_web *w, struct tarn_err *err)
                             .drained.on_loop = on_drained,
                             .end.on_loop = on_end };
     struct http_settings set = settings_of(n, &node_web_ops, w, n->doors.n_webs);
+    w->tls = n->doors.tls == NULL ? NULL : crypt_tls_ref(n->doors.tls);
     w->loop = loop_new(&loop_set, err);
     w->server = w->loop == NULL ? NULL : http_server_new(w->loop, &set, err);
     return w->server != NULL && node_web_open(w, err) &&
-           (w == n->doors.webs ? adopt(n, NODE_DOOR_HTTP, w->server, err)
+           (w == n->doors.webs ? adopt(n, NODE_DOOR_HTTP, w->server, w->tls, err)
                                : http_server_share(w->server, n->doors.webs[0].server, err));
 }
 
@@ -188,16 +202,16 @@ static bool open_admin(struct node *n, struct tarn_err *err)
     n->doors.admin = http_server_new(n->loop, &set, err);
     return n->doors.admin != NULL && node_admin_open(n, err) &&
            (has_sockets(n, NODE_DOOR_CONTROL)
-                ? adopt(n, NODE_DOOR_CONTROL, n->doors.admin, err)
+                ? adopt(n, NODE_DOOR_CONTROL, n->doors.admin, NULL, err)
                 : http_server_listen_unix(n->doors.admin, n->home.socket,
                                           n->set.is_system ? 0660 : 0600, err)) &&
-           adopt(n, NODE_DOOR_ADMIN, n->doors.admin, err);
+           adopt(n, NODE_DOOR_ADMIN, n->doors.admin, NULL, err);
 }
 
 /* ---- where it is ---- */
 
 /* An address that another program on this machine can connect to. */
-static void put_url(struct tarn_out *o, const struct http_server *s, size_t i)
+static void put_url(struct tarn_out *o, const char *scheme, const struct http_server *s, size_t i)
 {
     struct sys_addr at;
     struct sys_addr_text text;
@@ -209,7 +223,7 @@ static void put_url(struct tarn_out *o, const struct http_server *s, size_t i)
         at.ip[0] = at.is_v6 ? 0 : 127;
         at.ip[at.is_v6 ? 15 : 3] = 1;
     }
-    tarn_out_fmt(o, "http://%s/", sys_addr_text(&text, &at));
+    tarn_out_fmt(o, "%s://%s/", scheme, sys_addr_text(&text, &at));
 }
 
 static bool make_urls(struct node *n, struct tarn_err *err)
@@ -222,11 +236,11 @@ static bool make_urls(struct node *n, struct tarn_err *err)
     if (*configured != '\0')
         tarn_out_fmt(&web, "%s/", configured);
     else if (n->doors.n_webs > 0)
-        put_url(&web, n->doors.webs[0].server, 0);
+        put_url(&web, n->doors.tls == NULL ? "http" : "https", n->doors.webs[0].server, 0);
     size_t i = 0; /* the control socket is a listener without an address */
     while (i < HTTP_LISTENERS_MAX && !http_server_addr(n->doors.admin, i, &at))
         i++;
-    put_url(&page, n->doors.admin, i);
+    put_url(&page, "http", n->doors.admin, i);
     if (page.len > 0)
         tarn_out_fmt(&page, "?token=%s", n->home.token);
     bool has_web = web.len > 0, has_page = page.len > 0;
@@ -247,9 +261,25 @@ static bool make_urls(struct node *n, struct tarn_err *err)
     return true;
 }
 
+bool node_doors_load_tls(const struct node_config *c, struct crypt_tls **tls, struct tarn_err *err)
+{
+    const char *cert = node_config_text(c, NODE_HTTP_TLS_CERT);
+    *tls = NULL;
+    if (*cert == '\0')
+        return true;
+    *tls = loop_tls_load(cert, node_config_text(c, NODE_HTTP_TLS_KEY), err);
+    if (*tls != NULL)
+        return true;
+    tarn_fail_in(err, "http.tls_cert and http.tls_key");
+    if (err != NULL)
+        err->code = TARN_E_USAGE;
+    return false;
+}
+
 bool node_doors_open(struct node *n, struct tarn_err *err)
 {
-    return open_log(n, err) && open_admin(n, err) && open_webs(n, err) && make_urls(n, err);
+    return node_doors_load_tls(n->config, &n->doors.tls, err) && open_log(n, err) &&
+           open_admin(n, err) && open_webs(n, err) && make_urls(n, err);
 }
 
 /* ---- reloading ---- */
@@ -259,10 +289,26 @@ bool node_doors_can_reload(const struct node *n)
     return n->doors.old_left == 0;
 }
 
-void node_doors_reload(struct node *n, struct node_config *old)
+/* Listeners that speak TLS go on so, and plain ones plain: the port stays what clients know. */
+static void take_tls(struct node *n, struct crypt_tls *tls)
+{
+    struct node_doors *d = &n->doors;
+    if ((tls == NULL) != (d->tls == NULL)) {
+        node_log(n->log, NODE_WARNING, "config", "turning TLS on or off waits for the next start");
+        crypt_tls_unref(tls);
+        return;
+    }
+    crypt_tls_unref(d->tls);
+    d->tls = tls;
+    for (unsigned i = 0; tls != NULL && i < d->n_webs; i++)
+        d->webs[i].next_tls = crypt_tls_ref(tls);
+}
+
+void node_doors_reload(struct node *n, struct node_config *old, struct crypt_tls *tls)
 {
     struct node_doors *d = &n->doors;
     struct tarn_err err;
+    take_tls(n, tls);
     if (!make_urls(n, &err))
         node_fault_add(n, "http", err.msg);
     d->old = old;
@@ -299,6 +345,8 @@ void node_doors_close(struct node *n)
         sys_thread_join(&w->thread);
         http_server_free(w->server);
         node_web_close(w);
+        crypt_tls_unref(w->tls);
+        crypt_tls_unref(w->next_tls);
     }
     /* Not before all have ended: they share listeners, and post to the main loop. */
     for (unsigned i = 0; i < d->n_webs; i++)
@@ -306,6 +354,7 @@ void node_doors_close(struct node *n)
     http_server_free(d->admin);
     node_admin_close(n);
     http_log_unref(d->access_log);
+    crypt_tls_unref(d->tls);
     node_config_free(d->old);
     tarn_free(d->webs);
     *d = (struct node_doors){ 0 };

@@ -3,6 +3,7 @@
 #ifndef NODE_DOORS_H
 #define NODE_DOORS_H
 
+#include "crypt/tls.h"
 #include "http/exchange.h"
 #include "http/log.h"
 #include "node/config.h"
@@ -22,6 +23,7 @@ struct node_web {
     /* private to doors.c */
     struct sys_thread thread;
     const struct node_config *next;
+    struct crypt_tls *tls, *next_tls; /* counted; NULL: plain */
     struct loop_msg take, taken, drain, drained, end;
     bool is_drained;
 };
@@ -45,6 +47,7 @@ struct node_doors {
     unsigned n_webs;
     struct http_server *admin;
     struct http_log *access_log; /* counted; NULL: none */
+    struct crypt_tls *tls;       /* counted; of the web door; NULL: plain */
     void *admin_door;            /* admin.c's own */
     struct node_config *old;     /* owned: until all webs have the new one */
     unsigned old_left;           /* webs that may still have it */
@@ -53,10 +56,14 @@ struct node_doors {
 
 /* Take the sockets over and serve. */
 bool node_doors_open(struct node *n, struct tarn_err *err) TARN_MUST;
+/* Read what a new configuration names (certificates); what n has stays until node_doors_reload.
+ * *tls: counted, the caller's; NULL: none. */
+bool node_doors_load_tls(const struct node_config *c, struct crypt_tls **tls, struct tarn_err *err)
+    TARN_MUST;
 /* n->config is a new one: it goes to the webs, and old is freed when none of them has it. False:
  * the last one has not gone everywhere yet. */
 bool node_doors_can_reload(const struct node *n);
-void node_doors_reload(struct node *n, struct node_config *old);
+void node_doors_reload(struct node *n, struct node_config *old, struct crypt_tls *tls);
 /* Finish what is being sent; then node_part_stopped. */
 void node_doors_drain(struct node *n);
 void node_doors_close(struct node *n);

@@ -14,7 +14,7 @@ const struct node_key_info node_keys[NODE_KEYS] = {
                                .help = "how the web door is reached from outside: for links and "
                                        "the web seeds of torrents" },
     [NODE_HTTP_TLS_CERT] = { "http", "tls_cert", NODE_PATH, "", .is_reloadable = true,
-                             .help = "certificate chain (PEM): the web door then speaks TLS" },
+                             .help = "certificate chain (PEM): the web door speaks TLS" },
     [NODE_HTTP_TLS_KEY] = { "http", "tls_key", NODE_PATH, "", .is_reloadable = true,
                             .help = "private key of the certificate (PEM)" },
     [NODE_HTTP_LOOPS] = { "http", "loops", NODE_COUNT, "auto", 0, 64, .words = "auto",

@@ -180,33 +180,55 @@ static void tell_faults(struct node *n, struct tarn_out *faults)
     tarn_free(text);
 }
 
-bool node_reload(struct node *n, struct tarn_err *err)
+/* The new configuration and what it names, or nothing. */
+static struct node_config *read_anew(struct node *n, struct crypt_tls **tls, struct tarn_err *err)
 {
     enum { FAULTS_LEN = 64 << 10 };
     struct tarn_out faults;
-    struct node_key_text name;
-    if (!node_doors_can_reload(n))
-        return tarn_fail(err, TARN_E_FAILED, "the last reload is still under way: try again");
-    tell_reloading(n);
     tarn_out_init(&faults, FAULTS_LEN);
     struct node_config *fresh = node_config_read(&n->set.from, &faults, err);
-    if (fresh == NULL) {
+    if (fresh == NULL)
         tell_faults(n, &faults);
-        node_service_tell(n, "READY=1");
-        return tarn_fail_in(err, "the new configuration is not taken, the old one stays");
-    }
     tarn_out_release(&faults);
+    if (fresh != NULL && !node_doors_load_tls(fresh, tls, err)) {
+        node_log_err(n->log, NODE_ERROR, "config", err);
+        node_config_free(fresh);
+        fresh = NULL;
+    }
+    return fresh;
+}
+
+static void take_config(struct node *n, struct node_config *fresh, struct crypt_tls *tls)
+{
+    struct node_key_text name;
     enum node_key waits = node_config_differs(n->config, fresh);
+    struct node_config *old = n->config;
     if (waits != NODE_KEYS)
         node_log(n->log, NODE_WARNING, "config",
-                 "%s and what else is not marked HUP waits for the "
-                 "next start",
+                 "%s and what else is not marked HUP waits for the next start",
                  node_key_text(&name, waits));
-    struct node_config *old = n->config;
     n->config = fresh;
     take_log_settings(n);
-    node_doors_reload(n, old);
+    node_doors_reload(n, old, tls);
     node_holdings_reload(n);
+}
+
+bool node_reload(struct node *n, struct tarn_err *err)
+{
+    struct crypt_tls *tls = NULL;
+    struct tarn_err why;
+    if (!node_doors_can_reload(n)) { /* what the file says by then counts */
+        n->reloads_again = true;
+        return true;
+    }
+    tell_reloading(n);
+    struct node_config *fresh = read_anew(n, &tls, &why);
+    if (fresh == NULL) {
+        node_service_tell(n, "READY=1");
+        tarn_fail_in(&why, "the new configuration is not taken, the old one stays");
+        return tarn_fail(err, why.code, "%s", why.msg);
+    }
+    take_config(n, fresh, tls);
     node_log(n->log, NODE_NOTICE, "config", "the configuration was read anew");
     node_service_tell(n, "READY=1");
     return true;

@@ -58,6 +58,8 @@ struct node {
     bool is_told; /* there is somebody to tell how things are */
     char told[200];
 
+    bool reloads_again; /* when the last reload has reached all doors */
+
     /* stopping */
     unsigned parts_left; /* that have not finished yet */
     struct loop_timer last_moment;
