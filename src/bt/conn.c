@@ -252,6 +252,8 @@ static bool greet(struct bt_conn *c)
     if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
         bt_is_banned(s, &c->stream.peer)) {
         s->refused++;
+        if (t == NULL && s->set.on_unknown != NULL)
+            s->set.on_unknown(s->set.arg, c->theirs.hash);
         bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
         return false;
     }

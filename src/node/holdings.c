@@ -17,6 +17,8 @@ static void on_changes(void *arg, uint64_t seq)
     node_bt_look(n);
     if (n->seeding != NULL)
         node_seeding_look(n->seeding);
+    if (n->singles != NULL)
+        node_singles_look(n->singles);
     node_admin_changed(n);
 }
 
@@ -47,6 +49,7 @@ static bool open_index(struct node *n, const char *folder, struct tarn_err *err)
         names[i] = catalog_tables[i];
     names[NODE_TABLE_TORRENT] = NODE_TORRENTS_TABLE;
     names[NODE_TABLE_SEEDING] = NODE_SEEDING_TABLE;
+    names[NODE_TABLE_SINGLE] = NODE_SINGLES_TABLE;
     n->kv = kv_open(
         &(struct kv_settings){ .path = file,
                                .kind = "tarn index",
@@ -214,6 +217,37 @@ static void on_note(void *arg, struct bt_torrent *t, const char *text)
     node_log(((struct node *)arg)->log, NODE_DEBUG, "bt", "%s", text);
 }
 
+static void on_unknown(void *arg, const uint8_t hash[20])
+{
+    struct node *n = arg;
+    if (n->singles != NULL)
+        node_singles_want(n->singles, hash);
+}
+
+struct want {
+    struct loop_msg msg;
+    struct node *node;
+    uint8_t hash[SINGLES_HASH];
+};
+
+static void on_want(struct loop_msg *msg)
+{
+    struct want *w = TARN_OUTER(msg, struct want, msg);
+    on_unknown(w->node, w->hash);
+    tarn_free(w);
+}
+
+void node_want_single(struct node *n, const uint8_t hash[SINGLES_HASH])
+{
+    struct want *w = tarn_calloc(1, sizeof *w);
+    if (w == NULL)
+        return; /* the first peer will want it */
+    w->msg.on_loop = on_want;
+    w->node = n;
+    memcpy(w->hash, hash, sizeof w->hash);
+    loop_post(n->loop, &w->msg);
+}
+
 static void on_trouble(void *arg, struct tarn_bytes collection, const struct tarn_err *err)
 {
     struct node *n = arg;
@@ -262,6 +296,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
         .resume_arg = n->resume,
         .agent = agent,
         .on_note = on_note,
+        .on_unknown = on_unknown,
         .arg = n,
     };
     set.listen = node_config_addrs(c, NODE_BT_LISTEN, &set.n_listen);
@@ -303,15 +338,29 @@ static bool open_torrents(struct node *n, struct tarn_err *err)
                                                                 .on_trouble = on_trouble,
                                                                 .arg = n },
                                err);
-    return n->seeding != NULL;
+    n->singles = n->seeding == NULL
+                     ? NULL
+                     : node_singles_new(
+                           &(struct node_singles_settings){
+                               .loop = n->loop,
+                               .table = NODE_TABLE_SINGLE,
+                               .catalog = n->catalog,
+                               .bt = n->bt,
+                               .no_trackers = !node_config_on(n->config, NODE_BT_TRACKERS),
+                               .from = n->from,
+                           },
+                           err);
+    return n->singles != NULL;
 }
 
 static void close_bt(struct node *n)
 {
+    node_singles_free(n->singles);
     node_seeding_free(n->seeding);
     node_torrents_free(n->torrents);
     bt_session_free(n->bt);
     bt_resume_files_free(n->resume);
+    n->singles = NULL;
     n->seeding = NULL;
     n->torrents = NULL;
     n->bt = NULL;

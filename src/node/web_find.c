@@ -330,4 +330,5 @@ void web_find(struct web_job *j)
         break;
     }
     catalog_read_end(&r);
+    web_note_torrent(j);
 }

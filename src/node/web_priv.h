@@ -99,6 +99,9 @@ struct web_job {
     struct tarn_out body;
     const char *type, *cache, *vary; /* static */
     char etag[96];
+    struct bt_hashes hashes; /* of a file's own torrent that was handed out; none: none was */
+    uint32_t collection;     /* where that file is, and its path: in `path` or route */
+    struct tarn_bytes handed;
     struct tarn_out disposition; /* Content-Disposition; empty: none */
 };
 
@@ -113,6 +116,7 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
                          struct tarn_bytes path, enum node_sibling kind);
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
                                const struct catalog_collection *c, enum node_sibling kind);
+void web_note_torrent(struct web_job *j); /* when no read is open any more */
 void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id);
 
 void web_refuse(struct web_job *j, unsigned status, const char *detail);
