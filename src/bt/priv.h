@@ -258,6 +258,7 @@ struct bt_conn {
     struct tarn_out early; /* before that: their bitfield and haves */
     uint32_t n_needed;     /* pieces they have that we want */
     bool is_outgoing, is_open, is_dead, is_counted, is_known, is_seed;
+    bool is_waiting; /* a greeting for a torrent that may come: not read until it has */
     bool has_early_all;
     bool am_choking, am_interested, is_interested;
     bool was_optimistic, on_parole;

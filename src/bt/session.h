@@ -40,9 +40,9 @@ struct bt_session_settings {
     /* Somebody was refused, a tracker answered: for logs. May be NULL; comes from anywhere, and
      * must call nothing here. */
     void (*on_note)(void *arg, struct bt_torrent *t, const char *text);
-    /* A peer came for an info-hash that is not here (of v2 its first 20 bytes), and was refused:
-     * whoever has it may add it, for when it comes again. As on_note. */
-    void (*on_unknown)(void *arg, const uint8_t hash[20]);
+    /* A peer came for an info-hash that is not here (of v2 its first 20 bytes). True: it may be
+     * added soon; the peer is kept waiting, a minute at most. As on_note; may be NULL. */
+    bool (*on_unknown)(void *arg, const uint8_t hash[20]);
     void *arg;
 };
 

@@ -112,7 +112,7 @@ static struct derive_settings settings_of(const struct catalog_collection *c,
 }
 
 static bool add_all(struct derive *d, struct catalog_read *r, const struct catalog_collection *c,
-                    struct tarn_err *err)
+                    uint64_t *left_out, struct tarn_err *err)
 {
     struct catalog_entry e;
     struct catalog_walk *w = tarn_calloc(1, sizeof *w);
@@ -121,8 +121,10 @@ static bool add_all(struct derive *d, struct catalog_read *r, const struct catal
         return tarn_fail_mem(err, "making a torrent");
     w->collection = c->id;
     while ((found = catalog_walk_next(r, w, &e, err)) == CATALOG_FOUND) {
-        if (e.state == CATALOG_REFUSED)
-            continue; /* it is in no listing as something to fetch either */
+        if (e.state == CATALOG_REFUSED || !derive_can_name(w->path)) {
+            (*left_out)++;
+            continue;
+        }
         if (!add_file(d, r, &e, w->path, err)) {
             found = CATALOG_FAILED;
             break;
@@ -134,10 +136,11 @@ static bool add_all(struct derive *d, struct catalog_read *r, const struct catal
 
 bool derived_collection(struct catalog_read *r, const struct catalog_collection *c,
                         const struct derived_from *from, struct tarn_out *torrent,
-                        struct bt_hashes *hashes, struct tarn_err *err)
+                        uint64_t *left_out, struct tarn_err *err)
 {
     char created_by[64], *seed = NULL;
     struct bt_hashes unused;
+    *left_out = 0;
     struct derive_settings set = settings_of(c, from, created_by);
     if (c->piece_len == 0)
         return not_held(err);
@@ -153,8 +156,8 @@ bool derived_collection(struct catalog_read *r, const struct catalog_collection 
         set.n_web_seeds = 1;
     }
     struct derive *d = derive_new(&set, err);
-    bool ok = d != NULL && add_all(d, r, c, err) &&
-              derive_torrent(d, torrent, hashes != NULL ? hashes : &unused, err);
+    bool ok =
+        d != NULL && add_all(d, r, c, left_out, err) && derive_torrent(d, torrent, &unused, err);
     derive_free(d);
     tarn_free(seed);
     return ok;

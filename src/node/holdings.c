@@ -217,11 +217,10 @@ static void on_note(void *arg, struct bt_torrent *t, const char *text)
     node_log(((struct node *)arg)->log, NODE_DEBUG, "bt", "%s", text);
 }
 
-static void on_unknown(void *arg, const uint8_t hash[20])
+static bool on_unknown(void *arg, const uint8_t hash[20])
 {
     struct node *n = arg;
-    if (n->singles != NULL)
-        node_singles_want(n->singles, hash);
+    return n->singles != NULL && node_singles_want(n->singles, hash);
 }
 
 struct want {
@@ -233,7 +232,7 @@ struct want {
 static void on_want(struct loop_msg *msg)
 {
     struct want *w = TARN_OUTER(msg, struct want, msg);
-    on_unknown(w->node, w->hash);
+    (void)on_unknown(w->node, w->hash);
     tarn_free(w);
 }
 

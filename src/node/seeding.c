@@ -33,6 +33,7 @@ struct making {
     /* out */
     enum { MADE, NOT_YET, GONE, FAILED } end;
     uint64_t version;
+    uint64_t left_out;       /* files that are in no torrent */
     bool is_stored;          /* it was in the table as it is */
     struct tarn_out torrent; /* with HEAD in front */
     struct bt_metainfo meta;
@@ -129,7 +130,7 @@ static bool make(struct making *m, struct catalog_read *r, const struct catalog_
         return true;
     tarn_out_clear(&m->torrent);
     put_head(m);
-    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, NULL, &m->err))
+    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, &m->left_out, &m->err))
         return false;
     return tarn_out_ok(&m->torrent) ||
            tarn_fail(&m->err, TARN_E_POLICY,
@@ -284,6 +285,24 @@ static void take(struct seed *seed, struct making *m)
         s->set.on_torrent(s->set.arg, seed->seen.collection);
 }
 
+static void tell_left_out(struct seed *seed, uint64_t n)
+{
+    struct tarn_err err;
+    struct catalog_read r;
+    struct catalog_collection c;
+    struct node_seeding *s = seed->of;
+    if (n == 0 || s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &err))
+        return;
+    if (catalog_collection_get(&r, seed->seen.collection, &c, &err) == CATALOG_FOUND) {
+        (void)tarn_fail(&err, TARN_E_PARTIAL,
+                        "%llu of its files are not in its torrent: they cannot be read, or no "
+                        "torrent can hold their names (over 240 bytes, not UTF-8)",
+                        (unsigned long long)n);
+        s->set.on_trouble(s->set.arg, c.name, &err);
+    }
+    catalog_read_end(&r);
+}
+
 /* ---- one after the other ---- */
 
 static void next(struct node_seeding *s);
@@ -325,6 +344,7 @@ static void on_made(struct loop_job *job)
         switch (m->end) {
         case MADE:
             take(seed, m);
+            tell_left_out(seed, m->left_out);
             if (!m->is_stored) {
                 m->write = (struct node_write){ .run = run_store, .done = on_stored };
                 node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);

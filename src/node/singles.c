@@ -227,18 +227,19 @@ static bool is_asked(const struct node_singles *s, const uint8_t *hash)
     return false;
 }
 
-void node_singles_want(struct node_singles *s, const uint8_t hash[SINGLES_HASH])
+bool node_singles_want(struct node_singles *s, const uint8_t hash[SINGLES_HASH])
 {
-    if (s->n_asked == SINGLES_ASKED_MAX || is_asked(s, hash))
-        return;
-    struct asked *a = tarn_calloc(1, sizeof *a);
+    if (is_asked(s, hash))
+        return true;
+    struct asked *a = s->n_asked < SINGLES_ASKED_MAX ? tarn_calloc(1, sizeof *a) : NULL;
     if (a == NULL)
-        return;
+        return false;
     *a = (struct asked){ .job = { .run = run_asked, .done = on_made }, .of = s };
     memcpy(a->hash, hash, SINGLES_HASH);
     tarn_list_push_back(&s->asked, &a->node);
     s->n_asked++;
     loop_pool_submit(s->set.loop, &a->job);
+    return true;
 }
 
 /* ---- the journal ---- */

@@ -2,10 +2,9 @@
  *
  * Each file's sibling torrent (<file>.torrent) has an info-hash of its own. Whoever got one from
  * the web door may look for it here at any time later, so the door notes the hash in the index when
- * it hands one out. A peer that comes with such a hash makes its torrent live: it is derived, added
- * to the session, and serves the peer from its next try on (clients come again within a minute). At
- * most SINGLES_MAX are live at a time, those that were asked for last; what is forgotten so comes
- * again with the next peer. */
+ * it hands one out. A peer that comes with such a hash waits while its torrent is derived and added
+ * to the session. At most SINGLES_MAX are live at a time, those that were asked for last; what is
+ * forgotten so comes again with the next peer. */
 #ifndef NODE_SINGLES_H
 #define NODE_SINGLES_H
 
@@ -37,8 +36,8 @@ bool node_singles_note(struct kv *kv, unsigned table, const struct bt_hashes *ha
                        uint32_t collection, struct tarn_bytes path, struct tarn_err *err) TARN_MUST;
 
 /* The loop's thread: somebody asks for this info-hash (v2: its first 20 bytes), which the session
- * has not. When it was noted, it is made live soon. */
-void node_singles_want(struct node_singles *s, const uint8_t hash[SINGLES_HASH]);
+ * has not. When it was noted, it is made live soon. True: it is being looked for. */
+bool node_singles_want(struct node_singles *s, const uint8_t hash[SINGLES_HASH]);
 /* The catalog's journal has grown: what is of a file that has changed goes. */
 void node_singles_look(struct node_singles *s);
 size_t node_singles_count(const struct node_singles *s);

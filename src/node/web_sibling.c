@@ -119,7 +119,8 @@ static bool read_torrent(struct web_job *j, struct catalog_read *r,
     const struct node *n = j->door->web->node;
     if (n->seeding != NULL)
         return node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err);
-    return derived_collection(r, c, &n->from, &j->body, NULL, err);
+    uint64_t left_out;
+    return derived_collection(r, c, &n->from, &j->body, &left_out, err);
 }
 
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
