@@ -189,7 +189,8 @@ struct kv_write {
     void (*done)(struct kv_write *w, const struct tarn_err *err);
     /* private */
     struct tarn_list node;
-    struct tarn_err *why; /* borrowed: of one that is waited for */
+    struct tarn_err *why; /* borrowed, like the next: of one that is waited for */
+    void *over;
     enum { KV_WRITE_POSTED, KV_WRITE_AWAITED, KV_WRITE_GOOD, KV_WRITE_BAD } state;
 };
 

@@ -41,7 +41,7 @@ struct kv {
 
     /* Writes (writer.c). */
     struct sys_thread writer;
-    struct sys_cond work, over;
+    struct sys_cond work;
     struct tarn_list queue;
     bool is_closing;
     _Atomic(uint64_t) seq;
