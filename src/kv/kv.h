@@ -115,7 +115,7 @@ struct kv_cursor {
     /* private */
     const struct kv_read *read;
     void *at;
-    enum { KV_AT_START, KV_AT_RECORD, KV_AT_END } place;
+    enum kv_place { KV_AT_START, KV_AT_RECORD, KV_AT_END } place;
 };
 bool kv_cursor_open(const struct kv_read *r, unsigned table, struct kv_cursor *c,
                     struct tarn_err *err) TARN_MUST;
