@@ -298,6 +298,8 @@ static void test_failed_holds_nothing(void **state)
     struct sys_fake fake;
     struct tarn_session_status s;
     struct tarn_err err;
+    sys_fake_install(&fake, &sys_ops_native); /* while no thread works */
+    fake.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ 0, ENOSPC, true };
     party_open(&seed);
     party_open(&p);
     add(&seed, (struct tarn_item_settings){ .seed = true, .trust = true });
@@ -306,17 +308,15 @@ static void test_failed_holds_nothing(void **state)
     add(&p, (struct tarn_item_settings){ .rate_down = 100000 });
     while (status_of(&p).state != TARN_FETCHING)
         step(&p);
-    sys_fake_install(&fake, &sys_ops_native);
-    fake.fail[SYS_FAKE_PWRITEV] = (struct sys_fault){ 0, ENOSPC, true };
     assert_true(tarn_item_add_peer(p.item, seed.address, &err));
     step_both(&p, &seed, TARN_EVENT_FAILED);
-    sys_fake_remove(&fake);
     tarn_session_status(p.session, &s);
     assert_int_equal(s.memory_used, 0);
     tarn_item_error(p.item, &err);
     assert_int_equal(err.code, TARN_E_NO_SPACE);
     party_close(&p);
     party_close(&seed);
+    sys_fake_remove(&fake);
 }
 
 static void test_same_twice(void **state)
