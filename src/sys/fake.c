@@ -79,6 +79,16 @@ static ssize_t fake_preadv(int fd, const struct iovec *iov, int n, int64_t off)
     return got;
 }
 
+static ssize_t fake_preadv_now(int fd, const struct iovec *iov, int n, int64_t off)
+{
+    if (fails(SYS_FAKE_PREADV_NOW))
+        return -1;
+    ssize_t got = fake->under->preadv_now(fd, iov, n, off);
+    if (got > 0)
+        atomic_fetch_add(&fake->bytes_read, (unsigned long long)got);
+    return got;
+}
+
 static ssize_t fake_pwritev(int fd, const struct iovec *iov, int n, int64_t off)
 {
     if (fails(SYS_FAKE_PWRITEV))
@@ -237,6 +247,13 @@ static int fake_tcp_info(int fd, struct sys_tcp_info *out)
     return 0;
 }
 
+static int fake_offload_tls(int fd)
+{
+    if (fails(SYS_FAKE_OFFLOAD_TLS))
+        return -1;
+    return fake->offers_tls ? 0 : fake->under->offload_tls(fd);
+}
+
 static int64_t fake_now_us(void)
 {
     return fake->under->now_us() + atomic_load(&fake->clock_offset_us);
@@ -264,6 +281,7 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.open_at = fake_open_at;
     table.open_beneath = fake_open_beneath;
     table.preadv = fake_preadv;
+    table.preadv_now = fake_preadv_now;
     table.pwritev = fake_pwritev;
     table.reserve = fake_reserve;
     table.sync_data = fake_sync_data;
@@ -282,6 +300,7 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.sendv = fake_sendv;
     table.sendfile = fake_sendfile;
     table.tcp_info = fake_tcp_info;
+    table.offload_tls = fake_offload_tls;
     table.now_us = fake_now_us;
     table.thread_ns = fake_thread_ns;
     table.random = fake_random;

@@ -17,6 +17,7 @@ int posix_open_at(int dir, const char *path, int flags, unsigned mode);
 int posix_open_beneath(int dir, const char *path, int flags, unsigned mode);
 int posix_close(int fd);
 ssize_t posix_preadv(int fd, const struct iovec *iov, int n, int64_t off);
+ssize_t posix_preadv_now(int fd, const struct iovec *iov, int n, int64_t off);
 ssize_t posix_pwritev(int fd, const struct iovec *iov, int n, int64_t off);
 int posix_stat_at(int dir, const char *path, bool follow, struct sys_stat *st);
 int posix_stat_fd(int fd, struct sys_stat *st);
@@ -52,6 +53,7 @@ ssize_t posix_recvv(int fd, const struct iovec *iov, int n);
 ssize_t posix_sendv(int fd, const struct iovec *iov, int n, bool more);
 ssize_t posix_sendfile(int sock, int fd, int64_t off, size_t len);
 int posix_tcp_info(int fd, struct sys_tcp_info *out);
+int posix_offload_tls(int fd);
 
 int64_t posix_now_us(void);
 int64_t posix_wall_ms(void);
