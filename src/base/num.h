@@ -35,6 +35,11 @@ static inline uint64_t tarn_max_u64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static inline int64_t tarn_min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static inline size_t tarn_min_size(size_t a, size_t b)
 {
     return a < b ? a : b;

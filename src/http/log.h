@@ -1,9 +1,9 @@
 /* http/log: the access log: a line for each answer, written by jobs, never by the loop.
  *
- * Each server has a ring of records; a job writes what is there as lines, four times a second or
- * when the ring is half full. A full ring drops records and counts them (http_counters), and the
- * next line that is written says how many. One log serves the servers of all loops: lines are whole
- * and in the order of each loop. */
+ * Each server has two buffers of records: one is filled while a job writes the other as lines, four
+ * times a second or when it is half full. What finds no room is dropped, counted (http_counters)
+ * and told of (on_trouble): a slow disk never holds an answer up. One log serves the servers of all
+ * loops: lines are whole, and in order for each loop. */
 #ifndef HTTP_LOG_H
 #define HTTP_LOG_H
 

@@ -89,6 +89,43 @@ void loop_send_woken(struct loop_stream *s); /* the socket takes more: judge how
 void loop_send_drop(struct loop_stream *s);
 void loop_send_free_colds(struct loop *l);
 
+/* TLS of a stream (tls.c). */
+struct loop_tls {
+    struct crypt_tls_conn *conn; /* owned */
+    /* What the handshake has to say, and encrypted bytes that the socket did not take: goes before
+     * all else. Owns memory only while something waits. */
+    struct tarn_out pending;
+    uint64_t flushed; /* bytes that have left pending */
+    bool is_bad;      /* failed or cut: no close_notify */
+    bool is_over;     /* the other side has ended, and the owner not been told yet */
+    bool finishes;    /* close_notify is pending or gone; then shut down */
+};
+enum {
+    LOOP_TLS_BATCH = 7 * CRYPT_TLS_RECORD, /* encrypted at once: with its twin fits into scratch */
+    LOOP_TLS_PENDING_MAX = 256 << 10,
+    LOOP_TLS_RECV_MIN = 64 << 10, /* the least loop_settings.recv_len */
+    LOOP_TLS_TOGETHER = 4 << 10,  /* pending: up to here it waits for what is encrypted next */
+};
+bool loop_tls_begin(struct loop_stream *s, struct crypt_tls *tls, struct tarn_err *err) TARN_MUST;
+void loop_tls_release(struct loop_stream *s); /* says goodbye where that is true */
+void loop_tls_finish(struct loop_stream *s);  /* says goodbye, and that nothing follows */
+/* Nothing encrypts but the kernel, or nothing at all. */
+bool loop_tls_is_plain(const struct loop_stream *s);
+bool loop_tls_is_open(const struct loop_stream *s); /* plain ones are */
+/* Receive up to max bytes into the loop's scratch. */
+enum sys_io loop_tls_recv(struct loop_stream *s, size_t max, struct tarn_cur *in,
+                          struct tarn_err *err);
+/* Decrypt what is in `in` into the buffers, in order; *got: bytes of them that were filled. */
+enum crypt_tls_step loop_tls_read(struct loop_stream *s, struct tarn_cur *in,
+                                  const struct sys_buf *bufs, size_t n, size_t *got,
+                                  struct tarn_err *err) TARN_MUST;
+/* Send what is pending. */
+enum sys_io loop_tls_flush(struct loop_stream *s, struct tarn_err *err);
+/* Encrypt the spans, or as much of them as makes a batch, and send that behind what is pending.
+ * *sent: bytes of spans that need not be given again. */
+enum sys_io loop_tls_send(struct loop_stream *s, const struct sys_span *spans, size_t n,
+                          size_t *sent, struct tarn_err *err);
+
 /* For the send queue: end a stream from the loop. The stream may be gone after this. */
 void loop_stream_end(struct loop_stream *s, const struct tarn_err *err);
 

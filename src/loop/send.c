@@ -40,6 +40,7 @@ struct run {
     struct sys_file *file; /* counted */
     uint64_t off;
     size_t len;
+    struct loop_guard *guard; /* borrowed; NULL: none */
 };
 
 struct loop_send {
@@ -316,10 +317,12 @@ static size_t sendable(struct loop_stream *s, size_t i, size_t len, uint64_t at)
     return in_memory(s, i, len, at);
 }
 
-/* From the front of the queue, about max bytes, up to the first that is not in memory. */
-static void gather(struct loop_stream *s, struct batch *b, size_t max)
+/* From the front of the queue, about max bytes, up to the first that is not in memory. False: some
+ * of it may not leave. */
+static bool gather(struct loop_stream *s, struct batch *b, size_t max, struct tarn_err *err)
 {
     const struct loop_send *q = s->send;
+    const struct loop_guard *asked = NULL;
     size_t at = q->pos;
     for (size_t i = q->first; b->n + 2 <= SPANS && b->len < max; i++) {
         size_t heads_to = i < q->n ? (size_t)(q->runs[i].after - q->dropped) : q->bytes.len;
@@ -329,19 +332,23 @@ static void gather(struct loop_stream *s, struct batch *b, size_t max)
             at = heads_to;
         }
         if (i == q->n || b->len >= max)
-            return;
+            return true;
         const struct run *r = &q->runs[i];
         size_t len = sendable(s, i, tarn_min_size(r->len, max - b->len), s->sent + b->len);
         b->is_cold = len == 0;
         if (b->is_cold) {
             b->stop = i;
-            return;
+            return true;
         }
+        if (r->guard != NULL && r->guard != asked && !r->guard->may_leave(r->guard, err))
+            return false;
+        asked = r->guard;
         b->spans[b->n++] = (struct sys_span){ .file = r->file, .off = r->off, .len = len };
         b->len += len;
         if (len < r->len)
-            return;
+            return true;
     }
+    return true;
 }
 
 static void free_queue(struct loop_stream *s)
@@ -413,6 +420,8 @@ void loop_send_count(struct loop_stream *s)
 {
     const struct loop_send *q = s->send;
     s->queued = q == NULL ? 0 : (size_t)q->in_runs + (q->bytes.len - q->pos);
+    if (s->tls != NULL)
+        s->queued += s->tls->pending.len;
 }
 
 static bool is_whole(const struct loop_stream *s, struct tarn_err *err)
@@ -433,20 +442,41 @@ static bool send_batch(struct loop_stream *s, size_t max, size_t *sent, bool *go
                        struct tarn_err *err)
 {
     struct batch b = { .n = 0 };
-    gather(s, &b, max);
+    bool is_plain = loop_tls_is_plain(s);
     *goes_on = false;
     *sent = 0;
+    if (!gather(s, &b, is_plain ? max : tarn_min_size(max, LOOP_TLS_BATCH), err))
+        return false;
     if (b.is_cold && !start_colds(s, b.stop, s->sent + b.len, err))
         return false;
-    if (b.n == 0)
-        return true;
-    enum sys_io io = sys_send_spans(s->watch.fd, b.spans, b.n, b.len, &s->loop->sender, sent, err);
+    enum sys_io io = SYS_IO_DONE;
+    if (b.n == 0 && !is_plain)
+        io = loop_tls_flush(s, err);
+    else if (b.n > 0 && !is_plain)
+        io = loop_tls_send(s, b.spans, b.n, sent, err);
+    else if (b.n > 0)
+        io = sys_send_spans(s->watch.fd, b.spans, b.n, b.len, &s->loop->sender, sent, err);
     consume(s, *sent);
     if (io == SYS_IO_FAIL)
         return false;
     s->wants_write = io == SYS_IO_AGAIN;
-    *goes_on = io == SYS_IO_DONE && !b.is_cold;
+    *goes_on = io == SYS_IO_DONE && b.n > 0 && !b.is_cold;
     return true;
+}
+
+/* What TLS has to say first. A little waits for what is encrypted behind it, so that both leave in
+ * one call. *goes_on: the queue may follow. */
+static bool send_pending(struct loop_stream *s, bool *goes_on, struct tarn_err *err)
+{
+    *goes_on = s->send != NULL && loop_tls_is_open(s);
+    if (s->tls == NULL ||
+        (*goes_on && !loop_tls_is_plain(s) && s->tls->pending.len <= LOOP_TLS_TOGETHER &&
+         tarn_out_ok(&s->tls->pending)))
+        return true;
+    enum sys_io io = loop_tls_flush(s, err);
+    s->wants_write = io == SYS_IO_AGAIN;
+    *goes_on = *goes_on && io == SYS_IO_DONE;
+    return io != SYS_IO_FAIL;
 }
 
 /* Send until the socket is full, a disk must be read, nothing is left, or it is another's turn. */
@@ -456,7 +486,9 @@ bool loop_send_some(struct loop_stream *s, struct tarn_err *err)
     if (!is_whole(s, err))
         return false;
     size_t left = LOOP_STREAM_TURN_MAX;
-    bool goes_on = s->send != NULL;
+    bool goes_on;
+    if (!send_pending(s, &goes_on, err))
+        return false;
     while (goes_on && left > 0) {
         size_t sent;
         if (!send_batch(s, left, &sent, &goes_on, err))
@@ -527,15 +559,22 @@ struct tarn_out *loop_stream_out(struct loop_stream *s)
 }
 
 static bool continues_last(const struct loop_send *q, uint64_t after, const struct sys_file *file,
-                           uint64_t off)
+                           uint64_t off, const struct loop_guard *guard)
 {
     if (q->first == q->n)
         return false;
     const struct run *last = &q->runs[q->n - 1];
-    return last->after == after && last->file == file && last->off + last->len == off;
+    return last->after == after && last->file == file && last->guard == guard &&
+           last->off + last->len == off;
 }
 
 bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_t off, size_t len)
+{
+    return loop_stream_send_guarded(s, file, off, len, NULL);
+}
+
+bool loop_stream_send_guarded(struct loop_stream *s, struct sys_file *file, uint64_t off,
+                              size_t len, struct loop_guard *guard)
 {
     struct loop_send *q = queue_of(s);
     if (q == NULL)
@@ -543,15 +582,21 @@ bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_
     if (len == 0)
         return true;
     uint64_t after = q->dropped + q->bytes.len;
-    if (continues_last(q, after, file, off))
+    if (continues_last(q, after, file, off, guard))
         q->runs[q->n - 1].len += len;
     else if (TARN_GROW(q->runs, q->n, q->cap))
-        q->runs[q->n++] = (struct run){ after, sys_file_ref(file), off, len };
+        q->runs[q->n++] = (struct run){ after, sys_file_ref(file), off, len, guard };
     else
         return false;
     q->in_runs += len;
     loop_send_count(s);
     return true;
+}
+
+size_t loop_stream_queued(struct loop_stream *s)
+{
+    loop_send_count(s);
+    return s->queued;
 }
 
 void loop_io_stats(const struct loop *l, struct loop_io_stats *stats)

@@ -7,12 +7,16 @@
  *
  * Sending: the owner appends header bytes and runs of files; at the end of the turn all of it
  * leaves in as few calls as the socket takes. File runs that are not in memory are read by the pool
- * first; the loop never waits for a disk. */
+ * first; the loop never waits for a disk.
+ *
+ * Over TLS all of that is the same. Files are read into the loop's buffer, encrypted and written;
+ * where the kernel encrypts they leave as over a plain stream. */
 #ifndef LOOP_STREAM_H
 #define LOOP_STREAM_H
 
 #include "base/cur.h"
 #include "base/out.h"
+#include "crypt/tls.h"
 #include "loop/loop.h"
 #include "sys/net.h"
 
@@ -59,12 +63,16 @@ struct loop_stream_ops {
      * from `in`; what is left is kept, and stands in front of what comes next. After a pause it is
      * offered again by itself. */
     void (*on_bytes)(struct loop_stream *s, size_t placed, struct tarn_cur *in);
-    /* Connected (only for streams that connect). */
+    /* Connected, or the TLS handshake is over. Not for streams that are accepted without TLS. */
     void (*on_open)(struct loop_stream *s);
     /* Something has left and less than LOOP_STREAM_LOW waits: queue more. May be NULL. */
     void (*on_drain)(struct loop_stream *s);
+    /* The other side has said that it will send no more; what is queued can still be sent. True: go
+     * on, nothing more is received. False: on_end follows. NULL: as false. */
+    bool (*on_finish)(struct loop_stream *s);
     /* Ended from the other side (err->code is TARN_OK) or failed: called once. What was not sent
-     * will not be. The owner then (or later) calls loop_stream_release. */
+     * will not be. The owner then (or later) calls loop_stream_release. Over TLS an end without
+     * close_notify is a failure (TARN_E_NETWORK): what came may have been cut by anybody. */
     void (*on_end)(struct loop_stream *s, const struct tarn_err *err);
 };
 
@@ -72,7 +80,7 @@ struct loop_stream {
     const struct loop_stream_ops *ops;
     struct loop *loop;
     struct sys_addr peer;
-    uint64_t received, sent; /* bytes, all in all */
+    uint64_t received, sent; /* bytes, all in all; over TLS of what is inside */
     size_t queued; /* bytes that wait to be sent; those written to loop_stream_out count from the
                       next call here, or the end of the turn */
     /* private */
@@ -80,20 +88,32 @@ struct loop_stream {
     struct loop_idle idle;
     struct tarn_out rest;   /* an unfinished message; owns memory only while there is one */
     struct loop_send *send; /* owned; NULL when nothing waits */
+    struct loop_tls *tls;   /* owned; NULL: plain */
     bool *gone; /* on the stack of the turn that serves this stream: released meanwhile */
     bool is_connecting, is_paused, wants_write, is_ended;
-    bool has_unread;  /* rest may hold whole messages: the owner paused */
-    bool is_starving; /* no memory for what the owner wanted to send */
-    uint8_t doubled;  /* how often LOOP_STREAM_UNSENT is */
+    bool has_finished; /* the other side */
+    bool has_unread;   /* rest may hold whole messages: the owner paused */
+    bool is_starving;  /* no memory for what the owner wanted to send */
+    uint8_t doubled;   /* how often LOOP_STREAM_UNSENT is */
 };
 
 /* Take a connected socket over; it is closed when this fails. */
 bool loop_stream_accept(struct loop_stream *s, struct loop *l, const struct loop_stream_ops *ops,
                         int fd, const struct sys_addr *peer, struct tarn_err *err) TARN_MUST;
+/* The same for the server's side of TLS: on_open follows when the handshake is over, or on_end; how
+ * long it may take is the owner's to say. What is queued before goes out then. Not to be paused
+ * before. tls is counted; it stays this connection's though the server has a newer one. */
+bool loop_stream_accept_tls(struct loop_stream *s, struct loop *l,
+                            const struct loop_stream_ops *ops, int fd, const struct sys_addr *peer,
+                            struct crypt_tls *tls, struct tarn_err *err) TARN_MUST;
+/* For logs; NULL when it is a plain one. */
+const struct crypt_tls_conn *loop_stream_tls(const struct loop_stream *s);
 /* Begin to connect; on_open or on_end follows. There is no timeout: the owner has a timer. */
 bool loop_stream_connect(struct loop_stream *s, struct loop *l, const struct loop_stream_ops *ops,
                          const struct sys_addr *to, struct tarn_err *err) TARN_MUST;
-/* Close and drop everything queued; accepts a zeroed one. on_end is not called. */
+/* Close and drop everything queued; accepts a zeroed one. on_end is not called. Over TLS
+ * close_notify goes first when nothing was queued any more: without it the other side knows that
+ * it has not got all. */
 void loop_stream_release(struct loop_stream *s);
 
 /* Stop and start reading: how a full budget pushes back on the sender. */
@@ -106,5 +126,21 @@ struct tarn_out *loop_stream_out(struct loop_stream *s);
 /* Append a run of a file; takes a reference of its own. False when there is no memory. */
 bool loop_stream_send_file(struct loop_stream *s, struct sys_file *file, uint64_t off, size_t len)
     TARN_MUST;
+
+/* The same for a file that may change meanwhile: may_leave is asked each time before bytes of the
+ * run leave, at most once for all the neighbouring runs that leave together; when it says no the
+ * stream ends with its err, and none of them leave. Quick, and it does nothing to the stream. */
+struct loop_guard {
+    bool (*may_leave)(struct loop_guard *g, struct tarn_err *err);
+};
+bool loop_stream_send_guarded(struct loop_stream *s, struct sys_file *file, uint64_t off,
+                              size_t len, struct loop_guard *guard) TARN_MUST; /* guard: borrowed */
+
+/* s->queued, up to date. */
+size_t loop_stream_queued(struct loop_stream *s);
+
+/* When all that was queued has left: tell the other side that nothing follows. It may still send.
+ */
+void loop_stream_finish(struct loop_stream *s);
 
 #endif

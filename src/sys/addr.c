@@ -116,6 +116,10 @@ bool sys_addr_parse(struct tarn_bytes text, uint16_t default_port, struct sys_ad
 
 const char *sys_addr_text(struct sys_addr_text *dst, const struct sys_addr *addr)
 {
+    if (addr->is_unix) {
+        snprintf(dst->s, sizeof dst->s, "unix");
+        return dst->s;
+    }
     char ip[INET6_ADDRSTRLEN] = "?";
     char scope[16] = "";
     (void)inet_ntop(addr->is_v6 ? AF_INET6 : AF_INET, addr->ip, ip, sizeof ip); /* room enough */
@@ -129,7 +133,7 @@ const char *sys_addr_text(struct sys_addr_text *dst, const struct sys_addr *addr
 
 bool sys_addr_eq(const struct sys_addr *a, const struct sys_addr *b)
 {
-    return a->is_v6 == b->is_v6 && a->port == b->port &&
+    return a->is_v6 == b->is_v6 && a->is_unix == b->is_unix && a->port == b->port &&
            memcmp(a->ip, b->ip, a->is_v6 ? 16 : 4) == 0 && (!a->is_v6 || a->scope == b->scope);
 }
 

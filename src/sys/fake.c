@@ -79,6 +79,16 @@ static ssize_t fake_preadv(int fd, const struct iovec *iov, int n, int64_t off)
     return got;
 }
 
+static ssize_t fake_preadv_now(int fd, const struct iovec *iov, int n, int64_t off)
+{
+    if (fails(SYS_FAKE_PREADV_NOW))
+        return -1;
+    ssize_t got = fake->under->preadv_now(fd, iov, n, off);
+    if (got > 0)
+        atomic_fetch_add(&fake->bytes_read, (unsigned long long)got);
+    return got;
+}
+
 static ssize_t fake_pwritev(int fd, const struct iovec *iov, int n, int64_t off)
 {
     if (fails(SYS_FAKE_PWRITEV))
@@ -107,6 +117,12 @@ static ssize_t fake_pwritev(int fd, const struct iovec *iov, int n, int64_t off)
             atomic_fetch_add(&fake->disk_used, end - file_end);
     }
     return done;
+}
+
+static void fake_wont_need(int fd, int64_t off, size_t len)
+{
+    atomic_fetch_add(&fake->bytes_unneeded, len);
+    fake->under->wont_need(fd, off, len);
 }
 
 static int fake_reserve(int fd, int64_t len)
@@ -231,6 +247,13 @@ static int fake_tcp_info(int fd, struct sys_tcp_info *out)
     return 0;
 }
 
+static int fake_offload_tls(int fd)
+{
+    if (fails(SYS_FAKE_OFFLOAD_TLS))
+        return -1;
+    return fake->offers_tls ? 0 : fake->under->offload_tls(fd);
+}
+
 static int64_t fake_now_us(void)
 {
     return fake->under->now_us() + atomic_load(&fake->clock_offset_us);
@@ -258,10 +281,12 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.open_at = fake_open_at;
     table.open_beneath = fake_open_beneath;
     table.preadv = fake_preadv;
+    table.preadv_now = fake_preadv_now;
     table.pwritev = fake_pwritev;
     table.reserve = fake_reserve;
     table.sync_data = fake_sync_data;
     table.sync_many = fake_sync_many;
+    table.wont_need = fake_wont_need;
     table.sync_folder = fake_sync_folder;
     table.rename_at = fake_rename_at;
     table.mkdir_at = fake_mkdir_at;
@@ -275,6 +300,7 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.sendv = fake_sendv;
     table.sendfile = fake_sendfile;
     table.tcp_info = fake_tcp_info;
+    table.offload_tls = fake_offload_tls;
     table.now_us = fake_now_us;
     table.thread_ns = fake_thread_ns;
     table.random = fake_random;

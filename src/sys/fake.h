@@ -18,6 +18,7 @@
 enum sys_fake_call {
     SYS_FAKE_OPEN, /* open_at and open_beneath */
     SYS_FAKE_PREADV,
+    SYS_FAKE_PREADV_NOW,
     SYS_FAKE_PWRITEV,
     SYS_FAKE_MAP,
     SYS_FAKE_COPY_INTO,
@@ -32,6 +33,7 @@ enum sys_fake_call {
     SYS_FAKE_SENDV,
     SYS_FAKE_SENDFILE,
     SYS_FAKE_TCP_INFO,
+    SYS_FAKE_OFFLOAD_TLS,
     SYS_FAKE_RANDOM,
     SYS_FAKE_CALLS,
 };
@@ -46,6 +48,7 @@ struct sys_fake {
     struct sys_fault fail[SYS_FAKE_CALLS];
     atomic_uint calls[SYS_FAKE_CALLS];       /* made so far */
     atomic_ullong bytes_read, bytes_written; /* of files, sendfile included */
+    atomic_ullong bytes_unneeded;            /* that wont_need was told of */
     /* not 0: no read, write, send or receive moves more; may change while threads work */
     atomic_size_t short_io;
     /* not 0: when files have grown by this many bytes in all, growing further by reserve or write
@@ -56,6 +59,7 @@ struct sys_fake {
     int64_t thread_ns;
     int resident; /* what `resident` answers: -2 as the real one, else -1, 0, 1 */
     const struct sys_tcp_info *tcp_info; /* what it answers; NULL: as the real one */
+    bool offers_tls;                     /* offload_tls says yes, whatever the kernel can */
     _Atomic int64_t clock_offset_us;     /* added to now_us */
     const struct sys_ops *under;
 };

@@ -29,6 +29,8 @@ static int flags_of(enum sys_open_how how)
         return O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY;
     case SYS_OPEN_CREATE_NEW:
         return O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY;
+    case SYS_OPEN_APPEND:
+        return O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY;
     case SYS_OPEN_FOLDER:
         return O_RDONLY | O_DIRECTORY | O_CLOEXEC;
     }
@@ -46,6 +48,8 @@ static const char *verb_of(enum sys_open_how how)
     case SYS_OPEN_CREATE:
     case SYS_OPEN_CREATE_NEW:
         return "create";
+    case SYS_OPEN_APPEND:
+        return "open for appending";
     case SYS_OPEN_FOLDER:
         return "open the folder";
     }
@@ -57,7 +61,7 @@ int sys_open(const char *path, enum sys_open_how how, struct tarn_err *err)
     struct tarn_quote q;
     int fd;
     do
-        fd = sys_ops->open_at(SYS_CWD, path, flags_of(how), 0666);
+        fd = sys_ops->open_at(SYS_CWD, path, flags_of(how), how == SYS_OPEN_APPEND ? 0640 : 0666);
     while (fd < 0 && errno == EINTR);
     if (fd < 0)
         sys_fail(err, "cannot %s '%s'", verb_of(how), tarn_quote_str(&q, path));
@@ -220,6 +224,32 @@ bool sys_read_at(int fd, void *buf, size_t len, uint64_t off, size_t *got, struc
     return true;
 }
 
+bool sys_read_now(int fd, void *buf, size_t len, uint64_t off)
+{
+    if (!fits_offset(off, len))
+        return false;
+    struct iovec iov = { buf, len };
+    ssize_t n;
+    do
+        n = sys_ops->preadv_now(fd, &iov, 1, (int64_t)off);
+    while (n < 0 && errno == EINTR);
+    return n >= 0 && (size_t)n == len;
+}
+
+bool sys_append(int fd, struct tarn_bytes data, struct tarn_err *err)
+{
+    while (data.len > 0) {
+        struct iovec iov = { (void *)(uintptr_t)data.p, data.len }; /* not changed, as above */
+        ssize_t n = sys_ops->pwritev(fd, &iov, 1, -1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return tarn_fail_sys(err, "cannot write %zu bytes", data.len);
+        data = tarn_bytes_of(data.p + n, data.len - (size_t)n);
+    }
+    return true;
+}
+
 bool sys_write_at(int fd, struct tarn_bytes data, uint64_t off, struct tarn_err *err)
 {
     return sys_write_runs_at(fd, &data, 1, off, err);
@@ -379,6 +409,12 @@ void sys_will_need(int fd, uint64_t off, size_t len)
 {
     if (fits_offset(off, len))
         sys_ops->will_need(fd, (int64_t)off, len);
+}
+
+void sys_wont_need(int fd, uint64_t off, size_t len)
+{
+    if (fits_offset(off, len))
+        sys_ops->wont_need(fd, (int64_t)off, len);
 }
 
 bool sys_sync_folder(int fd, struct tarn_err *err)

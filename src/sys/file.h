@@ -31,6 +31,7 @@ enum sys_open_how {
     SYS_OPEN_WRITE,      /* read and write; must exist */
     SYS_OPEN_CREATE,     /* read and write; made when missing, kept when there */
     SYS_OPEN_CREATE_NEW, /* must not exist */
+    SYS_OPEN_APPEND,     /* write at the end, whoever else does; made when missing (mode 0640) */
     SYS_OPEN_FOLDER,
 };
 
@@ -51,8 +52,15 @@ int sys_take_fd(int *fd); /* hand ownership on: returns *fd and sets it to -1 */
 bool sys_read_at(int fd, void *buf, size_t len, uint64_t off, size_t *got, struct tarn_err *err)
     TARN_MUST;
 
+/* The same without waiting for a disk: false when not all of it is in memory or the system cannot
+ * tell (or the file is shorter, or cannot be read): then read it elsewhere. */
+bool sys_read_now(int fd, void *buf, size_t len, uint64_t off) TARN_MUST;
+
 /* Write all of it. */
 bool sys_write_at(int fd, struct tarn_bytes data, uint64_t off, struct tarn_err *err) TARN_MUST;
+
+/* Write all of it at the end of what SYS_OPEN_APPEND opened, or to where the descriptor stands. */
+bool sys_append(int fd, struct tarn_bytes data, struct tarn_err *err) TARN_MUST;
 
 /* Write n runs that follow each other in the file from off: one call where the system has it. */
 bool sys_write_runs_at(int fd, const struct tarn_bytes *runs, size_t n, uint64_t off,
@@ -117,8 +125,10 @@ bool sys_free_space(int fd, uint64_t *bytes, struct tarn_err *err) TARN_MUST;
 enum sys_residency { SYS_COLD, SYS_RESIDENT, SYS_UNKNOWN };
 enum sys_residency sys_resident(int fd, uint64_t off, size_t len);
 
-/* Advice: this run will be read soon / once, in order. Never fails in a way that matters. */
+/* Advice: this run will be read soon / by nobody soon / once, in order. Never fails in a way that
+ * matters. */
 void sys_will_need(int fd, uint64_t off, size_t len);
+void sys_wont_need(int fd, uint64_t off, size_t len);
 void sys_read_in_order(int fd);
 
 /* Bring a run into memory and wait until it is there. *got: how much of it the file has. */

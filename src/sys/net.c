@@ -180,3 +180,8 @@ bool sys_tcp_info(int fd, struct sys_tcp_info *out)
     *out = info;
     return true;
 }
+
+bool sys_offload_tls(int fd)
+{
+    return sys_ops->offload_tls(fd) == 0;
+}

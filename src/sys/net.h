@@ -14,6 +14,7 @@ struct sys_addr {
     uint32_t scope; /* of link-local IPv6 */
     uint16_t port;
     bool is_v6;
+    bool is_unix; /* a Unix socket's other end, which has no address: all else is zero */
 };
 
 /* "1.2.3.4:80", "[::1]:80", "[fe80::1%eth0]:80"; with default_port not 0 the port may be left out,
@@ -39,6 +40,19 @@ bool sys_resolve(const char *host, uint16_t port, struct sys_addr *addrs, size_t
 int sys_tcp_listen(const struct sys_addr *at, struct tarn_err *err) TARN_MUST;
 bool sys_local_addr(int fd, struct sys_addr *addr, struct tarn_err *err) TARN_MUST;
 
+/* Listen on a Unix socket; mode: who may connect. One that nobody listens on any more is replaced.
+ * The file stays when the descriptor is closed. -1 on failure. */
+int sys_unix_listen(const char *path, unsigned mode, struct tarn_err *err) TARN_MUST;
+/* Make a descriptor that somebody else opened ours: true when it is a stream socket, TCP or Unix,
+ * that listens. */
+bool sys_adopt_listener(int fd, struct tarn_err *err) TARN_MUST;
+/* Another descriptor for the same socket. -1 on failure. */
+int sys_dup(int fd, struct tarn_err *err) TARN_MUST;
+/* Who is at the other end of a Unix socket; false: it is none, or the system does not tell. */
+bool sys_peer_user(int fd, unsigned *uid, unsigned *gid) TARN_MUST;
+/* Nothing more will be sent: the other side reads an end behind what was. */
+void sys_shutdown_write(int fd);
+
 /* Begin to connect; writable when it is decided, then sys_connect_done. */
 int sys_tcp_connect(const struct sys_addr *to, struct tarn_err *err) TARN_MUST;
 bool sys_connect_done(int fd, struct tarn_err *err) TARN_MUST;
@@ -50,7 +64,8 @@ enum sys_io {
     SYS_IO_FAIL,  /* err says why */
 };
 
-/* *fd and *from are set on SYS_IO_DONE. SYS_IO_FAIL with TARN_E_POLICY: out of descriptors. */
+/* Of a TCP or a Unix listener. *fd and *from are set on SYS_IO_DONE. SYS_IO_FAIL with
+ * TARN_E_POLICY: out of descriptors. */
 enum sys_io sys_tcp_accept(int listener, int *fd, struct sys_addr *from, struct tarn_err *err);
 
 struct sys_buf {
@@ -102,6 +117,14 @@ struct sys_sender {
  * block it; others must, or the program calls sys_ignore_sigpipe (sys/signals.h). */
 enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_t max,
                            struct sys_sender *by, size_t *sent, struct tarn_err *err);
+
+/* Read all of a span's run of a file; what sys_send_spans says of a file that has become shorter.
+ */
+bool sys_read_span(const struct sys_span *span, uint8_t *to, struct tarn_err *err) TARN_MUST;
+
+/* Can the kernel encrypt what is sent by this connection (TLS)? It then is ready to get the keys;
+ * until it has them nothing is different. */
+bool sys_offload_tls(int fd);
 
 /* What the system knows of a TCP connection's way out. */
 struct sys_tcp_info {

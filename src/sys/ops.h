@@ -35,6 +35,9 @@ struct sys_ops {
     int (*close)(int fd);
     /* off -1: from where the descriptor stands (pipes, standard input and output) */
     ssize_t (*preadv)(int fd, const struct iovec *iov, int n, int64_t off);
+    /* only what is in memory: fewer bytes or EAGAIN where a disk would be waited for; ENOSYS where
+     * the system or the file system cannot tell */
+    ssize_t (*preadv_now)(int fd, const struct iovec *iov, int n, int64_t off);
     ssize_t (*pwritev)(int fd, const struct iovec *iov, int n, int64_t off);
     int (*stat_at)(int dir, const char *path, bool follow, struct sys_stat *st);
     int (*stat_fd)(int fd, struct sys_stat *st);
@@ -42,6 +45,7 @@ struct sys_ops {
     int (*set_mode)(int fd, unsigned mode);
     int (*free_space)(int fd, uint64_t *bytes);         /* for us, where fd lies */
     void (*will_need)(int fd, int64_t off, size_t len); /* advice */
+    void (*wont_need)(int fd, int64_t off, size_t len); /* the opposite */
     int (*set_lock)(int fd, bool on, uint64_t off);     /* of one byte, for this open file */
     int (*real_path)(const char *path, char *to, size_t size);
     /* disk space for the first len bytes; a shorter file is given that size, none is cut */
@@ -81,6 +85,7 @@ struct sys_ops {
     bool has_sendfile;
     ssize_t (*sendfile)(int sock, int fd, int64_t off, size_t len);
     int (*tcp_info)(int fd, struct sys_tcp_info *out); /* ENOSYS where the system does not tell */
+    int (*offload_tls)(int fd); /* get ready for the keys; ENOSYS where the kernel cannot encrypt */
 
     /* time and chance */
     int64_t (*now_us)(void);    /* monotonic */

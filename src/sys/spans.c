@@ -55,13 +55,18 @@ struct sending {
     struct tarn_err *err; /* borrowed */
 };
 
-static enum sys_io fail_shrunk(struct sending *s, uint64_t off)
+static bool say_shrunk(struct tarn_err *err, uint64_t off)
 {
-    tarn_fail(
-        s->err, TARN_E_INTEGRITY,
+    return tarn_fail(
+        err, TARN_E_INTEGRITY,
         "a file that is being sent has become shorter than %llu bytes (something else changed "
         "it: check the data again)",
         (unsigned long long)off + 1);
+}
+
+static enum sys_io fail_shrunk(struct sending *s, uint64_t off)
+{
+    (void)say_shrunk(s->err, off);
     return SYS_IO_FAIL;
 }
 
@@ -312,4 +317,14 @@ enum sys_io sys_send_spans(int fd, const struct sys_span *spans, size_t n, size_
         sys_choice_learn(&by->choice, s.way, s.sent, sys_thread_ns() - since_ns);
     *sent = s.sent;
     return io;
+}
+
+bool sys_read_span(const struct sys_span *span, uint8_t *to, struct tarn_err *err)
+{
+    size_t got = 0;
+    if (span->off > INT64_MAX || span->len > INT64_MAX - span->off)
+        return say_shrunk(err, span->off);
+    if (!sys_read_at(span->file->fd, to, span->len, span->off, &got, err))
+        return false;
+    return got == span->len || say_shrunk(err, span->off + got);
 }

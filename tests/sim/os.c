@@ -509,6 +509,13 @@ static ssize_t os_sendfile(int sock, int fd, int64_t off, size_t len)
     return net_send_by(s, len, read_into, &r);
 }
 
+static int os_offload_tls(int fd)
+{
+    (void)fd;
+    errno = ENOSYS;
+    return -1;
+}
+
 static int os_tcp_info(int fd, struct sys_tcp_info *out)
 {
     struct sock *s = connection_of(fd);
@@ -562,6 +569,14 @@ static int os_random(void *p, size_t len)
     return 0;
 }
 
+/* A simulated disk does not say what is in memory. */
+static ssize_t os_preadv_now(int fd, const struct iovec *iov, int n, int64_t off)
+{
+    (void)fd, (void)iov, (void)n, (void)off;
+    errno = ENOSYS;
+    return -1;
+}
+
 static int os_boot_id(char *to, size_t size)
 {
     const struct node *n = node_now();
@@ -574,6 +589,7 @@ static const struct sys_ops table = {
     .open_beneath = os_open,
     .close = os_close,
     .preadv = os_preadv,
+    .preadv_now = os_preadv_now,
     .pwritev = os_pwritev,
     .stat_at = os_stat_at,
     .stat_fd = os_stat_fd,
@@ -581,6 +597,7 @@ static const struct sys_ops table = {
     .set_mode = os_set_mode,
     .free_space = os_free_space,
     .will_need = os_will_need,
+    .wont_need = os_will_need,
     .set_lock = os_set_lock,
     .real_path = os_real_path,
     .reserve = os_reserve,
@@ -608,6 +625,7 @@ static const struct sys_ops table = {
     .has_sendfile = true,
     .sendfile = os_sendfile,
     .tcp_info = os_tcp_info,
+    .offload_tls = os_offload_tls,
     .now_us = os_now_us,
     .wall_ms = os_wall_ms,
     .thread_ns = os_thread_ns,

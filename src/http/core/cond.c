@@ -33,7 +33,7 @@ static bool take_etag(struct tarn_bytes *rest, struct tarn_bytes *etag)
         n++;
     if (n == text.len || text.p[n] != '"')
         return false;
-    n += 1 + (is_weak ? 2 : 0);
+    n += is_weak ? 3 : 1;
     *etag = tarn_bytes_of(rest->p, n);
     *rest = http_from(*rest, n);
     return true;
@@ -100,8 +100,7 @@ enum http_cond http_cond_check(const struct http_request *req, const struct http
     return HTTP_COND_GO;
 }
 
-bool http_cond_range(const struct http_request *req, const struct http_validators *v,
-                     int64_t now_s)
+bool http_cond_range(const struct http_request *req, const struct http_validators *v, int64_t now_s)
 {
     if (req->method != HTTP_GET || !http_has(req, HTTP_RANGE) || !v->exists)
         return false;
@@ -111,6 +110,5 @@ bool http_cond_range(const struct http_request *req, const struct http_validator
     if (take_etag(&rest, &etag))
         return rest.len == 0 && etags_equal(etag, v->etag, true);
     int64_t s;
-    return v->is_modified_strong && date_of(req, HTTP_IF_RANGE, v, now_s, &s) &&
-           s == v->modified_s;
+    return v->is_modified_strong && date_of(req, HTTP_IF_RANGE, v, now_s, &s) && s == v->modified_s;
 }

@@ -15,9 +15,9 @@ struct civil {
     int month, day; /* from 1 */
 };
 
-/* Days since 1970 of a day of the Gregorian calendar. A year that begins in March ends with the leap
- * day, and its months have 153 days in five: so both counts are plain divisions. 719468: days from
- * March 1st of year 0 to 1970. */
+/* Days since 1970 of a day of the Gregorian calendar. A year that begins in March ends with the
+ * leap day, and its months have 153 days in five: so both counts are plain divisions. 719468: days
+ * from March 1st of year 0 to 1970. */
 static int64_t days_of(struct civil c)
 {
     int64_t y = c.year - (c.month <= 2);
@@ -173,8 +173,8 @@ static void read_asctime(struct reading *r)
     r->year = digits(r, 4);
 }
 
-/* Take "Sun, ", "Sunday, " or "Sun " from the front. The length of the day's name, 0: none. Which day
- * it names is not compared with the date: the date says it. */
+/* Take "Sun, ", "Sunday, " or "Sun " from the front. The length of the day's name, 0: none. Which
+ * day it names is not compared with the date: the date says it. */
 static size_t take_day_name(struct reading *r, bool *has_comma)
 {
     for (int d = 0; d < 7; d++) {

@@ -218,6 +218,14 @@ int linux_resident_by_reading(int fd, int64_t off, size_t len)
     return answer;
 }
 
+ssize_t linux_preadv_now(int fd, const struct iovec *iov, int n, int64_t off)
+{
+    ssize_t got = preadv2(fd, iov, n, (off_t)off, RWF_NOWAIT);
+    if (got < 0 && errno == EOPNOTSUPP)
+        errno = ENOSYS;
+    return got;
+}
+
 int linux_resident(int fd, int64_t off, size_t len)
 {
     int answer = len == 0 ? 1 : by_cachestat(fd, off, len);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/tcp.h> /* glibc's netinet/tcp.h knows only the first half of tcp_info */
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
@@ -47,6 +48,21 @@ static int linux_tcp_info(int fd, struct sys_tcp_info *out)
     return 0;
 }
 
+/* Linux 4.13, when it was built with TLS: without keys the socket goes on as it is. A kernel
+ * without would look for a module each time. */
+static int linux_offload_tls(int fd)
+{
+    static atomic_bool lacks_tls; /* a fact about the machine */
+    if (atomic_load_explicit(&lacks_tls, memory_order_relaxed)) {
+        errno = ENOSYS;
+        return -1;
+    }
+    int rc = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof "tls");
+    if (rc != 0 && (errno == ENOENT || errno == ENOPROTOOPT))
+        atomic_store_explicit(&lacks_tls, true, memory_order_relaxed);
+    return rc;
+}
+
 static int linux_random(void *p, size_t len)
 {
     size_t done = 0;
@@ -67,6 +83,7 @@ const struct sys_ops sys_ops_native = {
     .open_beneath = linux_open_beneath,
     .close = posix_close,
     .preadv = posix_preadv,
+    .preadv_now = linux_preadv_now,
     .pwritev = posix_pwritev,
     .stat_at = linux_stat_at,
     .stat_fd = linux_stat_fd,
@@ -74,6 +91,7 @@ const struct sys_ops sys_ops_native = {
     .set_mode = posix_set_mode,
     .free_space = posix_free_space,
     .will_need = posix_will_need,
+    .wont_need = posix_wont_need,
     .set_lock = posix_set_lock,
     .real_path = posix_real_path,
     .reserve = linux_reserve,
@@ -101,6 +119,7 @@ const struct sys_ops sys_ops_native = {
     .has_sendfile = true,
     .sendfile = linux_sendfile,
     .tcp_info = linux_tcp_info,
+    .offload_tls = linux_offload_tls,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
     .thread_ns = posix_thread_ns,

@@ -11,6 +11,7 @@ int linux_stat_fd(int fd, struct sys_stat *st);
 int linux_sync_many(const int *fds, size_t n);
 int linux_boot_id(char *to, size_t size);
 int linux_reserve(int fd, int64_t len);
+ssize_t linux_preadv_now(int fd, const struct iovec *iov, int n, int64_t off);
 int linux_resident(int fd, int64_t off, size_t len);
 ssize_t linux_copy_into(void *to, const struct iovec *from, int n, size_t len);
 int linux_resident_by_reading(int fd, int64_t off, size_t len); /* before Linux 6.5 */

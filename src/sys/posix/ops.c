@@ -34,6 +34,13 @@ ssize_t posix_preadv(int fd, const struct iovec *iov, int n, int64_t off)
     return off < 0 ? readv(fd, iov, n) : preadv(fd, iov, n, (off_t)off);
 }
 
+ssize_t posix_preadv_now(int fd, const struct iovec *iov, int n, int64_t off)
+{
+    (void)fd, (void)iov, (void)n, (void)off;
+    errno = ENOSYS;
+    return -1;
+}
+
 ssize_t posix_pwritev(int fd, const struct iovec *iov, int n, int64_t off)
 {
     return off < 0 ? writev(fd, iov, n) : pwritev(fd, iov, n, (off_t)off);
@@ -230,6 +237,13 @@ int posix_tcp_info(int fd, struct sys_tcp_info *out)
     return -1;
 }
 
+int posix_offload_tls(int fd)
+{
+    (void)fd;
+    errno = ENOSYS;
+    return -1;
+}
+
 int64_t posix_now_us(void)
 {
     struct timespec t;
@@ -284,6 +298,7 @@ const struct sys_ops sys_ops_plain = {
     .open_beneath = posix_open_beneath,
     .close = posix_close,
     .preadv = posix_preadv,
+    .preadv_now = posix_preadv_now,
     .pwritev = posix_pwritev,
     .stat_at = posix_stat_at,
     .stat_fd = posix_stat_fd,
@@ -291,6 +306,7 @@ const struct sys_ops sys_ops_plain = {
     .set_mode = posix_set_mode,
     .free_space = posix_free_space,
     .will_need = posix_will_need,
+    .wont_need = posix_wont_need,
     .set_lock = posix_set_lock,
     .real_path = posix_real_path,
     .reserve = posix_reserve,
@@ -318,6 +334,7 @@ const struct sys_ops sys_ops_plain = {
     .has_sendfile = false,
     .sendfile = posix_sendfile,
     .tcp_info = posix_tcp_info,
+    .offload_tls = posix_offload_tls,
     .now_us = posix_now_us,
     .wall_ms = posix_wall_ms,
     .thread_ns = posix_thread_ns,

@@ -45,6 +45,10 @@ bool sys_from_sockaddr(struct sys_addr *to, const struct sys_sockaddr *from)
         memcpy(to->ip, &a->sin_addr, 4);
         return true;
     }
+    if (from->s.ss_family == AF_UNIX) {
+        *to = (struct sys_addr){ .is_unix = true };
+        return true;
+    }
     return false;
 }
 

@@ -1,0 +1,162 @@
+"""The servers, each with one worker on core 0, no access log, sendfile on and as many requests on a
+kept connection as come. All configuration is written here, into a folder of the run."""
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from common import Child, free_port, wait_for
+
+CORE = 0
+FILES = 16000  # descriptors: 10,000 connections and what else there is
+HELLO = b"Hello, world!\n"
+
+NGINX = """
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile {files};
+error_log {home}/error.log;
+pid {home}/nginx.pid;
+events {{ worker_connections 12000; }}
+http {{
+    access_log off;
+    default_type application/octet-stream;
+    client_body_temp_path {home}/body;
+    proxy_temp_path {home}/proxy;
+    fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi;
+    scgi_temp_path {home}/scgi;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_timeout 600s;
+    keepalive_requests 1000000000;
+    {more}
+    server {{
+        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{tls_port} ssl;
+        ssl_certificate {chain};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_buffer_size 16k;
+        root {root};
+        location = /hello {{ return 200 "Hello, world!\\n"; }}
+    }}
+}}
+"""
+
+LIGHTTPD = """
+server.modules = ( "mod_openssl" )
+server.document-root = "{root}"
+server.bind = "127.0.0.1"
+server.port = {port}
+server.errorlog = "{home}/error.log"
+server.network-backend = "sendfile"
+server.max-keep-alive-requests = 1000000000
+server.max-keep-alive-idle = 600
+server.max-connections = 12000
+server.max-fds = {files}
+mimetype.assign = ( "" => "application/octet-stream" )
+$SERVER["socket"] == "127.0.0.1:{tls_port}" {{
+    ssl.engine = "enable"
+    ssl.pemfile = "{chain}"
+    ssl.privkey = "{key}"
+}}
+"""
+
+
+def make_certificate(home):
+    """P-256, signed by itself: the cheapest handshake that all of them know."""
+    chain, key = home / "chain.pem", home / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-subj", "/CN=127.0.0.1", "-days", "7", "-keyout", key, "-out", chain],
+                   check=True, capture_output=True)
+    key.chmod(0o600)
+    return chain, key
+
+
+class Server:
+    """Runs until it is left. `pid` is the process that works; `ports` what it listens on."""
+
+    name = ""
+    has_tls = True
+    hello = "/hello"
+
+    def __init__(self, site):
+        self.site = site
+        self.home = site.home / re.sub(r"\W+", "-", self.name)
+        self.home.mkdir(exist_ok=True)
+        self.home.chmod(0o755)
+        self.port, self.tls_port = free_port(), free_port()
+
+    def fill(self, text, **more):
+        return text.format(home=self.home, root=self.site.root, port=self.port,
+                           tls_port=self.tls_port, chain=self.site.chain, key=self.site.key,
+                           files=FILES, **more)
+
+    def command(self):
+        raise NotImplementedError
+
+    def find_pid(self):
+        return self.child.pid
+
+    def __enter__(self):
+        self.child = Child(self.command(), core=CORE, files=FILES)
+        try:
+            self.child.wait_for(self.is_there, f"{self.name} listens")
+            self.pid = self.find_pid()
+        except Exception:
+            self.child.stop()
+            raise
+        return self
+
+    def is_there(self):
+        ports = [self.port] + ([self.tls_port] if self.has_tls else [])
+        return all(f":{port:04X} " in Path("/proc/net/tcp").read_text() for port in ports)
+
+    def __exit__(self, *_):
+        self.child.stop()
+
+
+class Nginx(Server):
+    name = "nginx"
+    more = ""
+
+    def command(self):
+        conf = self.home / "nginx.conf"
+        conf.write_text(self.fill(NGINX, more=self.more))
+        return ["nginx", "-p", self.home, "-c", conf, "-e", self.home / "error.log",
+                *(["-g", "user root;"] if os.geteuid() == 0 else [])]
+
+    def find_pid(self):
+        """The worker, not its master."""
+        children = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children")
+        return int(wait_for(lambda: children.read_text().split(), "nginx's worker")[0])
+
+
+class NginxOpenFiles(Nginx):
+    """As nginx, and files stay open between requests."""
+    name = "nginx, open_file_cache"
+    more = "open_file_cache max=1000 inactive=60s;"
+
+
+class Lighttpd(Server):
+    """Its constant answer is a file of 14 bytes, from its cache of small files."""
+    name = "lighttpd"
+
+    def command(self):
+        conf = self.home / "lighttpd.conf"
+        conf.write_text(self.fill(LIGHTTPD))
+        return ["lighttpd", "-D", "-f", conf]
+
+
+class Serve(Server):
+    """The server room of tarn with its own small program (serve.c): files stay open for a second."""
+    name = "tarn"
+
+    def command(self):
+        return [self.site.build / "bench/http_serve", "-a", f"127.0.0.1:{self.port}",
+                "-t", f"127.0.0.1:{self.tls_port}", "-c", self.site.chain, "-k", self.site.key,
+                self.site.root]
+
+
+SERVERS = [Serve, Nginx, NginxOpenFiles, Lighttpd]

@@ -1,0 +1,82 @@
+/* http/pages: what a person reads when a request fails: HTML, JSON for programs that ask for it, or
+ * plain text. */
+#include "http/priv.h"
+
+#include "codec/json.h"
+#include "http/core/accept.h"
+
+static void put_escaped(struct tarn_out *o, const char *text)
+{
+    for (; *text != '\0'; text++)
+        switch (*text) {
+        case '&':
+            tarn_out_str(o, "&amp;");
+            break;
+        case '<':
+            tarn_out_str(o, "&lt;");
+            break;
+        case '>':
+            tarn_out_str(o, "&gt;");
+            break;
+        default:
+            tarn_out_u8(o, (uint8_t)*text);
+        }
+}
+
+static void put_text(struct tarn_out *page, unsigned status, const char *title, const char *detail)
+{
+    tarn_out_fmt(page, "%u %s\n", status, title);
+    if (detail != NULL)
+        tarn_out_fmt(page, "%s\n", detail);
+}
+
+static void put_html(struct tarn_out *page, unsigned status, const char *title, const char *detail)
+{
+    tarn_out_fmt(page,
+                 "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
+                 "<meta name=\"viewport\" content=\"width=device-width\">"
+                 "<title>%u %s</title>\n"
+                 "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;"
+                 "margin:15vh auto;padding:0 1rem;color-scheme:light dark}</style>\n"
+                 "<h1>%u %s</h1>\n",
+                 status, title, status, title);
+    if (detail == NULL)
+        return;
+    tarn_out_str(page, "<p>");
+    put_escaped(page, detail);
+    tarn_out_str(page, "</p>\n");
+}
+
+static void put_json(struct tarn_out *page, unsigned status, const char *title, const char *detail)
+{
+    struct json j;
+    json_init(&j, page);
+    json_open_object(&j);
+    json_key(&j, "error");
+    json_open_object(&j);
+    json_put_u64(&j, "status", status);
+    json_put_str(&j, "title", title);
+    if (detail != NULL)
+        json_put_str(&j, "detail", detail);
+    json_close_object(&j);
+    json_close_object(&j);
+    tarn_out_u8(page, '\n');
+}
+
+void page_error(const struct http_request *req, unsigned status, const char *detail,
+                struct tarn_out *page, const char **type)
+{
+    /* In our order: for who takes anything (curl) plain text is best. Browsers name HTML. */
+    static const char *const names[] = { "text/plain", "text/html", "application/json" };
+    static const char *const types[] = { "text/plain; charset=utf-8", "text/html; charset=utf-8",
+                                         "application/json" };
+    const char *title = http_status_text(status);
+    int best = http_accept_type(req, names, TARN_COUNT_OF(names));
+    *type = types[best < 0 ? 0 : best];
+    if (best == 1)
+        put_html(page, status, title, detail);
+    else if (best == 2)
+        put_json(page, status, title, detail);
+    else
+        put_text(page, status, title, detail);
+}
