@@ -304,6 +304,9 @@ void bt_session_forget(struct bt_session *s, struct bt_torrent *t);
 void bt_session_forget_swarm(struct bt_session *s, struct bt_torrent *t, unsigned i);
 struct bt_torrent *bt_session_find(struct bt_session *s, const uint8_t hash[BT_HASH_LEN]);
 void bt_session_announce_ended(struct bt_session *s);
+void bt_session_one_left(struct bt_session *s); /* a torrent has been removed */
+/* Another torrent that is known by one of t's hashes, or NULL. */
+struct bt_torrent *bt_session_same(struct bt_session *s, const struct bt_torrent *t);
 /* A torrent has something to do now. */
 void bt_session_rouse(struct bt_session *s, struct bt_torrent *t);
 /* The tick comes within a second. */
