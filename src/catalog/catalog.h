@@ -188,6 +188,9 @@ enum catalog_found catalog_place_next(struct catalog_read *r, const struct catal
 enum catalog_found catalog_known(struct catalog_read *r, const struct catalog_identity *id,
                                  struct catalog_known *out, struct tarn_err *err) TARN_MUST;
 
+/* The file of hashes that catalog_known's runs are in. */
+struct catalog_leaves *catalog_hashes(struct catalog *c);
+
 /* The path of an entry below its collection, into o (appended). */
 bool catalog_path(struct catalog_read *r, const struct catalog_entry *e, struct tarn_out *o,
                   struct tarn_err *err) TARN_MUST;

@@ -126,6 +126,22 @@ static void watch(struct look_job *j, const struct look_folder *f)
     j->is_deaf = true;
 }
 
+/* Some part of the folder's path is no folder any more. */
+static bool is_path_broken(struct look_folder *f)
+{
+    struct sys_stat st;
+    bool is_broken = false;
+    for (char *p = f->place.path; *p != 0 && !is_broken; p++) {
+        if (p[1] != '/' && p[1] != 0)
+            continue;
+        char was = p[1];
+        p[1] = 0;
+        is_broken = sys_stat(f->root, f->place.path, false, &st, NULL) && st.kind != SYS_FOLDER;
+        p[1] = was;
+    }
+    return is_broken;
+}
+
 static bool enter(struct look_job *j, uint64_t id, struct look_folder *f)
 {
     f->root = f->fd = -1;
@@ -142,7 +158,7 @@ static bool enter(struct look_job *j, uint64_t id, struct look_folder *f)
                                   : sys_open_beneath(f->root, f->place.path, SYS_OPEN_FOLDER, &err);
     if (f->fd >= 0)
         return true;
-    if (err.code == TARN_E_NOT_FOUND) {
+    if (err.code == TARN_E_NOT_FOUND || is_path_broken(f)) {
         f->is_gone = true;
         return true;
     }

@@ -76,13 +76,14 @@ static void end_changed(struct work *w, const struct sys_stat *now, const char *
 /* Is it, under its name, what was hashed? */
 static bool is_same(struct work *w)
 {
-    struct sys_stat open, named;
+    struct sys_stat then = w->file.stat, open, named;
     if (!sys_stat_fd(w->fd, &open, NULL) ||
         !sys_stat(w->file.dir, w->file.path, false, &named, NULL)) {
         end_changed(w, NULL, "it is gone");
         return false;
     }
-    if (sys_stat_same(&open, &w->file.stat) && sys_stat_same(&named, &w->file.stat))
+    then.dev = open.dev; /* a number that changes from boot to boot */
+    if (sys_stat_same(&open, &then) && sys_stat_same(&named, &open))
         return true;
     end_changed(w, &named, "its length, times or inode are others");
     return false;

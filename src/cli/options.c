@@ -89,6 +89,11 @@ const struct cli_option cli_options[CLI_OPTS] = {
                            "Nothing is remembered of this run, and what earlier ones left is not "
                            "believed." },
     [CLI_NO_TRACKER] = { .name = "no-tracker", .help = "ask no tracker" },
+    [CLI_NO_WEB_SEED] = { .name = "no-web-seed",
+                          .is_rare = true,
+                          .help = "ask no web server for content",
+                          .more = "Torrents and magnet links may name web servers that have the "
+                                  "files; they are asked as peers are." },
     [CLI_ONLY] = { .name = "only",
                    .arg = "GLOB",
                    .repeats = true,
@@ -219,11 +224,11 @@ static const uint8_t verify_options[] = {
     CLI_LEAVES_IN, CLI_EXTRA, CLI_JOBS, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
 };
 static const uint8_t fetch_options[] = {
-    CLI_OUTPUT_FOLDER, CLI_ONLY,         CLI_PEER,     CLI_SEED_FOR, CLI_STAY,
-    CLI_SEQUENTIAL,    CLI_SAVE_TORRENT, CLI_PATIENCE, CLI_LISTEN,   CLI_NO_TRACKER,
-    CLI_RATE_DOWN,     CLI_RATE_UP,      CLI_UPLINK,   CLI_PEERS,    CLI_SLOTS,
-    CLI_REQUESTS,      CLI_IO,           CLI_MEMORY,   CLI_METADATA, CLI_STATE,
-    CLI_NO_STATE,      CLI_JSON,         CLI_PROGRESS, CLI_HELP,     CLI_END,
+    CLI_OUTPUT_FOLDER, CLI_ONLY,     CLI_PEER,   CLI_SEED_FOR,   CLI_STAY,        CLI_SEQUENTIAL,
+    CLI_SAVE_TORRENT,  CLI_PATIENCE, CLI_LISTEN, CLI_NO_TRACKER, CLI_NO_WEB_SEED, CLI_RATE_DOWN,
+    CLI_RATE_UP,       CLI_UPLINK,   CLI_PEERS,  CLI_SLOTS,      CLI_REQUESTS,    CLI_IO,
+    CLI_MEMORY,        CLI_METADATA, CLI_STATE,  CLI_NO_STATE,   CLI_JSON,        CLI_PROGRESS,
+    CLI_HELP,          CLI_END,
 };
 static const uint8_t seed_options[] = {
     CLI_LISTEN, CLI_PEER,     CLI_TRUST, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,

@@ -31,6 +31,7 @@ enum cli_opt {
     CLI_METADATA,
     CLI_NO_STATE,
     CLI_NO_TRACKER,
+    CLI_NO_WEB_SEED,
     CLI_ONLY,
     CLI_ORIGIN,
     CLI_OUTPUT_FILE,

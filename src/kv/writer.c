@@ -96,13 +96,13 @@ static enum verdict call_nested(struct kv *kv, struct kv_write *w, MDB_txn *txn,
 /* Put what ran back in front of what waits. */
 static void put_back(struct group *g)
 {
-    while (!tarn_list_empty(&g->ran)) {
-        struct tarn_list *last = g->ran.prev;
-        tarn_list_remove(last);
-        last->prev = &g->waiting;
-        last->next = g->waiting.next;
-        g->waiting.next->prev = last;
-        g->waiting.next = last;
+    struct tarn_list *first = g->ran.next, *last = g->ran.prev, *next = g->waiting.next;
+    if (!tarn_list_empty(&g->ran)) {
+        g->waiting.next = first;
+        first->prev = &g->waiting;
+        last->next = next;
+        next->prev = last;
+        tarn_list_init(&g->ran);
     }
     g->n_ran = g->len = 0;
 }

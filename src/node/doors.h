@@ -38,6 +38,8 @@ void node_web_close(struct node_web *w); /* accepts one that did not open */
 extern const struct http_ops node_admin_ops;
 bool node_admin_open(struct node *n, struct tarn_err *err) TARN_MUST;
 void node_admin_close(struct node *n); /* accepts one that did not open */
+/* The journal has grown: tell those who watch it. */
+void node_admin_changed(struct node *n);
 
 enum { NODE_WEBS_MAX = 64 };
 struct node_doors {

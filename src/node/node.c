@@ -58,7 +58,8 @@ static bool open_parts(struct node *n, struct tarn_err *err)
            node_home_open(&n->home, node_config_text(n->config, NODE_ADMIN_TOKEN_FILE), err) &&
            node_sockets_open(&n->sockets, n->config, n->set.is_service,
                              n->set.has_page ? &page : NULL, err) &&
-           open_loop(n, err) && node_doors_open(n, err) && node_service_open(n, err);
+           open_loop(n, err) && node_holdings_open(n, err) && node_doors_open(n, err) &&
+           node_service_open(n, err);
 }
 
 struct node *node_open(const struct node_settings *set, struct tarn_err *err)
@@ -121,15 +122,17 @@ void node_stop(struct node *n)
         return;
     }
     n->state = NODE_STOPPING;
-    n->parts_left = 1; /* the doors */
+    n->parts_left = 2; /* the doors, the holdings */
     node_log(n->log, NODE_NOTICE, "node", "stopping");
     node_service_tell(n, "STOPPING=1");
     n->last_moment.on_time = on_last_moment;
     if (!loop_timer_set(n->loop, &n->last_moment,
                         sys_now_us() + (NODE_STOP_MS - LAST_MOMENT_MS) * INT64_C(1000)))
         stopped(n);
-    else
+    else {
         node_doors_drain(n);
+        node_holdings_stop(n);
+    }
 }
 
 bool node_has_stopped(const struct node *n)
@@ -144,6 +147,7 @@ void node_close(struct node *n)
     if (n->loop != NULL) {
         node_service_close(n);
         node_doors_close(n);
+        node_holdings_close(n);
         fetcher_free(n->fetcher);
         loop_free(n->loop);
     }
@@ -206,6 +210,7 @@ static void take_config(struct node *n, struct node_config *fresh, struct crypt_
     n->config = fresh;
     take_log_settings(n);
     node_doors_reload(n, old, tls);
+    node_holdings_reload(n);
 }
 
 bool node_reload(struct node *n, struct tarn_err *err)

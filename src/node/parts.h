@@ -2,11 +2,15 @@
 #ifndef NODE_PARTS_H
 #define NODE_PARTS_H
 
+#include "catalog/catalog.h"
 #include "fetch/fetch.h"
 #include "loop/loop.h"
+#include "node/derived.h"
 #include "node/doors.h"
 #include "node/node.h"
+#include "node/seeding.h"
 #include "node/sockets.h"
+#include "node/torrents.h"
 
 enum node_state { NODE_STARTING, NODE_RUNNING, NODE_STOPPING, NODE_STOPPED };
 
@@ -25,6 +29,19 @@ struct node {
     struct node_log *log;
     struct loop *loop;
     struct fetcher *fetcher;
+
+    /* holdings.c */
+    struct kv *kv;
+    struct catalog *catalog;
+    struct bt_resume_files *resume; /* these four NULL: BitTorrent is off */
+    struct bt_session *bt;
+    struct node_torrents *torrents;
+    struct node_seeding *seeding;
+    size_t n_bt_addrs;
+    struct derived_from from; /* what torrents say of where we are: the same from start to end */
+    char *public_base, **trackers; /* owned: of from */
+    unsigned asks;                 /* of the catalog, under way */
+
     struct node_sockets sockets; /* until the doors have taken them */
     struct node_doors doors;
     enum node_state state;
@@ -47,6 +64,21 @@ struct node {
     unsigned parts_left; /* that have not finished yet */
     struct loop_timer last_moment;
 };
+
+/* ---- holdings.c: the index, the catalog, BitTorrent ---- */
+
+/* Tables of the index. */
+enum { NODE_TABLE_CATALOG, NODE_TABLE_TORRENT = CATALOG_TABLES, NODE_TABLE_SEEDING, NODE_TABLES };
+
+bool node_holdings_open(struct node *n, struct tarn_err *err) TARN_MUST;
+/* BitTorrent is opened when something is to be shared by it. */
+bool node_bt_need(struct node *n, struct tarn_err *err) TARN_MUST;
+void node_bt_look(struct node *n);
+/* A new configuration: collections that are new, changed or gone in it. */
+void node_holdings_reload(struct node *n);
+/* Tell trackers, save state; then node_part_stopped. */
+void node_holdings_stop(struct node *n);
+void node_holdings_close(struct node *n);
 
 /* ---- service.c: signals, and what the service manager hears ---- */
 
