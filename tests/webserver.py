@@ -2,10 +2,8 @@
 import os
 import re
 import shutil
-import socket
 import socketserver
 import threading
-import time
 import urllib.parse
 from pathlib import Path
 
@@ -45,10 +43,14 @@ class Handler(socketserver.StreamRequestHandler):
         return (int(found[1]), int(found[2])) if found else None
 
     @property
-    def content(self):
+    def place(self):
         name = urllib.parse.unquote(self.path.split("?")[0].lstrip("/"))
         place = self.server.root / name
-        return place.read_bytes() if place.is_file() else None
+        return place if place.is_file() else None
+
+    @property
+    def content(self):
+        return self.place.read_bytes() if self.place else None
 
     def head(self, status, **fields):
         lines = [f"HTTP/1.1 {status}"]
@@ -61,21 +63,20 @@ class Handler(socketserver.StreamRequestHandler):
         return True
 
     def good(self):
-        data = self.content
-        if data is None:
+        if self.place is None:
             return self.say("404 Not Found")
         if self.range is None:
-            return self.say("200 OK", data)
+            return self.say("200 OK", self.content)
+        size = self.place.stat().st_size
         first, last = self.range
-        if first >= len(data):
-            return self.say("416 Range Not Satisfiable", Content_Range=f"bytes */{len(data)}")
-        last = min(last, len(data) - 1)
-        return self.say(
-            "206 Partial Content",
-            data[first : last + 1],
-            Content_Range=f"bytes {first}-{last}/{len(data)}",
-            Server="test/1.0",
-        )
+        if first >= size:
+            return self.say("416 Range Not Satisfiable", Content_Range=f"bytes */{size}")
+        last = min(last, size - 1)
+        with self.place.open("rb") as file:
+            file.seek(first)
+            body = file.read(last - first + 1)
+        return self.say("206 Partial Content", body, Server="test/1.0",
+                        Content_Range=f"bytes {first}-{last}/{size}")
 
     def part(self):
         """The bytes that were asked for, and what a good server says of them."""
@@ -127,18 +128,6 @@ class WebServer(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
-class Slow:
-    """Bytes one by one, until the other side goes."""
-
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-    def send(self, handler, data):
-        for byte in data:
-            handler.wfile.write(bytes([byte]))
-            time.sleep(self.seconds)
-
-
 class Nginx(Program):
     """nginx with a configuration of its own; serves a folder."""
 
@@ -183,8 +172,3 @@ server.upload-dirs = ( "{folder}" )
                           str(config)])
         self.url = f"http://127.0.0.1:{self.port}/"
         self.wait_until(lambda: listens(self.port), "lighttpd listens")
-
-
-def is_there(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0

@@ -323,6 +323,8 @@ static void look_done(struct loop_job *job)
     if (j->is_deaf && !a->is_deaf)
         become_deaf(a);
     l->was_disturbed |= j->is_again;
+    if (j->replaced.e.id != 0)
+        look_at(c, j->replaced.e.parent, j->replaced.e.name, false, false);
     for (size_t i = 0; i < j->n_deep; i++)
         actor_look_deep(c, j->deep[i]);
     if (j->is_over || j->is_failed || j->is_away || j->wants_walk) {

@@ -161,6 +161,7 @@ struct candidate {
     struct row_entry *row;
     struct disk_place place;
     struct catalog_known known;
+    bool is_lost; /* its name is another file's already */
 };
 
 static bool load(struct catalog *c, const struct kv_read *r, struct row_entry *row,
@@ -170,8 +171,10 @@ static bool load(struct catalog *c, const struct kv_read *r, struct row_entry *r
     struct tarn_bytes value;
     struct row_known known;
     row_key_identity(&k, &row->e.identity);
+    to->is_lost = row->e.parent == INDEX_LIMBO;
     if (kv_get(r, c->base + T_IDENTITIES, kv_key_bytes(&k), &value, NULL) != KV_FOUND ||
-        !row_take_known(value, &known, NULL) || !disk_place(r, c->base, &row->e, &to->place, NULL))
+        !row_take_known(value, &known, NULL) ||
+        (!to->is_lost && !disk_place(r, c->base, &row->e, &to->place, NULL)))
         return false;
     to->row = row;
     to->known = known.k;
@@ -195,18 +198,25 @@ static bool is_believed(struct catalog *c, const struct candidate *q, const stru
            disk_spot_check(c, fd, &q->row->e.identity, &q->known);
 }
 
+/* What its own name says now. False: nothing that could be believed. */
+static bool look_there(const struct candidate *q, const struct sys_stat *st, struct sys_stat *there,
+                       bool *is_gone)
+{
+    struct tarn_err err;
+    SYS_AUTO_FD dir = sys_open(q->place.col.path, SYS_OPEN_FOLDER, NULL);
+    if (dir < 0)
+        return false; /* away */
+    bool is_there = sys_stat(dir, q->place.path, q->row->e.is_link, there, &err);
+    *is_gone = is_there ? there->ino != st->ino : err.code == TARN_E_NOT_FOUND;
+    return *is_gone || (is_there && there->dev == st->dev);
+}
+
 static bool judge(struct catalog *c, const struct candidate *q, const struct sys_stat *st,
                   const char *root, const char *path, bool is_link, struct disk_match *out)
 {
     struct sys_stat there = { 0 };
-    struct tarn_err err;
-    SYS_AUTO_FD dir = sys_open(q->place.col.path, SYS_OPEN_FOLDER, NULL);
-    if (dir < 0)
-        return false; /* away: nothing is known about its name */
-    bool is_there = sys_stat(dir, q->place.path, q->row->e.is_link, &there, &err);
-    bool is_gone =
-        (!is_there && err.code == TARN_E_NOT_FOUND) || (is_there && there.ino != st->ino);
-    if (!is_gone && (!is_there || there.dev != st->dev))
+    bool is_gone = q->is_lost;
+    if (!is_gone && !look_there(q, st, &there, &is_gone))
         return false;
     if (!catalog_stat_same(&q->row->e.stat, st) &&
         !is_believed(c, q, st, is_gone, &there, root, path, is_link))

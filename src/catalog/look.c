@@ -111,19 +111,26 @@ static bool load_folder(struct look_job *j, uint64_t id, struct look_folder *f)
     return ok;
 }
 
+/* Before it is listed: nothing may go by between. */
 static void watch(struct look_job *j, const struct look_folder *f)
 {
     struct tarn_err err;
-    char path[2 * CATALOG_PATH_MAX + 2];
-    if (j->c->notify == NULL)
+    if (j->c->notify == NULL || sys_notify_watch(j->c->notify, f->fd, f->row.e.id, &err))
         return;
-    snprintf(path, sizeof path, "%s%s%s", f->place.col.path, f->place.path[0] != 0 ? "/" : "",
-             f->place.path);
-    if (sys_notify_watch(j->c->notify, path, f->row.e.id, &err) || err.code != TARN_E_POLICY)
-        return; /* what cannot be opened is said below */
     if (!j->is_deaf)
         lines_add(&j->lines, true, "%s; folders are walked from time to time instead", err.msg);
     j->is_deaf = true;
+}
+
+/* Opened: is it the folder that the index means? If not, its name is looked at from above, after
+ * which it is compared with all below. */
+static bool begin_folder(struct look_job *j, struct look_folder *f)
+{
+    struct sys_stat st;
+    watch(j, f);
+    if (f->row.e.parent != 0 && sys_stat_fd(f->fd, &st, NULL) && st.ino != f->row.e.stat.ino)
+        row_copy_entry(&j->replaced, &f->row);
+    return true;
 }
 
 /* Some part of the folder's path is no folder any more. */
@@ -152,12 +159,11 @@ static bool enter(struct look_job *j, uint64_t id, struct look_folder *f)
         f->is_gone = true;
         return true;
     }
-    watch(j, f); /* before it is listed: nothing may go by between */
     struct tarn_err err;
     f->fd = f->place.path[0] == 0 ? sys_take_fd(&f->root)
                                   : sys_open_beneath(f->root, f->place.path, SYS_OPEN_FOLDER, &err);
     if (f->fd >= 0)
-        return true;
+        return begin_folder(j, f);
     if (err.code == TARN_E_NOT_FOUND || is_path_broken(f)) {
         f->is_gone = true;
         return true;
@@ -599,6 +605,7 @@ void look_job_run(struct loop_job *job)
     struct look_job *j = TARN_OUTER(job, struct look_job, job);
     j->is_over = j->is_failed = j->is_away = j->is_deaf = j->is_again = j->wants_walk = false;
     j->n_deep = 0;
+    j->replaced.e.id = 0;
     j->lines.n = j->lines.more = 0;
     j->collection = j->look->collection;
     go(j);

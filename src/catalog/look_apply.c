@@ -39,7 +39,11 @@ bool index_take_over(struct index_write *w, const struct row_entry *old, struct 
         return found == CATALOG_NOT_THERE;
     tarn_out_fixed(&was, text, sizeof text);
     bool is_here = q.e.collection == ours;
-    if (!index_path(&w->t->read, w->base, q.e.parent, q.e.name, &was, err))
+    if (q.e.parent == INDEX_LIMBO)
+        tarn_out_put(&was, q.e.reason);
+    else if (!index_path(&w->t->read, w->base, q.e.parent, q.e.name, &was, err))
+        return false;
+    if (old != NULL && old->e.stat.ino != fresh->e.stat.ino && !index_keep_lost(w, old, err))
         return false;
     bool had = old != NULL && old->e.has_identity;
     fresh->e.state = CATALOG_HELD;
@@ -107,6 +111,8 @@ static bool put_file(struct index_write *w, const struct batch *b, const struct 
         return index_put(w, row, &fresh, NULL, err);
     }
     fresh.e.state = CATALOG_CHANGED;
+    if (row->e.stat.ino != op->st.ino && !index_keep_lost(w, row, err))
+        return false;
     if (row->e.state != CATALOG_CHANGED &&
         !index_note(w, CATALOG_E_CHANGED, row, tarn_bytes_of(NULL, 0), 0, err))
         return false;

@@ -83,6 +83,7 @@ struct look_job {
     bool is_again;             /* something else changed meanwhile: compare this folder again */
     bool wants_walk;           /* the collection's folder is another one */
     uint32_t collection;       /* that it was in */
+    struct row_entry replaced; /* a folder that is another one now; id 0: none */
     uint64_t deep[LOOK_NAMES]; /* folders that are new: each needs a look of its own */
     size_t n_deep;
     struct tarn_err err;
@@ -172,7 +173,8 @@ struct settle_job {
     uint64_t names[64]; /* where folders were forgotten: something else may have their names */
     size_t n_names;
     /* private */
-    uint64_t ids[SETTLE_ROWS];
+    uint64_t ids[SETTLE_ROWS], folders[SETTLE_ROWS]; /* considered; folders forgotten */
+    size_t n_folders;
     size_t n_ids, n_forgotten;
 };
 void settle_run(struct loop_job *job);

@@ -37,7 +37,13 @@ static bool forget_one(struct index_write *w, struct settle_job *s, uint64_t id,
     enum catalog_found found = index_get(w, id, &row, err);
     if (found == CATALOG_FOUND && row.e.state == CATALOG_MISSING)
         found = index_collection(w, row.e.collection, err);
-    if (found != CATALOG_FOUND || row.e.state != CATALOG_MISSING)
+    else
+        return found != CATALOG_FAILED;
+    if (found == CATALOG_NOT_THERE && row.e.parent == INDEX_LIMBO) {
+        w->col = (struct row_collection){ 0 }; /* counters of nobody, never stored */
+        return index_put(w, &row, NULL, NULL, err);
+    }
+    if (found != CATALOG_FOUND)
         return found != CATALOG_FAILED;
     if (w->col.c.phase == CATALOG_AWAY)
         return true; /* nobody can tell now */
@@ -46,6 +52,8 @@ static bool forget_one(struct index_write *w, struct settle_job *s, uint64_t id,
     if (has_children)
         return true;
     s->n_forgotten++;
+    if (row.e.kind == CATALOG_FOLDER)
+        s->folders[s->n_folders++] = id;
     if (row.e.kind == CATALOG_FOLDER && s->n_names < TARN_COUNT_OF(s->names))
         s->names[s->n_names++] = row.e.parent;
     return index_forget(w, &row, err);
@@ -54,7 +62,7 @@ static bool forget_one(struct index_write *w, struct settle_job *s, uint64_t id,
 static bool forget(struct index_write *w, void *arg, struct tarn_err *err)
 {
     struct settle_job *s = arg;
-    s->n_forgotten = s->n_names = 0;
+    s->n_forgotten = s->n_names = s->n_folders = 0;
     for (size_t i = 0; i < s->n_ids; i++)
         if (!forget_one(w, s, s->ids[i], err))
             return false;
@@ -71,6 +79,8 @@ static bool forget_all(struct settle_job *s)
             return false;
         if (s->n_ids > 0 && !catalog_write(s->c, forget, s, &s->err))
             return false;
+        for (size_t i = 0; s->n_ids > 0 && s->c->notify != NULL && i < s->n_folders; i++)
+            sys_notify_forget(s->c->notify, s->folders[i]);
         is_moving |= s->n_ids > 0 && s->n_forgotten > 0;
         if (s->n_ids > 0 && s->n_names > 0)
             return true; /* their names are looked at, then we come again */

@@ -24,10 +24,14 @@ static void unlist(struct conn *c)
 static void stand(struct conn *c, enum waits waits)
 {
     struct http_server *s = c->server;
+    bool is_again = c->waits == (uint8_t)waits && !c->is_anew;
     unlist(c);
     c->waits = (uint8_t)waits;
     c->since_us = loop_now_us(s->loop);
-    c->mark = waits == WAITS_BODY ? c->stream.received : c->stream.sent;
+    if (waits == WAITS_BODY) /* what came with the head counts too */
+        c->mark = is_again ? c->current->body.content : 0;
+    else
+        c->mark = c->stream.sent;
     c->is_anew = false;
     tarn_list_push_back(&s->lists[waits], &c->node);
     if (waits == WAITS_IDLE || waits == WAITS_FIRST)
@@ -73,7 +77,7 @@ void conn_free(struct conn *c)
 static bool is_late_by_bytes(const struct http_server *s, const struct conn *c)
 {
     uint64_t least = (uint64_t)s->set.min_body_rate * (uint64_t)s->set.body_ms / 1000;
-    return c->stream.received - c->mark < least;
+    return c->current->body.content - c->mark < least;
 }
 
 int64_t conn_patience_us(const struct http_server *s, enum waits waits)
@@ -353,6 +357,7 @@ bool conn_new(struct http_server *s, int fd, const struct sys_addr *peer, struct
         return false;
     }
     c->server = s;
+    c->is_tls = tls != NULL;
     c->waits = WAITS_OWNER;
     s->n_conns++;
     count(&s->n.connections, 1);

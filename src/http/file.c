@@ -182,7 +182,8 @@ static bool put_small(struct exchange *x, struct tarn_out *o, const struct plan 
     *is_read = room != NULL && sys_read_now(x->file->fd, room, (size_t)r->len, p->f->off + r->at);
     if (room != NULL && !*is_read)
         o->len -= (size_t)r->len;
-    if (!*is_read || is_same(x))
+    x->asked_us = loop_now_us(x->conn->server->loop);
+    if (is_same(x))
         return true;
     o->len = x->mark;
     x->answer = ANSWER_NONE;

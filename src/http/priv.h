@@ -61,7 +61,7 @@ struct conn {
     struct exchange *leaving, *leaving_last; /* owned */
     struct http_scan scan;
     int64_t since_us; /* in this list */
-    uint64_t mark;    /* bytes received or sent at since_us, whichever counts */
+    uint64_t mark;    /* at since_us: bytes sent, or of the body */
     uint16_t ahead;   /* answers queued since the queue was empty last */
     uint8_t waits;    /* enum waits */
     bool is_tls;
@@ -197,9 +197,6 @@ const char *server_date(struct http_server *s);
 int64_t server_wall_s(struct http_server *s);
 void server_wake_at(struct http_server *s, int64_t at_us);
 void server_conn_gone(struct http_server *s);
-void server_unaccept(struct http_server *s); /* listeners rest for a while */
-/* Close the connection that has been idle the longest; false: none is. */
-bool server_evict(struct http_server *s);
 
 /* conn.c */
 bool conn_new(struct http_server *s, int fd, const struct sys_addr *peer, struct crypt_tls *tls,

@@ -93,18 +93,26 @@ static void rest(struct http_server *s)
     server_wake_at(s, s->accept_again_us);
 }
 
-static bool evict_one(struct http_server *s)
+/* The connection that has been idle the longest; NULL: none is. */
+static struct conn *idlest(struct http_server *s)
 {
     static const enum waits idle[] = { WAITS_IDLE, WAITS_FIRST };
     for (size_t i = 0; i < TARN_COUNT_OF(idle); i++) {
         struct tarn_list *list = &s->lists[idle[i]];
-        if (tarn_list_empty(list))
-            continue;
-        count(&s->n.evicted, 1);
-        conn_free(TARN_OUTER(list->next, struct conn, node));
-        return true;
+        if (!tarn_list_empty(list))
+            return TARN_OUTER(list->next, struct conn, node);
     }
-    return false;
+    return NULL;
+}
+
+static bool evict(struct http_server *s)
+{
+    struct conn *c = idlest(s);
+    if (c == NULL)
+        return false;
+    count(&s->n.evicted, 1);
+    conn_free(c);
+    return true;
 }
 
 /* False: no more now. */
@@ -113,7 +121,8 @@ static bool accept_one(struct http_server *s, struct listener *l)
     int fd = -1;
     struct sys_addr from;
     struct tarn_err err;
-    if (s->n_conns >= s->set.max_connections && !evict_one(s)) {
+    bool is_full = s->n_conns >= s->set.max_connections;
+    if (is_full && idlest(s) == NULL) {
         (void)tarn_fail(&err, TARN_E_POLICY,
                         "%zu connections are busy, the most this server takes: new ones wait",
                         s->n_conns);
@@ -123,6 +132,8 @@ static bool accept_one(struct http_server *s, struct listener *l)
     }
     switch (sys_tcp_accept(l->watch.fd, &fd, &from, &err)) {
     case SYS_IO_DONE:
+        if (is_full)
+            (void)evict(s); /* there is one: idlest has said so */
         if (!conn_new(s, fd, &from, l->tls, &err))
             server_trouble(s, TROUBLE_ACCEPT, &err);
         return true;
@@ -133,7 +144,7 @@ static bool accept_one(struct http_server *s, struct listener *l)
         break;
     }
     server_trouble(s, TROUBLE_ACCEPT, &err);
-    if (err.code == TARN_E_POLICY && evict_one(s))
+    if (err.code == TARN_E_POLICY && evict(s))
         return true;
     rest(s);
     return false;
@@ -156,11 +167,11 @@ static bool add_listener(struct http_server *s, int fd, struct crypt_tls *tls, s
     }
     struct listener *l = &s->listeners[s->n_listeners];
     *l = (struct listener){ .server = s, .watch = { .fd = fd, .on_ready = on_ready } };
-    l->tls = tls;
     if (!loop_watch_set(s->loop, &l->watch, SYS_READABLE, err)) {
         sys_close(&l->watch.fd);
         return false;
     }
+    l->tls = tls == NULL ? NULL : crypt_tls_ref(tls);
     s->n_listeners++;
     return true;
 }
@@ -215,9 +226,13 @@ bool http_server_addr(const struct http_server *s, size_t i, struct sys_addr *at
 
 void http_server_set_tls(struct http_server *s, struct crypt_tls *tls)
 {
-    for (size_t i = 0; i < s->n_listeners; i++)
-        if (s->listeners[i].tls != NULL)
-            s->listeners[i].tls = tls;
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        struct crypt_tls *old = s->listeners[i].tls;
+        if (old == NULL)
+            continue;
+        s->listeners[i].tls = crypt_tls_ref(tls);
+        crypt_tls_unref(old);
+    }
 }
 
 static void close_listeners(struct http_server *s)
@@ -225,6 +240,7 @@ static void close_listeners(struct http_server *s)
     for (size_t i = 0; i < s->n_listeners; i++) {
         loop_watch_remove(s->loop, &s->listeners[i].watch);
         sys_close(&s->listeners[i].watch.fd);
+        crypt_tls_unref(s->listeners[i].tls);
     }
     s->n_listeners = 0;
 }

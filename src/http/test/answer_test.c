@@ -285,9 +285,10 @@ static void memory_runs_out(void **state)
         struct client c = client_open(s);
         test_mem_fail_after(n);
         size_t at = 0;
-        struct tarn_bytes all = tarn_bytes_str(GET("/hello") GET("/big") GET(
-            "/late") GET("/stream") "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: "
-                                    "5\r\n\r\nabcde" GET("/nothing"));
+        struct tarn_bytes all =
+            tarn_bytes_str(GET("/hello") GET("/big") GET("/late")
+                               GET("/stream") "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: "
+                                              "5\r\n\r\nabcde" GET("/nothing"));
         (void)client_put(&c, all, &at);
         turns_settle(s->loop);
         test_mem_normal();

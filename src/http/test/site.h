@@ -22,6 +22,7 @@
 #include "loop/test/turns.h"
 #include "sys/test/wire.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -179,7 +180,7 @@ static const struct http_ops site_ops = { site_on_request, site_on_over, site_on
 
 static inline struct sys_file *site_make_file(const char *name, const uint8_t *p, size_t len)
 {
-    SYS_AUTO_FD fd = sys_open(name, SYS_OPEN_CREATE_NEW, NULL);
+    SYS_AUTO_FD fd = sys_open(name, SYS_OPEN_CREATE, NULL);
     assert_true(fd >= 0);
     assert_true(sys_write_at(fd, tarn_bytes_of(p, len), 0, NULL));
     struct sys_file *f = sys_file_new(sys_take_fd(&fd));
@@ -235,6 +236,7 @@ static inline struct http_counters site_counters(const struct site *s)
 /* Let so much time pass, and what is due happen. */
 static inline void site_pass_ms(struct site *s, int64_t ms)
 {
+    turns_settle(s->loop);
     atomic_fetch_add(&s->fake.clock_offset_us, ms * 1000);
     turns_settle(s->loop);
 }
