@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import pty
 import subprocess
 import tempfile
 import urllib.error
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from daemon import Tarnd
 from program import FAILED, NETWORK, NOT_FOUND, POLICY, USAGE, fill, run
-from programs import Tarn, TarnSeed, wait_until
+from programs import PATIENCE, TARN, Tarn, TarnSeed, end, end_with_parent, wait_until
 
 SETTINGS = ["--catalog-quiet=1", "--bt-listen=127.0.0.1:0"]
 
@@ -258,8 +259,37 @@ def test_up(short_home, www):
         assert up.wait() == 0
 
 
+def test_up_on_a_terminal(short_home, www):
+    """A table that is drawn over, and stays below what was said."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [TARN, "up", "--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=off", "--set",
+         "bt.listen=off", "--set", "catalog.quiet=1", www],
+        stdin=subprocess.DEVNULL, stdout=its, stderr=its, preexec_fn=end_with_parent)
+    os.close(its)
+    seen = b""
+    try:
+        while b"100%" not in seen or seen.count(b"3 files") < 2:
+            seen += os.read(ours, 4096)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        end(process)
+        os.close(ours)
+    text = seen.decode()
+    assert text.index("serving at http://127.0.0.1:") < text.index("www")
+    assert "\x1b[2A" in text  # two lines are drawn over: the collection and the sum
+
+
 def test_up_of_what_is_not_there(tmp_path):
     run("up", tmp_path / "none", code=NOT_FOUND)
+
+
+def test_up_of_what_cannot_be(short_home, www):
+    """A folder inside another one: said at once, and nothing is left running."""
+    done = run("up", www, www / "sub", "--set", "http.listen=off", "--set", "admin.listen=off",
+               "--set", "bt.listen=off", code=USAGE)
+    assert "lies inside" in done.words
 
 
 def test_changes_stream(node, www):
