@@ -116,6 +116,7 @@ void catalog_progress(const struct catalog *c, struct catalog_progress *out)
         .bytes_done = counts.bytes_read,
         .files_waiting = head.totals.waiting,
         .bytes_waiting = head.totals.waiting_bytes,
+        .is_scrubbing = check_is_running(c->check),
         .is_walking = c->actor->now != NULL || !tarn_list_empty(&c->actor->walks),
         .hears_changes = c->notify != NULL && !c->actor->is_deaf,
     };

@@ -141,7 +141,8 @@ static bool make_parts(struct catalog *c, const struct catalog_settings *set, st
         actor_say(c, &l);
     }
     c->actor = actor_new(c, err);
-    return c->actor != NULL;
+    c->check = c->actor == NULL ? NULL : check_new(c, err);
+    return c->check != NULL;
 }
 
 struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err *err)
@@ -166,6 +167,7 @@ void catalog_free(struct catalog *c)
         return;
     atomic_store(&c->is_ending, true);
     publish_cancel(c);
+    check_free(c->check);
     actor_free(c->actor);
     store_intake_free(c->intake);
     feed_free(c->feed);

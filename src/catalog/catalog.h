@@ -345,8 +345,9 @@ void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_orig
                        struct catalog_ask *ask);
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
-/* Read it again and compare with the leaves (0: all). */
-void catalog_check(struct catalog *c, uint32_t collection);
+/* Read all held files again and compare them with their leaves. While one such check is under way:
+ * once more after it. */
+void catalog_check(struct catalog *c);
 
 /* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
  * and looked at again. Any thread. */

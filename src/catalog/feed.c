@@ -305,6 +305,12 @@ static bool on_pieces(struct store_intake_file *in, uint64_t first, const uint8_
 
 /* --- recording: a job --- */
 
+static bool is_waiting(const struct row_entry *row)
+{
+    return row->e.state == CATALOG_WAITING || row->e.state == CATALOG_CHANGED ||
+           (row->e.state == CATALOG_HELD && row->wants_v1);
+}
+
 /* Why it could not be read: because it changes (then it is tried again), or for good? */
 static void judge_failure(struct slot *s)
 {
@@ -358,7 +364,7 @@ static bool record_held(struct index_write *w, struct slot *s, const struct row_
     struct row_entry fresh;
     row_copy_entry(&fresh, row);
     fresh.e.stat = s->has_match ? s->st : s->in.stat;
-    fresh.is_closed = false;
+    fresh.is_closed = fresh.wants_v1 = false;
     if (s->has_match) {
         bool is_done;
         if (!index_take_over(w, row, &fresh, &s->match, &is_done, err))
@@ -374,6 +380,8 @@ static bool record_held(struct index_write *w, struct slot *s, const struct row_
         memcpy(fresh.e.identity.root, s->in.root, sizeof fresh.e.identity.root);
     else
         memset(fresh.e.identity.root, 0, sizeof fresh.e.identity.root);
+    if (row->e.state == CATALOG_HELD && row_same_identity(&row->e.identity, &fresh.e.identity))
+        return index_put(w, row, &fresh, &known, err); /* only v1 pieces are new */
     return index_put(w, row, &fresh, &known, err) &&
            index_note(w, row->e.has_identity ? CATALOG_E_REPLACED : CATALOG_E_ADDED, &fresh,
                       tarn_bytes_of(NULL, 0), 0, err);
@@ -405,8 +413,7 @@ static bool record_all(struct index_write *w, void *arg, struct tarn_err *err)
             found = index_collection(w, row.e.collection, err);
         if (found == CATALOG_FAILED)
             return false;
-        if (found == CATALOG_NOT_THERE ||
-            (row.e.state != CATALOG_WAITING && row.e.state != CATALOG_CHANGED)) {
+        if (found == CATALOG_NOT_THERE || !is_waiting(&row)) {
             s->outcome = SLOT_AGAIN; /* it went away, or is known by now */
             continue;
         }

@@ -332,7 +332,8 @@ static bool drop_place(struct index_write *w, const struct row_entry *e, struct 
 static bool is_waiting(const struct row_entry *e)
 {
     return e != NULL && e->e.kind == CATALOG_FILE &&
-           (e->e.state == CATALOG_WAITING || e->e.state == CATALOG_CHANGED);
+           (e->e.state == CATALOG_WAITING || e->e.state == CATALOG_CHANGED ||
+            (e->e.state == CATALOG_HELD && e->wants_v1));
 }
 
 static bool is_missing(const struct row_entry *e)

@@ -117,7 +117,7 @@ static void watch(struct look_job *j, const struct look_folder *f)
     struct tarn_err err;
     if (j->c->notify == NULL || sys_notify_watch(j->c->notify, f->fd, f->row.e.id, &err))
         return;
-    if (!j->is_deaf)
+    if (!atomic_exchange(&j->c->is_deaf, true)) /* said once */
         lines_add(&j->lines, true, "%s; folders are walked from time to time instead", err.msg);
     j->is_deaf = true;
 }
@@ -214,24 +214,37 @@ static bool path_in(const struct look_folder *f, struct tarn_bytes name, char *t
     return n >= 0 && (size_t)n < size;
 }
 
-/* Explained by mode, owner or names, and the bytes look as they did. */
-static bool is_believed(struct look_job *j, const struct row_entry *row, const struct sys_stat *st,
-                        const struct look_folder *f, const char *path)
+static bool load_known(struct look_job *j, const struct row_entry *row, struct row_known *known)
 {
     struct kv_read r = { 0 };
     struct kv_key k;
     struct tarn_bytes value;
-    struct row_known known;
-    if (!row->e.has_identity || !disk_is_explained(&row->e.stat, st))
-        return false;
     row_key_identity(&k, &row->e.identity);
-    bool ok = kv_read_begin(j->c->kv, &r, NULL) &&
+    bool ok = row->e.has_identity && kv_read_begin(j->c->kv, &r, NULL) &&
               kv_get(&r, j->c->base + T_IDENTITIES, kv_key_bytes(&k), &value, NULL) == KV_FOUND &&
-              row_take_known(value, &known, NULL);
+              row_take_known(value, known, NULL);
     kv_read_end(&r);
+    return ok;
+}
+
+/* Explained by mode, owner or names, and the bytes look as they did. */
+static bool is_believed(struct look_job *j, const struct row_entry *row, const struct sys_stat *st,
+                        const struct look_folder *f, const char *path)
+{
+    struct row_known known;
     SYS_AUTO_FD fd = -1;
-    return ok && disk_open(f->place.col.path, path, row->e.is_link, false, &fd, NULL) &&
+    return disk_is_explained(&row->e.stat, st) && load_known(j, row, &known) &&
+           disk_open(f->place.col.path, path, row->e.is_link, false, &fd, NULL) &&
            disk_spot_check(j->c, fd, &row->e.identity, &known.k);
+}
+
+/* The collection is to have v1 pieces since a while ago, and this file was read before. */
+static bool lacks_v1(struct look_job *j, const struct look_folder *f, const struct row_entry *row)
+{
+    struct row_known known;
+    uint32_t len = disk_v1_len(&f->place.col);
+    return j->look->is_asked && len != 0 && !row->wants_v1 && load_known(j, row, &known) &&
+           known.k.v1_piece_len != len;
 }
 
 static void see_file(struct look_job *j, const struct look_folder *f, struct tarn_bytes name,
@@ -250,8 +263,11 @@ static void see_file(struct look_job *j, const struct look_folder *f, struct tar
     if (row != NULL) {
         bool is_same = catalog_stat_same(&row->e.stat, st);
         bool is_held = row->e.state == CATALOG_HELD || row->e.state == CATALOG_MISSING;
-        if (is_same && row->e.state == CATALOG_HELD)
+        if (is_same && row->e.state == CATALOG_HELD) {
+            if (lacks_v1(j, f, row))
+                add_op(j, LOOK_NO_V1, name, row, st);
             return;
+        }
         if (is_held && (is_same || is_believed(j, row, st, f, path))) {
             add_op(j, LOOK_BELIEVED, name, row, st);
             return;

@@ -8,6 +8,7 @@
 enum look_what {
     LOOK_FILE,     /* new, or other than it was */
     LOOK_BELIEVED, /* holds the bytes that it held: its stat is noted */
+    LOOK_NO_V1,    /* unchanged, but v1 pieces are wanted that are not known */
     LOOK_FOLDER,   /* new, back, or another one of this name */
     LOOK_LOST,     /* gone */
     LOOK_DOUBTED,  /* gone, and changed before */

@@ -86,6 +86,7 @@ static void make_fresh(const struct look_op *op, const struct row_entry *row,
     fresh->e.stat = op->st;
     fresh->e.is_link = op->is_link;
     fresh->is_closed = op->is_closed;
+    fresh->wants_v1 = false;
     fresh->seen_ms = now_ms;
 }
 
@@ -158,6 +159,7 @@ static bool believe(struct index_write *w, const struct look_op *op, const struc
     row_copy_entry(&fresh, row);
     fresh.e.stat = op->st;
     fresh.e.state = CATALOG_HELD;
+    fresh.wants_v1 |= op->what == LOOK_NO_V1;
     return index_put(w, row, &fresh, NULL, err);
 }
 
@@ -189,6 +191,7 @@ static bool apply_one(struct index_write *w, const struct batch *b, const struct
         return put_file(w, b, op, was, err);
     case LOOK_FOLDER:
         return put_folder(w, b, op, was, err);
+    case LOOK_NO_V1:
     case LOOK_BELIEVED:
         return believe(w, op, was, err);
     case LOOK_LOST:

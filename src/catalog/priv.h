@@ -114,11 +114,13 @@ struct catalog {
     int64_t quiet_ms, walk_every_us, walk_anyway_us, scrub_every_us;
     uint64_t scrub_rate_bps, journal_max, versions_max;
     _Atomic uint64_t seq;   /* of the journal, as committed */
+    _Atomic bool is_deaf;   /* some folders are not watched */
     _Atomic bool is_ending; /* jobs stop soon */
 
     /* the loop's thread */
     struct actor *actor;   /* owned: actor.c */
     struct feed *feed;     /* owned: feed.c */
+    struct check *check;   /* owned: check.c */
     struct tarn_list asks; /* publish.c */
 
     /* any thread */
@@ -160,6 +162,12 @@ struct feed *feed_new(struct catalog *c, struct tarn_err *err) TARN_MUST;
 void feed_free(struct feed *f); /* accepts NULL; after the intake is gone */
 void feed_kick(struct feed *f); /* something may wait */
 bool feed_is_idle(const struct feed *f);
+
+/* --- check.c: the loop's thread --- */
+
+struct check *check_new(struct catalog *c, struct tarn_err *err) TARN_MUST;
+void check_free(struct check *k); /* accepts NULL */
+bool check_is_running(const struct check *k);
 
 /* --- settle.c --- */
 

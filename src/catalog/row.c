@@ -154,7 +154,7 @@ bool row_take_collection(struct tarn_bytes b, uint32_t id, struct row_collection
 
 /* --- entries --- */
 
-enum { HAS_IDENTITY = 1, IS_LINK = 2, IS_CLOSED = 4 };
+enum { HAS_IDENTITY = 1, IS_LINK = 2, IS_CLOSED = 4, WANTS_V1 = 8 };
 
 static void put_identity(struct tarn_out *o, const struct catalog_identity *id)
 {
@@ -206,7 +206,7 @@ void row_put_entry(struct tarn_out *o, const struct row_entry *r)
     tarn_out_u8(o, (uint8_t)e->kind);
     tarn_out_u8(o, (uint8_t)e->state);
     tarn_out_u8(o, (uint8_t)((e->has_identity ? HAS_IDENTITY : 0) | (e->is_link ? IS_LINK : 0) |
-                             (r->is_closed ? IS_CLOSED : 0)));
+                             (r->is_closed ? IS_CLOSED : 0) | (r->wants_v1 ? WANTS_V1 : 0)));
     put_stat(o, &e->stat);
     tarn_out_be64(o, (uint64_t)r->seen_ms);
     if (e->has_identity)
@@ -214,8 +214,14 @@ void row_put_entry(struct tarn_out *o, const struct row_entry *r)
     tarn_out_put(o, e->reason);
 }
 
-static bool view(struct tarn_bytes key, struct tarn_bytes b, struct catalog_entry *e,
-                 bool *is_closed, int64_t *seen_ms, struct tarn_err *err)
+/* What only the room itself must know of an entry. */
+struct inner {
+    bool is_closed, wants_v1;
+    int64_t seen_ms;
+};
+
+static bool view_entry(struct tarn_bytes key, struct tarn_bytes b, struct catalog_entry *e,
+                       struct inner *in, struct tarn_err *err)
 {
     struct tarn_cur c = begin(b), k = tarn_cur_of(key);
     *e = (struct catalog_entry){ .id = tarn_cur_be64(&c), .parent = tarn_cur_be64(&k) };
@@ -226,9 +232,10 @@ static bool view(struct tarn_bytes key, struct tarn_bytes b, struct catalog_entr
     unsigned flags = tarn_cur_u8(&c);
     e->has_identity = (flags & HAS_IDENTITY) != 0;
     e->is_link = (flags & IS_LINK) != 0;
-    *is_closed = (flags & IS_CLOSED) != 0;
+    in->is_closed = (flags & IS_CLOSED) != 0;
+    in->wants_v1 = (flags & WANTS_V1) != 0;
     take_stat(&c, e->kind, &e->stat);
-    *seen_ms = (int64_t)tarn_cur_be64(&c);
+    in->seen_ms = (int64_t)tarn_cur_be64(&c);
     if (e->has_identity)
         take_identity(&c, &e->identity);
     e->reason = tarn_cur_rest(&c);
@@ -240,9 +247,8 @@ static bool view(struct tarn_bytes key, struct tarn_bytes b, struct catalog_entr
 bool row_view_entry(struct tarn_bytes key, struct tarn_bytes b, struct catalog_entry *e,
                     struct tarn_err *err)
 {
-    bool is_closed;
-    int64_t seen_ms;
-    return view(key, b, e, &is_closed, &seen_ms, err);
+    struct inner in;
+    return view_entry(key, b, e, &in, err);
 }
 
 /* Name and reason into the row itself. */
@@ -259,8 +265,12 @@ static void own(struct row_entry *r)
 bool row_take_entry(struct tarn_bytes key, struct tarn_bytes b, struct row_entry *r,
                     struct tarn_err *err)
 {
-    if (!view(key, b, &r->e, &r->is_closed, &r->seen_ms, err))
+    struct inner in;
+    if (!view_entry(key, b, &r->e, &in, err))
         return false;
+    r->is_closed = in.is_closed;
+    r->wants_v1 = in.wants_v1;
+    r->seen_ms = in.seen_ms;
     own(r);
     return true;
 }
@@ -269,6 +279,7 @@ void row_copy_entry(struct row_entry *to, const struct row_entry *from)
 {
     to->e = from->e;
     to->is_closed = from->is_closed;
+    to->wants_v1 = from->wants_v1;
     to->seen_ms = from->seen_ms;
     own(to);
 }

@@ -229,22 +229,6 @@ static void test_names_are_bytes(void **state)
     world_end(&w);
 }
 
-static void test_a_file_that_cannot_be_read(void **state)
-{
-    (void)state;
-    if (geteuid() == 0) { /* root may read all */
-        print_message("# skipped: run as root\n");
-        skip();
-    }
-    begin();
-    world_text(&w, "secret", "s");
-    world_run("chmod 0 %s/secret", w.tree);
-    WORLD_UNTIL(&w, world_is(&w, "secret", CATALOG_REFUSED));
-    world_run("chmod 644 %s/secret", w.tree);
-    world_agree(&w);
-    world_end(&w);
-}
-
 static void test_a_folder_that_goes_away_and_comes_back(void **state)
 {
     (void)state;
@@ -307,6 +291,5 @@ TEST_MAIN(cmocka_unit_test(test_new_changed_and_removed_files),
           cmocka_unit_test(test_an_edit_that_hides_is_seen),
           cmocka_unit_test(test_a_file_becomes_a_folder_and_back),
           cmocka_unit_test(test_what_is_not_published), cmocka_unit_test(test_names_are_bytes),
-          cmocka_unit_test(test_a_file_that_cannot_be_read),
           cmocka_unit_test(test_a_folder_that_goes_away_and_comes_back),
           cmocka_unit_test(test_a_door_reports_a_change))

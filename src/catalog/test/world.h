@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WORLD_PATIENCE_US = 15 * 1000 * 1000, WORLD_LINES = 64 };
+enum { WORLD_PATIENCE_US = 120 * 1000 * 1000, WORLD_LINES = 64 };
 
 struct world {
     char folder[64], tree[96], index[96], leaves[96], state[128];

@@ -28,7 +28,7 @@ static int notify_watch(int fd, int folder)
     return inotify_add_watch(
         fd, path,
         (uint32_t)(NAMES | CONTENT | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF) | IN_ONLYDIR |
-            IN_DONT_FOLLOW | IN_EXCL_UNLINK);
+            IN_EXCL_UNLINK);
 }
 
 static void notify_forget(int fd, int watch)
