@@ -409,7 +409,7 @@ void admin_scrub(struct admin_call *c)
                      "a scrub is of collections; a torrent checks what it sends");
         return;
     }
-    catalog_check(c->admin->node->catalog, c->collection);
+    catalog_check(c->admin->node->catalog);
     struct json *j = admin_object(c, "scrub");
     if (c->collection != 0)
         json_put_u64(j, "id", node_id_of_collection(c->collection));
