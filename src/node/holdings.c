@@ -114,8 +114,10 @@ static bool take_from(struct node *n, struct tarn_err *err)
 /* ---- collections that are not in the index alone ---- */
 
 struct publishing {
+    struct tarn_list place; /* in the node's asks */
     struct catalog_ask ask;
     struct node *node;
+    bool is_wanted; /* by who starts the node: without it the start fails */
     char name[NODE_CONFIG_NAME_MAX + 1];
 };
 
@@ -126,12 +128,15 @@ static void on_published(struct catalog_ask *ask)
         struct tarn_err err = ask->err;
         (void)tarn_fail_in(&err, "publishing %s", p->name);
         node_fault_add(p->node, "publish", err.msg);
+        if (p->is_wanted && p->node->unpublished.code == TARN_OK)
+            p->node->unpublished = err;
     }
-    p->node->asks--;
+    tarn_list_remove(&p->place);
     tarn_free(p);
 }
 
-static void publish(struct node *n, const struct catalog_spec *spec, const char *name)
+static void publish(struct node *n, const struct catalog_spec *spec, const char *name,
+                    bool is_wanted)
 {
     struct publishing *p = tarn_calloc(1, sizeof *p);
     if (p == NULL) {
@@ -140,8 +145,9 @@ static void publish(struct node *n, const struct catalog_spec *spec, const char 
     }
     p->node = n;
     p->ask.done = on_published;
+    p->is_wanted = is_wanted;
     (void)snprintf(p->name, sizeof p->name, "%s", name);
-    n->asks++;
+    tarn_list_push_back(&n->asks, &p->place);
     catalog_publish(n->catalog, spec, &p->ask);
 }
 
@@ -163,7 +169,7 @@ static void publish_configured(struct node *n)
             .links = node_config_on(n->config, NODE_CATALOG_SYMLINKS),
             .origin = CATALOG_CONFIGURED,
         };
-        publish(n, &spec, c->name);
+        publish(n, &spec, c->name, false);
     }
     for (size_t i = 0; i < n->set.n_publish; i++) {
         const struct catalog_spec spec = { .path = n->set.publish[i],
@@ -172,7 +178,7 @@ static void publish_configured(struct node *n)
                                            .http = true,
                                            .links =
                                                node_config_on(n->config, NODE_CATALOG_SYMLINKS) };
-        publish(n, &spec, n->set.publish[i]);
+        publish(n, &spec, n->set.publish[i], true);
     }
 }
 
@@ -200,7 +206,7 @@ static void drop_unconfigured(struct node *n)
         p->node = n;
         p->ask.done = on_published;
         (void)snprintf(p->name, sizeof p->name, "%.*s", (int)c.name.len, (const char *)c.name.p);
-        n->asks++;
+        tarn_list_push_back(&n->asks, &p->place);
         catalog_unpublish(n->catalog, c.id, CATALOG_CONFIGURED, &p->ask);
     }
     catalog_read_end(&r);
@@ -429,6 +435,9 @@ void node_holdings_close(struct node *n)
         node_log_err(n->log, NODE_ERROR, "index", &err);
     close_bt(n);
     catalog_free(n->catalog);
+    struct tarn_list *left; /* nobody answers these any more */
+    while ((left = tarn_list_pop_front(&n->asks)) != NULL)
+        tarn_free(TARN_OUTER(left, struct publishing, place));
     kv_close(n->kv);
     for (uint32_t i = 0; i < n->from.n_trackers; i++)
         tarn_free(n->trackers[i]);

@@ -40,7 +40,8 @@ struct node {
     size_t n_bt_addrs;
     struct derived_from from; /* what torrents say of where we are: the same from start to end */
     char *public_base, **trackers; /* owned: of from */
-    unsigned asks;                 /* of the catalog, under way */
+    struct tarn_list asks;         /* of the catalog, under way: what is to be published */
+    struct tarn_err unpublished;   /* of those that a start fails without; code 0: none failed */
 
     struct node_sockets sockets; /* until the doors have taken them */
     struct node_doors doors;
