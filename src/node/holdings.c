@@ -309,11 +309,13 @@ static bool open_torrents(struct node *n, struct tarn_err *err)
                                                                 .on_trouble = on_trouble,
                                                                 .arg = n },
                                err);
+    atomic_store(&n->is_seeding, n->seeding != NULL);
     return n->seeding != NULL;
 }
 
 static void close_bt(struct node *n)
 {
+    atomic_store(&n->is_seeding, false);
     node_seeding_free(n->seeding);
     node_torrents_free(n->torrents);
     bt_session_free(n->bt);
