@@ -355,11 +355,13 @@ static bool open_torrents(struct node *n, struct tarn_err *err)
                                .from = n->from,
                            },
                            err);
+    atomic_store(&n->is_seeding, n->singles != NULL);
     return n->singles != NULL;
 }
 
 static void close_bt(struct node *n)
 {
+    atomic_store(&n->is_seeding, false);
     node_singles_free(n->singles);
     node_seeding_free(n->seeding);
     node_torrents_free(n->torrents);

@@ -13,6 +13,8 @@
 #include "node/sockets.h"
 #include "node/torrents.h"
 
+#include <stdatomic.h>
+
 enum node_state { NODE_STARTING, NODE_RUNNING, NODE_STOPPING, NODE_STOPPED };
 
 /* What is wrong just now, for people: shown by `tarn status` until it is cured. */
@@ -39,6 +41,7 @@ struct node {
     struct node_torrents *torrents;
     struct node_seeding *seeding;
     struct node_singles *singles;
+    _Atomic bool is_seeding; /* seeding is there: for other threads */
     size_t n_bt_addrs;
     struct derived_from from; /* what torrents say of where we are: the same from start to end */
     char *public_base, **trackers; /* owned: of from */

@@ -92,13 +92,17 @@ static void read_as(struct node_query *q, struct tarn_bytes value)
 void node_query(struct node_query *q, struct tarn_bytes query)
 {
     struct tarn_bytes key, value;
-    *q = (struct node_query){ .as = NODE_NO_SIBLING };
+    *q = (struct node_query){ .as = NODE_NO_SIBLING, .is_plain = true };
     while (url_query_next(&query, &key, &value)) {
+        bool is_ours = true;
         if (tarn_bytes_eq_str(key, "as"))
             read_as(q, value);
         else if (tarn_bytes_eq_str(key, "proof"))
             q->wants_proof = true;
         else if (tarn_bytes_eq_str(key, "after"))
             q->after = value;
+        else
+            is_ours = false;
+        q->is_plain &= !is_ours;
     }
 }

@@ -46,6 +46,7 @@ struct node_query {
     bool as_json, as_list;   /* ?as=json, ?as=list: of a folder, also where it has an index.html */
     bool wants_proof;        /* ?proof */
     bool is_bad;             /* ?as=something else */
+    bool is_plain;           /* nothing of all this */
     struct tarn_bytes after; /* ?after=NAME: of a listing; still escaped, borrowed from the query */
 };
 void node_query(struct node_query *q, struct tarn_bytes query);

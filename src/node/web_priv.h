@@ -65,7 +65,9 @@ struct web_door {
     struct tarn_map pages;
     struct tarn_list latest; /* web_page, the latest used at the end */
     size_t n_pages;
-    struct tarn_list jobs; /* web_job */
+    struct tarn_list jobs; /* web_job: on the pool, and of these one heavy one at most */
+    struct tarn_list line; /* web_job: heavy ones that wait for it */
+    bool is_heavy_out;
     size_t n_jobs;
 };
 
@@ -89,6 +91,8 @@ struct web_job {
     struct tarn_out query_text;
     bool wants_json; /* listings as JSON; by Accept unless was_told */
     bool was_told;
+    bool shows_folders; /* http.index, as it was then: a job may not look into a configuration */
+    bool is_heavy;      /* what it makes may cost seconds: one at a time on each loop */
     struct http_range part; /* of a proof */
     /* Out. */
     enum web_found found;
@@ -123,7 +127,7 @@ void web_refuse(struct web_job *j, unsigned status, const char *detail);
 /* The same for what went wrong below. */
 void web_refuse_err(struct web_job *j, const struct tarn_err *err);
 
-/* May this door show the collection at all? */
+/* May this door show the collection at all? Its folder may be away all the same. */
 bool web_is_shown(const struct catalog_collection *c);
 /* "<64 hex>-<length>" of an identity that is not empty. dst: WEB_ID_TEXT + 1 bytes. */
 void web_id_text(char *dst, const struct catalog_identity *id);

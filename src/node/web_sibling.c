@@ -19,11 +19,8 @@ static void name_download(struct web_job *j, struct tarn_bytes name, const char 
         tarn_out_clear(&j->disposition); /* the browser names it by the URL then */
 }
 
-static void finish(struct web_job *j, struct catalog_read *r, const char *type, bool ok,
-                   const struct tarn_err *err)
+static void finish(struct web_job *j, const char *type, bool ok, const struct tarn_err *err)
 {
-    uint64_t oldest, newest;
-    struct tarn_err why;
     j->found = WEB_BYTES;
     j->type = type;
     j->cache = "no-cache";
@@ -31,8 +28,6 @@ static void finish(struct web_job *j, struct catalog_read *r, const char *type, 
         web_refuse_err(j, err);
     else if (!tarn_out_ok(&j->body))
         web_refuse(j, 503, "The answer is longer than 8 MiB, or the server is out of memory.");
-    else if (catalog_journal_span(r, &oldest, &newest, &why))
-        (void)snprintf(j->etag, sizeof j->etag, "W/\"s%llx\"", (unsigned long long)newest);
 }
 
 /* A torrent's bytes in the body become its magnet link. */
@@ -95,7 +90,7 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
     j->handed = path;
     if (!ok)
         j->hashes = (struct bt_hashes){ 0 };
-    finish(j, r, types[kind], ok, &err);
+    finish(j, types[kind], ok, &err);
 }
 
 /* Whoever has the torrent of a file may come for it: let him be served. */
@@ -117,7 +112,7 @@ static bool read_torrent(struct web_job *j, struct catalog_read *r,
                          const struct catalog_collection *c, struct tarn_err *err)
 {
     const struct node *n = j->door->web->node;
-    if (n->seeding != NULL)
+    if (atomic_load(&n->is_seeding))
         return node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err);
     uint64_t left_out;
     return derived_collection(r, c, &n->from, &j->body, &left_out, err);
@@ -149,16 +144,15 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
         ok = derived_sha256(r, c, NULL, tarn_bytes_of(NULL, 0), &j->body, &err);
         break;
     }
-    finish(j, r, types[kind], ok, &err);
+    finish(j, types[kind], ok, &err);
 }
 
 void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id)
 {
     struct tarn_err err;
     bool ok = derived_proof(r, id, j->part.at, j->part.len, &j->body, &err);
-    finish(j, r, "application/json", ok, &err);
+    finish(j, "application/json", ok, &err);
     if (j->found == WEB_BYTES) { /* it is of this identity, for ever; and of the range asked for */
-        j->etag[0] = '\0';
         j->vary = "Range";
         j->cache = "public, max-age=31536000, immutable";
     }
