@@ -335,6 +335,7 @@ static void on_end(struct loop_stream *stream, const struct tarn_err *err)
 }
 
 static const struct loop_stream_ops stream_ops = {
+    .is_bulk = true,
     .on_bytes = on_bytes,
     .on_drain = on_drain,
     .on_finish = on_finish,
