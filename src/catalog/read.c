@@ -446,8 +446,3 @@ struct catalog_leaves *catalog_hashes(struct catalog *c)
 {
     return c->leaves;
 }
-
-void catalog_check(struct catalog *c, uint32_t collection)
-{
-    (void)c, (void)collection;
-}
