@@ -447,9 +447,14 @@ void actor_kick(struct catalog *c)
     time_progress(a);
 }
 
-bool catalog_is_settled(const struct catalog *c)
+bool catalog_is_settled(struct catalog *c)
 {
     const struct actor *a = c->actor;
+    sys_lock_take(&c->lock);
+    bool has_reports = c->is_report_out;
+    sys_lock_give(&c->lock);
+    if (has_reports)
+        return false;
     return !is_busy(a) && !a->is_settling && !a->wants_settle && !a->is_dropping &&
            !a->wants_drop && tarn_list_empty(&c->asks) && atomic_load(&c->seq) == a->told_seq;
 }
@@ -493,7 +498,7 @@ static void on_heard(struct loop_watch *w, unsigned ready)
 void actor_reports(struct catalog *c)
 {
     static const struct tarn_bytes none;
-    uint64_t ids[REPORTS_MAX];
+    struct report ids[REPORTS_MAX];
     sys_lock_take(&c->lock);
     size_t n = c->n_reports;
     memcpy(ids, c->reports, n * sizeof ids[0]);
@@ -505,12 +510,12 @@ void actor_reports(struct catalog *c)
         struct kv_read r = { 0 };
         struct kv_key k = { 0 };
         struct tarn_bytes key = none;
-        kv_key_be64(&k, ids[i]);
+        kv_key_be64(&k, ids[i].entry);
         if (kv_read_begin(c->kv, &r, NULL) &&
             kv_get(&r, c->base + T_PARENTS, kv_key_bytes(&k), &key, NULL) == KV_FOUND) {
             struct tarn_cur at = tarn_cur_of(key);
             uint64_t folder = tarn_cur_be64(&at);
-            actor_look_name(c, folder, tarn_cur_rest(&at), false, true);
+            actor_look_name(c, folder, tarn_cur_rest(&at), false, ids[i].is_doubted);
         }
         kv_read_end(&r);
     }

@@ -191,12 +191,17 @@ static void on_reports(struct loop_msg *m)
 
 void catalog_report_changed(struct catalog *c, uint64_t entry)
 {
+    report(c, entry, true);
+}
+
+void report(struct catalog *c, uint64_t entry, bool is_doubted)
+{
     sys_lock_take(&c->lock);
     bool is_there = false;
     for (size_t i = 0; i < c->n_reports && !is_there; i++)
-        is_there = c->reports[i] == entry;
+        is_there = c->reports[i].entry == entry && (c->reports[i].is_doubted || !is_doubted);
     if (!is_there && c->n_reports < REPORTS_MAX)
-        c->reports[c->n_reports++] = entry;
+        c->reports[c->n_reports++] = (struct report){ entry, is_doubted };
     else if (!is_there)
         c->too_many_reports = true;
     bool must_post = !c->is_report_out;

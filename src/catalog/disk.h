@@ -49,6 +49,10 @@ bool disk_find_match(struct catalog *c, const struct sys_stat *st, const char *r
                      const char *path, bool is_link, uint64_t skip, uint32_t piece_len,
                      struct disk_match *out);
 
+/* A file with several names looks so now: entries of the others that have not been seen so are
+ * looked at again. The system tells of a write by the name that was written to only. */
+void disk_report_links(struct catalog *c, const struct sys_stat *st, uint64_t skip);
+
 /* v1 pieces that files of this collection need: their length, or 0. */
 uint32_t disk_v1_len(const struct row_collection *col);
 

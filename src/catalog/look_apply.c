@@ -224,6 +224,26 @@ bool look_apply(struct look_job *j, const struct look_folder *f)
     return j->n_ops == 0 || catalog_write(j->c, apply, &b, &j->err);
 }
 
+static bool note_folder(struct index_write *w, void *arg, struct tarn_err *err)
+{
+    const struct look_folder *f = arg;
+    struct row_entry row, fresh;
+    enum catalog_found found = index_get(w, f->row.e.id, &row, err);
+    if (found == CATALOG_FOUND)
+        found = index_collection(w, row.e.collection, err);
+    if (found != CATALOG_FOUND)
+        return found == CATALOG_NOT_THERE;
+    row_copy_entry(&fresh, &row);
+    fresh.e.stat = f->row.e.stat;
+    return index_put(w, &row, &fresh, NULL, err);
+}
+
+bool look_note_folder(struct look_job *j, struct look_folder *f)
+{
+    j->is_failed = !catalog_write(j->c, note_folder, f, &j->err);
+    return !j->is_failed;
+}
+
 /* --- walks --- */
 
 static bool begin_walk(struct index_write *w, void *arg, struct tarn_err *err)

@@ -125,7 +125,10 @@ struct catalog {
 
     /* any thread */
     struct sys_lock lock; /* of reports */
-    uint64_t reports[REPORTS_MAX];
+    struct report {
+        uint64_t entry;
+        bool is_doubted;
+    } reports[REPORTS_MAX];
     size_t n_reports;
     bool too_many_reports;
     struct loop_msg report_msg;
@@ -197,6 +200,8 @@ struct drop_job {
     struct tarn_err err;
 };
 void drop_run(struct loop_job *job);
+/* Somebody should look at this entry again. Any thread. */
+void report(struct catalog *c, uint64_t entry, bool is_doubted);
 void publish_cancel(struct catalog *c); /* asks under way are forgotten */
 
 #endif
