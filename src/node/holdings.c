@@ -121,25 +121,22 @@ struct publishing {
     struct catalog_ask ask;
     struct node *node;
     bool is_wanted; /* by who starts the node: without it the start fails */
-    char name[NODE_CONFIG_NAME_MAX + 1];
 };
 
 static void on_published(struct catalog_ask *ask)
 {
     struct publishing *p = TARN_OUTER(ask, struct publishing, ask);
-    if (!ask->is_ok) {
-        struct tarn_err err = ask->err;
-        (void)tarn_fail_in(&err, "publishing %s", p->name);
-        node_fault_add(p->node, "publish", err.msg);
-        if (p->is_wanted && p->node->unpublished.code == TARN_OK)
-            p->node->unpublished = err;
-    }
+    struct node *n = p->node;
+    bool fails_start = p->is_wanted && n->state == NODE_STARTING;
+    if (!ask->is_ok && !fails_start)
+        node_fault_add(n, "publish", ask->err.msg); /* it names the folder */
+    else if (!ask->is_ok && n->unpublished.code == TARN_OK)
+        n->unpublished = ask->err;
     tarn_list_remove(&p->place);
     tarn_free(p);
 }
 
-static void publish(struct node *n, const struct catalog_spec *spec, const char *name,
-                    bool is_wanted)
+static void publish(struct node *n, const struct catalog_spec *spec, bool is_wanted)
 {
     struct publishing *p = tarn_calloc(1, sizeof *p);
     if (p == NULL) {
@@ -149,7 +146,6 @@ static void publish(struct node *n, const struct catalog_spec *spec, const char 
     p->node = n;
     p->ask.done = on_published;
     p->is_wanted = is_wanted;
-    (void)snprintf(p->name, sizeof p->name, "%s", name);
     tarn_list_push_back(&n->asks, &p->place);
     catalog_publish(n->catalog, spec, &p->ask);
 }
@@ -172,7 +168,7 @@ static void publish_configured(struct node *n)
             .links = node_config_on(n->config, NODE_CATALOG_SYMLINKS),
             .origin = CATALOG_CONFIGURED,
         };
-        publish(n, &spec, c->name, false);
+        publish(n, &spec, false);
     }
     for (size_t i = 0; i < n->set.n_publish; i++) {
         const struct catalog_spec spec = { .path = n->set.publish[i],
@@ -181,7 +177,7 @@ static void publish_configured(struct node *n)
                                            .http = true,
                                            .links =
                                                node_config_on(n->config, NODE_CATALOG_SYMLINKS) };
-        publish(n, &spec, n->set.publish[i], true);
+        publish(n, &spec, true);
     }
 }
 
@@ -208,7 +204,6 @@ static void drop_unconfigured(struct node *n)
             continue;
         p->node = n;
         p->ask.done = on_published;
-        (void)snprintf(p->name, sizeof p->name, "%.*s", (int)c.name.len, (const char *)c.name.p);
         tarn_list_push_back(&n->asks, &p->place);
         catalog_unpublish(n->catalog, c.id, CATALOG_CONFIGURED, &p->ask);
     }
@@ -279,8 +274,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
 {
     static const enum sys_file_way ways[] = { SYS_FILE_AUTO, SYS_FILE_MMAP, SYS_FILE_PREAD };
     const struct node_config *c = n->config;
-    char agent[64];
-    (void)snprintf(agent, sizeof agent, "tarn %s", n->set.version);
+    (void)snprintf(n->agent, sizeof n->agent, "tarn %s", n->set.version);
     char *state = node_home_path(&n->home, "resume");
     n->resume = state == NULL ? NULL : bt_resume_files_new(state, err);
     tarn_free(state);
@@ -299,7 +293,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
         .slots = (uint32_t)node_config_number(c, NODE_BT_SLOTS),
         .resume = &bt_resume_files_ops,
         .resume_arg = n->resume,
-        .agent = agent,
+        .agent = n->agent,
         .on_note = on_note,
         .on_unknown = on_unknown,
         .arg = n,

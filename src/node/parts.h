@@ -43,6 +43,7 @@ struct node {
     struct node_singles *singles;
     _Atomic bool is_seeding; /* seeding is there: for other threads */
     size_t n_bt_addrs;
+    char agent[64];           /* what peers are told; the session borrows it */
     struct derived_from from; /* what torrents say of where we are: the same from start to end */
     char *public_base, **trackers; /* owned: of from */
     struct tarn_list asks;         /* of the catalog, under way: what is to be published */
