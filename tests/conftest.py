@@ -2,7 +2,7 @@
 and lends tests a payload with its torrent."""
 import pytest
 
-pytest.register_assert_rewrite("samples", "programs", "peers", "fakepeer")
+pytest.register_assert_rewrite("samples", "programs", "peers", "fakepeer", "webserver")
 
 from samples import Sample, with_tarn  # noqa: E402
 

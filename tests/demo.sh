@@ -1,18 +1,19 @@
 #!/bin/sh
-# What ./dev demo shows, on real files: one machine makes a torrent and seeds it, another knows only
-# the magnet link and fetches all of it, every byte verified; then a stock client does, if one is here.
+# What ./dev demo shows, on real files: a node publishes a folder; curl fetches a file of it from the
+# web, whole and in part, and a stock BitTorrent client fetches the same file from the swarm. Both have
+# the same bytes under the same identity, and the node has read each byte once.
 #   demo.sh BUILD [DIR]
-# BUILD holds the program; DIR is what to share, else headers and documents of this system.
+# BUILD holds the programs; DIR is what to publish, else headers and documents of this system.
 set -eu
 tarn=$(cd "$1" && pwd)/tarn
+here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/tarn-demo-XXXXXX")
-export TARN_HOME="$work/home"
-seeder= client=
+TARN_HOME="$work/home"
+export TARN_HOME
+node=
 
 clean_up() {
-    for process in $seeder $client; do
-        kill "$process" 2>/dev/null && wait "$process" 2>/dev/null || true
-    done
+    [ -z "$node" ] || { kill "$node" 2>/dev/null && wait "$node" 2>/dev/null; } || true
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -30,30 +31,52 @@ fail() {
     exit 1
 }
 
-# wait_for FILE PATTERN WHAT: until the pattern stands in the file of a program we started.
+# field KEY: its text in the JSON that comes in.
+field() {
+    sed -n "s/.*\"$1\":\"\\([^\"]*\\)\".*/\\1/p" | head -n 1
+}
+
+# number KEY: likewise.
+number() {
+    sed -n "s/.*\"$1\":\\([0-9]*\\).*/\\1/p" | head -n 1
+}
+
+ask() {
+    curl --silent --fail --unix-socket "$TARN_HOME/tarn.sock" "http://tarn$1"
+}
+
+# wait_for WHAT COMMAND...: until it succeeds; a minute, or as long as the node gets on.
 wait_for() {
+    what=$1
+    shift
     tries=0
-    until grep -q "$2" "$1" 2>/dev/null; do
+    until "$@"; do
+        kill -0 "$node" 2>/dev/null || fail "the node ended before $what"
+        left=$(ask /v1/status 2>/dev/null | number bytes_left)
+        [ "${left:-0}" != "${last:-0}" ] && tries=0
+        last=$left
         tries=$((tries + 1))
-        [ $tries -lt 600 ] || fail "$3 did not happen within a minute"
+        [ $tries -lt 600 ] || fail "$what did not happen within a minute"
         sleep 0.1
     done
 }
 
-# seed TORRENT [OPTION...]: in the background; sets $seeder, and $port once it listens.
-seed() {
-    torrent=$1
-    shift
-    "$tarn" seed --json --listen 127.0.0.1:0 "$@" "$torrent" "$payload" >"$work/seed.log" 2>&1 &
-    seeder=$!
-    wait_for "$work/seed.log" '"state":"seeding"' "seeding"
-    port=$(sed -n 's/.*"listening","text":"[^"]*:\([0-9]*\)".*/\1/p' "$work/seed.log" | head -n 1)
+is_up() {
+    url=$(grep '"type":"up"' "$work/up.log" | field url)
+    [ -n "$url" ]
 }
 
-stop_seed() {
-    kill "$seeder"
-    wait "$seeder" || fail "the seed did not end well"
-    seeder=
+is_published() {
+    item=$(ask "/v1/collections?limit=1") || return 1
+    [ "$(echo "$item" | field state)" = ok ] && [ -n "$(echo "$item" | field magnet)" ]
+}
+
+seconds() {
+    date +%s.%N
+}
+
+since() {
+    echo "$(seconds) $1" | awk '{ printf "%.2f", $1 - $2 }'
 }
 
 if [ $# -gt 1 ]; then
@@ -64,54 +87,64 @@ else
     mkdir "$payload"
     cp -R /usr/include "$payload/headers"
     cp -R /usr/share/doc "$payload/documents"
-    find "$payload" -type l -delete # tarn skips symlinks; so that diff has nothing to say
+    find "$payload" -type l -delete # tarn skips symlinks; so that there is nothing to say about them
 fi
-name=$(basename "$payload")
-
-say "1. make a torrent of $payload: v1 and v2 in one, each file read once"
-"$tarn" create "$payload" -o "$work/$name.torrent" 2>"$work/create.log" || fail "create failed"
-[ -s "$work/create.log" ] && echo "($(wc -l <"$work/create.log") files or links skipped)"
-"$tarn" show "$work/$name.torrent" >"$work/show"
-sed -n '1,8p' "$work/show"
 files=$(find "$payload" -type f | wc -l)
+[ "$files" -gt 0 ] || fail "there is no file in $payload"
 mib=$(find "$payload" -type f -printf '%s\n' | awk '{ n += $1 } END { printf "%.1f", n / 1048576 }')
+big=$(find "$payload" -type f -not -path '*/.*' -printf '%s %P\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
 
-say "2. seed it, and fetch it by its magnet link alone"
-magnet=$(sed -n 's/^magnet *//p' "$work/show")
-seed "$work/$name.torrent"
-echo "seed listens at 127.0.0.1:$port"
-from=$(date +%s.%N)
-"$tarn" fetch "$magnet" --listen 127.0.0.1:0 --peer "127.0.0.1:$port" -o "$work/fetched" ||
-    fail "fetch failed"
-took=$(echo "$(date +%s.%N) $from" | awk '{ printf "%.2f", $1 - $2 }')
-stop_seed
+say "1. tarn up: $files files, $mib MiB; each is read once, for the web and for BitTorrent"
+from=$(seconds)
+"$tarn" up --json --set http.listen=127.0.0.1:0 --set admin.listen=off --set bt.listen=127.0.0.1:0 \
+    "$payload" >"$work/up.log" 2>"$work/err.log" &
+node=$!
+wait_for "it was up" is_up
+wait_for "all was published" is_published
+took=$(since "$from")
+name=$(echo "$item" | field name)
+"$tarn" ls
+echo "published at ${url}c/$name/ within $took s"
 
-say "3. check it, in two ways"
-"$tarn" verify "$work/$name.torrent" "$work/fetched" || fail "verify found damage"
-# Folders without a file are in no torrent; a file that were missing verify would have told.
-if diff -r "$payload" "$work/fetched/$name" | grep -v '^Only in '; then
-    fail "diff found a difference"
+say "2. the web: curl fetches the largest file, and a part of it"
+path=$(printf %s "$big" | od -An -v -tx1 | tr -d '\n' | sed 's/ /%/g; s/%2f/\//g')
+file=${url}c/$name/$path
+curl --silent --show-error --fail -D "$work/head" -o "$work/web" "$file" || fail "curl did not get $big"
+identity=$(tr -d '\r' <"$work/head" | sed -n 's/^ETag: "\(.*\)"$/\1/p')
+cmp "$work/web" "$payload/$big" || fail "what curl got differs"
+size=$(stat -c %s "$work/web")
+half=$((size / 2))
+curl --silent --show-error --fail -r "$half-" -o "$work/part" "$file" || fail "curl did not get a range"
+tail -c +$((half + 1)) "$payload/$big" | cmp - "$work/part" || fail "the part differs"
+curl --silent --show-error --fail -o "$work/sum" "$file.sha256" || fail "there is no checksum"
+[ "$(cut -d' ' -f1 "$work/sum")" = "$(sha256sum <"$work/web" | cut -d' ' -f1)" ] ||
+    fail "the published checksum differs"
+echo "$big: $size bytes, and again from byte $half on"
+echo "ETag      $identity"
+echo "SHA-256   $(cut -d' ' -f1 "$work/sum")"
+
+say "3. BitTorrent: libtorrent fetches the same file from the swarm"
+port=$(ask /v1/status | sed -n 's/.*"addrs":\["[^"]*:\([0-9]*\)".*/\1/p')
+curl --silent --show-error --fail -o "$work/all.torrent" "${url}c/$name.torrent" || fail "there is no torrent"
+other=libtorrent
+if /usr/bin/python3 -c 'import libtorrent' 2>/dev/null; then
+    /usr/bin/python3 "$here/demo_client.py" "$work/all.torrent" "$name/$big" "$work/swarm" "127.0.0.1:$port" ||
+        fail "libtorrent did not get $big"
+else
+    other="tarn fetch (libtorrent is not here)"
+    "$tarn" fetch "$work/all.torrent" --only "$name/$big" --listen 127.0.0.1:0 --peer "127.0.0.1:$port" \
+        -o "$work/swarm" >/dev/null || fail "tarn did not get $big"
 fi
-echo "diff -r: the same"
+cmp "$work/swarm/$name/$big" "$work/web" || fail "the swarm's file is not the web's"
+echo "cmp: the web's and the swarm's are the same file"
 
-others=
-if command -v aria2c >/dev/null; then
-    say "4. a stock client, aria2, fetches the same files from us"
-    "$tarn" create "$payload" --format v1 -o "$work/v1.torrent" >/dev/null 2>&1
-    aria_port=$(awk 'BEGIN { srand(); print 20000 + int(rand() * 20000) }')
-    aria2c --quiet --no-conf --dir="$work/aria2" --listen-port="$aria_port" --interface=127.0.0.1 \
-        --enable-dht=false --bt-enable-lpd=false --enable-peer-exchange=false --disable-ipv6=true \
-        --file-allocation=none --seed-time=0 "$work/v1.torrent" >"$work/aria2.log" 2>&1 &
-    client=$!
-    seed "$work/v1.torrent" --peer "127.0.0.1:$aria_port"
-    wait "$client" || fail "aria2 did not get it"
-    client=
-    stop_seed
-    "$tarn" verify "$work/v1.torrent" "$work/aria2" || fail "what aria2 wrote is damaged"
-    others=", and by aria2"
-fi
+say "4. how the node sees it"
+"$tarn" status
+kill "$node"
+wait "$node" || fail "the node did not end well"
+node=
 
-rate=$(echo "$mib $took" | awk '{ printf "%.0f", $1 / $2 }')
 say "done"
-printf 'demo: %s files, %s MiB, fetched in %s s (%s MiB/s) by tarn%s: every byte verified\n' \
-    "$files" "$mib" "$took" "$rate" "$others"
+printf '%-28s %s\n' "files published" "$files, $mib MiB" "until all was published" "$took s" \
+    "fetched from the web by" curl "fetched from the swarm by" "$other" "one file under one identity" \
+    "$(echo "$identity" | cut -c1-16)...-$size"

@@ -87,6 +87,7 @@ struct tarn_session_settings {
     uint32_t slots;        /* peers that are sent to at once; 0: by their rates */
     unsigned threads;      /* for disk and hashing; 0: as many as processors */
     bool no_trackers;
+    bool no_web_seeds; /* servers that torrents and magnet links name are not asked for content */
     /* Folder where is kept what is verified and what a magnet link led to, so that the next session
      * need not check or ask again; made when missing. NULL: nothing is kept, and everything is
      * checked. One that cannot be used is an event, not a failure. */
@@ -126,6 +127,7 @@ struct tarn_item_settings {
     bool sequential;  /* fetch from the beginning to the end */
     bool paused;      /* until tarn_item_resume */
     bool no_trackers;
+    bool no_web_seeds;
     const char *const *only; /* fetch: globs over paths; none: everything */
     size_t n_only;
     const char *const *peers; /* "host:port": connected to now, and again after failures */
@@ -177,8 +179,9 @@ TARN_API bool tarn_item_save_torrent(const struct tarn_item *i, const char *path
 
 /* One connection. Strings live until the call returns. */
 struct tarn_peer {
-    const char *address; /* with port */
+    const char *address; /* with port; of a web seed its URL's host */
     const char *agent;   /* what it calls itself; "" when it does not say */
+    bool is_web_seed;    /* a web server that a torrent or a magnet link names */
     uint64_t downloaded, uploaded;
     uint32_t pieces;       /* that it has */
     uint32_t requests_out; /* ours that it has not answered */

@@ -3,6 +3,7 @@
 #define TARN_TARN_H
 
 #include <tarn/err.h>
+#include <tarn/node.h>
 #include <tarn/session.h>
 #include <tarn/torrent.h>
 #include <tarn/transfer.h>

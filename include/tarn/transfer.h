@@ -32,6 +32,7 @@ struct tarn_transfer {
     const char *const *only; /* fetch: globs over paths; none: everything */
     size_t n_only;
     bool no_trackers;
+    bool no_web_seeds;         /* web servers that the torrent names are not asked for content */
     bool trust;                /* seed: do not check the data first */
     bool stay;                 /* fetch: seed after completion until stopped */
     uint32_t seed_seconds;     /* fetch: seed that long after completion */

@@ -31,7 +31,7 @@ struct tarn_session {
     struct tarn_list events; /* to be told; n_events */
     size_t n_events;
     struct loop_idle telling;
-    bool has_left;
+    bool has_left, no_trackers, no_web_seeds;
 };
 
 struct tarn_item {
@@ -285,7 +285,9 @@ struct tarn_session *tarn_session_open(const struct tarn_session_settings *set,
     tarn_list_init(&s->events);
     s->telling.on_idle = on_telling;
     s->loop = loop_new(&(struct loop_settings){ .threads = set->threads }, err);
-    if (s->loop != NULL && !set->no_trackers)
+    s->no_trackers = set->no_trackers;
+    s->no_web_seeds = set->no_web_seeds;
+    if (s->loop != NULL && !(set->no_trackers && set->no_web_seeds))
         make_fetcher(s);
     if (s->loop != NULL && set->state != NULL)
         make_state(s, set->state);
@@ -398,7 +400,8 @@ static bool start(struct tarn_item *i, const struct tarn_item_settings *set, str
         .trust = set->seed && set->trust,
         .sequential = set->sequential,
         .paused = set->paused,
-        .no_trackers = set->no_trackers,
+        .no_trackers = set->no_trackers || i->session->no_trackers,
+        .no_web_seeds = set->no_web_seeds || i->session->no_web_seeds,
         .wants = i->n_only > 0 ? wants : NULL,
         .peers = (const char *const *)i->peers,
         .n_peers = i->n_peers,
@@ -599,8 +602,9 @@ static void tell_peer(void *arg, const struct bt_peer *p)
     const struct telling *x = arg;
     struct sys_addr_text address;
     struct tarn_peer peer = {
-        .address = sys_addr_text(&address, &p->addr),
+        .address = p->host != NULL ? p->host : sys_addr_text(&address, &p->addr),
         .agent = p->agent,
+        .is_web_seed = p->host != NULL,
         .downloaded = p->downloaded,
         .uploaded = p->uploaded,
         .pieces = p->pieces,

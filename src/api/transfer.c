@@ -65,6 +65,7 @@ static bool open_session(struct transfer *x, struct tarn_err *err)
             .max_peers = t->max_peers,
             .slots = t->slots,
             .no_trackers = t->no_trackers,
+            .no_web_seeds = t->no_web_seeds,
             .state = t->state,
             .on_event = on_event,
             .arg = x,

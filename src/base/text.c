@@ -109,6 +109,49 @@ char *tarn_base64(char *dst, struct tarn_bytes b)
     return dst;
 }
 
+/* 0 to 63; 64: none of the alphabet. */
+static unsigned base64_value(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26U;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52U;
+    return c == '+' ? 62 : c == '/' ? 63 : 64;
+}
+
+/* A group of four characters, `pads` of them padding, to 3 - pads bytes. */
+static bool unbase64_group(const uint8_t *from, unsigned pads, uint8_t *to)
+{
+    uint32_t v = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned digit = i < 4 - pads ? base64_value(from[i]) : 0;
+        if (digit == 64 || (i >= 4 - pads && from[i] != '='))
+            return false;
+        v = v << 6 | digit;
+    }
+    for (unsigned i = 0; i < 3 - pads; i++)
+        to[i] = (uint8_t)(v >> (16 - 8 * i));
+    return (v & ((1U << (8 * pads)) - 1)) == 0;
+}
+
+bool tarn_unbase64(struct tarn_bytes text, uint8_t *dst, size_t room, size_t *len)
+{
+    size_t n = 0;
+    if (text.len % 4 != 0)
+        return false;
+    for (size_t i = 0; i < text.len; i += 4) {
+        bool is_last = i + 4 == text.len;
+        unsigned pads = !is_last || text.p[i + 3] != '=' ? 0 : text.p[i + 2] == '=' ? 2 : 1;
+        if (room - n < 3 - pads || !unbase64_group(text.p + i, pads, dst + n))
+            return false;
+        n += 3 - pads;
+    }
+    *len = n;
+    return true;
+}
+
 /* What may follow a first byte: Table 3-7 of the Unicode standard. Only the second byte has limits
  * of its own, and they are what keeps overlong forms, surrogates and too great values out. */
 struct tail {

@@ -18,6 +18,10 @@ bool tarn_unbase32(struct tarn_bytes text, uint8_t *dst, size_t len) TARN_MUST;
 /* RFC 4648 base64 with padding, and a NUL: dst has 4 * ceil(b.len / 3) + 1 bytes. Returns dst. */
 char *tarn_base64(char *dst, struct tarn_bytes b);
 
+/* The other way, strict: padding where it belongs, nothing else between, unused bits 0. *len bytes
+ * into dst, which has room for `room` of them. dst is undefined on failure. */
+bool tarn_unbase64(struct tarn_bytes text, uint8_t *dst, size_t room, size_t *len) TARN_MUST;
+
 /* Take one code point from the front of *rest. Strict: overlong forms, surrogates and values above
  * U+10FFFF are faults. On a fault returns TARN_UTF8_BAD and takes the bytes of that faulty
  * sequence (at least one), as the Unicode standard advises for replacement. rest must not be

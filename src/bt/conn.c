@@ -3,6 +3,7 @@
  * A connection is closed in two steps: bt_conn_close takes it out of everything at once, and its
  * memory is freed at the end of the turn, because the call may come from inside one of its own
  * handlers. */
+#include "bt/core/webseed.h"
 #include "bt/priv.h"
 
 #include "base/mem.h"
@@ -68,6 +69,8 @@ static bool attach(struct bt_conn *c, struct bt_torrent *t)
 static void detach(struct bt_conn *c)
 {
     struct bt_torrent *t = c->torrent;
+    if (c->web != NULL)
+        bt_webseed_left(c->web);
     if (c->in_block)
         bt_piece_abandon(c);
     if (t->has_picker) {
@@ -132,7 +135,11 @@ void bt_conn_close(struct bt_conn *c, const char *fmt, ...)
     vsnprintf(why, sizeof why, fmt, args);
     va_end(args);
     struct sys_addr_text addr;
-    if (why[0] != 0)
+    char shown[BT_WEBSEED_SHOWN];
+    if (why[0] != 0 && c->web != NULL)
+        bt_note(c->session, c->torrent, "web seed %s: %s",
+                bt_webseed_show(shown, bt_webseed_url_of(c->web)), why);
+    else if (why[0] != 0)
         bt_note(c->session, c->torrent, "peer %s: %s", sys_addr_text(&addr, &c->stream.peer), why);
     leave(c);
     loop_stream_pause(&c->stream);
@@ -343,6 +350,8 @@ static size_t pick(struct bt_conn *c, size_t most, struct bt_request *picked)
 void bt_conn_fill(struct bt_conn *c)
 {
     struct bt_torrent *t = c->torrent;
+    if (c->web != NULL && !c->is_dead)
+        bt_webseed_fill(c->web);
     bool may = !c->requests.is_choked || c->n_allowed > 0;
     if (!c->is_open || c->is_dead || !t->has_picker || t->state != BT_FETCHING || !may ||
         c->n_needed == 0)
@@ -436,7 +445,11 @@ void bt_conn_drop_block(struct bt_conn *c)
 
 void bt_conn_read_on(struct bt_conn *c)
 {
-    if (!c->is_dead && !c->is_rate_paused && !c->is_clogged && !c->waits_room)
+    if (c->is_dead || c->is_rate_paused || c->is_clogged || c->waits_room)
+        return;
+    if (c->web != NULL)
+        bt_webseed_read_on(c->web);
+    else
         loop_stream_resume(&c->stream);
 }
 
@@ -661,7 +674,7 @@ void bt_conn_go_on(struct tarn_list *down_line)
 }
 
 /* What came counts against the limit; when it is used up, nobody is read until it fills again. */
-static void count_received(struct bt_conn *c, size_t n)
+void bt_conn_count_received(struct bt_conn *c, size_t n)
 {
     struct bt_limit *own = c->torrent == NULL ? NULL : c->torrent->limit_down;
     struct bt_limit *all = &c->session->down;
@@ -690,7 +703,7 @@ static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
         (void)tarn_cur_take(in, tarn_cur_left(in)); /* nothing of it will be read */
         return;
     }
-    count_received(c, n);
+    bt_conn_count_received(c, n);
     if (c->is_open) {
         bt_conn_fill(c);
         bt_upload_serve(c);
@@ -804,6 +817,24 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
     return true;
 }
 
+struct bt_conn *bt_conn_web(struct bt_torrent *t, struct bt_webseed *w, const struct sys_addr *addr)
+{
+    struct bt_conn *c = conn_new(t->session);
+    if (c == NULL)
+        return NULL;
+    c->session->n_greeting++; /* until it has a torrent, as leave() expects */
+    if (!attach(c, t)) {
+        bt_conn_free(c);
+        return NULL;
+    }
+    c->session->n_greeting--;
+    c->web = w;
+    c->stream.peer = t->addrs[c->no] = *addr;
+    c->is_outgoing = c->is_seed = true;
+    t->n_seeds++;
+    return c;
+}
+
 /* What was asked of a peer that is slow now is asked of others. */
 static void trim(struct bt_conn *c, int64_t now_us)
 {
@@ -835,6 +866,10 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
 {
     if (c->is_dead)
         return;
+    if (c->web != NULL) {
+        bt_webseed_tick(c->web, now_us);
+        return;
+    }
     if (!c->is_open) {
         int64_t limit = c->is_outgoing && c->stream.received == 0 ? CONNECT_US : GREET_US;
         if (now_us - c->born_us > limit)

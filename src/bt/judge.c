@@ -46,6 +46,8 @@ static struct bt_addr host_of(const struct sys_addr *from)
 static void ban(struct bt_torrent *t, const struct sys_addr *addr, uint32_t piece)
 {
     struct bt_addr liar = host_of(addr);
+    if (bt_webseed_blame(t, addr, piece))
+        return;
     if (bt_is_banned(t->session, addr))
         return; /* for another block of this piece */
     bt_ban(t->session, addr);

@@ -19,6 +19,7 @@
  *   evict     who makes room when all connections are taken
  *   known     who is connected already, who is banned
  *   announce  trackers
+ *   webseed   web servers as sources
  *   resume    what is kept for the next start; resume_files: where
  *   recall    what a magnet link led to before
  *   work      one job at a time for a torrent, off the loop */
@@ -96,6 +97,9 @@ struct bt_session {
     uint32_t max_peers, n_conns;
     uint32_t max_greeting, n_greeting;
     uint64_t metadata_max, metadata_used;
+    struct tarn_list web_running, web_line; /* web seeds with a request; those that wait for one */
+    struct loop_idle web_soon;
+    uint32_t n_web_running, n_web_conns;
     struct bt_totals past; /* of torrents that have gone */
     uint64_t accepted, refused, dialled, banned;
     uint64_t refused_before; /* at the last tick */
@@ -128,6 +132,7 @@ struct bt_work;
 struct bt_opening;
 struct bt_keep;
 struct bt_recall;
+struct bt_webseed;
 
 struct bt_torrent {
     struct tarn_list node;
@@ -209,6 +214,10 @@ struct bt_torrent {
     struct loop_resolve *resolving; /* owned; one for each name that the user gave */
     size_t n_resolving, n_unresolved;
 
+    struct bt_webseed *webseeds; /* owned; once has_webseeds */
+    uint32_t n_webseeds, next_webseed;
+    bool has_webseeds; /* they have been listed */
+
     uint64_t done, total; /* bytes of wanted files */
     struct bt_totals totals;
     struct bt_meter down, up;
@@ -237,6 +246,7 @@ struct bt_conn {
     struct bt_peer_key key; /* in session's by_peer when is_known */
     struct bt_session *session;
     struct bt_torrent *torrent; /* NULL until an incoming handshake names it */
+    struct bt_webseed *web;     /* it is one, and has no stream: never is_open; else NULL */
     bt_peer_no no;
     uint32_t candidate; /* index, or UINT32_MAX */
     struct bt_handshake ours, theirs;
@@ -429,6 +439,12 @@ static inline struct tarn_out *bt_conn_out(struct bt_conn *c)
     return loop_stream_out(&c->stream);
 }
 
+/* A connection for a web seed, which is known to judge by this address. NULL: no memory. */
+struct bt_conn *bt_conn_web(struct bt_torrent *t, struct bt_webseed *w,
+                            const struct sys_addr *addr);
+/* Payload counts against the limits; may set is_rate_paused. */
+void bt_conn_count_received(struct bt_conn *c, size_t n);
+
 /* Memory for metadata that goes with the connection. */
 bool bt_conn_charge(struct bt_conn *c, uint32_t bytes) TARN_MUST;
 /* Sets the size of what is kept about its pieces. False: no memory. */
@@ -507,6 +523,22 @@ bool bt_known_add(struct bt_conn *c, struct bt_conn **other) TARN_MUST;
 void bt_known_remove(struct bt_conn *c);
 void bt_ban(struct bt_session *s, const struct sys_addr *addr);
 bool bt_is_banned(const struct bt_session *s, const struct sys_addr *addr);
+
+/* webseed */
+void bt_webseeds_tick(struct bt_torrent *t, int64_t now_us);
+int64_t bt_webseeds_wake(const struct bt_torrent *t); /* INT64_MAX: nobody to ask */
+bool bt_webseeds_are_hopeless(const struct bt_torrent *t);
+void bt_webseeds_release(struct bt_torrent *t); /* its connections have gone */
+void bt_webseeds_go_on(struct loop_idle *i);
+void bt_webseed_fill(struct bt_webseed *w);
+void bt_webseed_read_on(struct bt_webseed *w);
+void bt_webseed_tick(struct bt_webseed *w, int64_t now_us);
+void bt_webseed_left(struct bt_webseed *w);           /* its connection goes */
+uint64_t bt_webseed_rate(const struct bt_webseed *w); /* bytes a second; 0: not known */
+const char *bt_webseed_url_of(const struct bt_webseed *w);
+void bt_webseed_peer(const struct bt_webseed *w, struct bt_peer *p);
+/* False: the sender of this bad piece is no web seed. */
+bool bt_webseed_blame(struct bt_torrent *t, const struct sys_addr *sender, uint32_t piece);
 
 /* announce */
 /* Of the swarms from this one on. */

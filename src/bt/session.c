@@ -172,6 +172,9 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     tarn_list_init(&s->greeting);
     tarn_list_init(&s->dead);
     s->bury.on_idle = on_bury;
+    tarn_list_init(&s->web_running);
+    tarn_list_init(&s->web_line);
+    s->web_soon.on_idle = bt_webseeds_go_on;
     tarn_list_init(&s->rivals);
     s->choke_soon.on_idle = bt_choke_run_soon;
     bt_limit_init(&s->up, s->loop, set->rate_up, bt_upload_go_on);
@@ -210,6 +213,7 @@ void bt_session_free(struct bt_session *s)
     on_bury(&s->bury);
     loop_idle_stop(&s->bury);
     loop_idle_stop(&s->choke_soon);
+    loop_idle_stop(&s->web_soon);
     for (size_t i = 0; i < s->n_ports; i++) {
         loop_watch_remove(s->loop, &s->ports[i].watch);
         sys_close(&s->ports[i].watch.fd);

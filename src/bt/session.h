@@ -23,7 +23,7 @@ struct bt_torrent;
 
 struct bt_session_settings {
     struct loop *loop;       /* borrowed */
-    struct fetcher *fetcher; /* borrowed; NULL: no HTTP trackers */
+    struct fetcher *fetcher; /* borrowed; NULL: no HTTP trackers, no web seeds */
     const struct sys_addr *listen;
     size_t n_listen;
     uint64_t memory;             /* arriving payload of all torrents; 0: STORE_BUDGET_DEFAULT */
@@ -92,6 +92,7 @@ struct bt_add {
     bool sequential;
     bool paused; /* until bt_torrent_resume */
     bool no_trackers;
+    bool no_web_seeds;
     /* Which files are wanted (index into meta->files); NULL: all. Called once metadata is known. */
     bool (*wants)(void *arg, const struct bt_file *f);
     const char *const *peers; /* host:port, connected to at once and again after failures */
@@ -168,8 +169,9 @@ void bt_session_stats(const struct bt_session *s, struct bt_session_stats *out);
 
 /* One connection, for people. Pointers are borrowed until the call returns. */
 struct bt_peer {
-    struct sys_addr addr;
-    const char *agent; /* "" when it did not say */
+    struct sys_addr addr; /* of a web seed one that says nothing */
+    const char *host;     /* of a web seed: its URL's host, with the port if it is odd; else NULL */
+    const char *agent;    /* "" when it did not say; of a web seed its Server field or "web seed" */
     uint64_t downloaded, uploaded;
     uint32_t pieces, requests_out, requests_in;
     bool is_incoming, is_seed, is_snubbed, on_parole;

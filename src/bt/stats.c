@@ -76,9 +76,14 @@ void bt_torrent_peers(const struct bt_torrent *t, void (*each)(void *arg, const 
 {
     for (size_t i = 0; i < t->n_numbers; i++) {
         const struct bt_conn *c = t->conns[i];
+        struct bt_peer p;
+        if (c != NULL && c->web != NULL && !c->is_dead) {
+            bt_webseed_peer(c->web, &p);
+            each(arg, &p);
+        }
         if (c == NULL || !c->is_open)
             continue;
-        struct bt_peer p = {
+        p = (struct bt_peer){
             .addr = c->stream.peer,
             .agent = c->ext.agent,
             .downloaded = c->got,

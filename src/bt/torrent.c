@@ -118,6 +118,7 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     bt_leaves_release(t);
     bt_opening_release(t);
     bt_dial_release(t);
+    bt_webseeds_release(t);
     bt_announce_release(t);
     bt_session_forget(s, t);
     store_places_free(t->places);
@@ -453,7 +454,9 @@ static void become_seed(struct bt_torrent *t)
             struct bt_conn *c = t->conns[i];
             if (c != NULL && c->is_open)
                 bt_requests_close(&c->requests);
-            if (c != NULL && c->takes_block)
+            if (c != NULL && c->web != NULL)
+                bt_conn_close(c, "%s", "");
+            else if (c != NULL && c->takes_block)
                 bt_conn_drop_block(c); /* into a place that goes now */
         }
         release_picker(t);
@@ -617,6 +620,8 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
         const struct bt_conn *c = TARN_OUTER(n, struct bt_conn, node);
         if (c->requests.n_open > 0)
             t->fastest_bps = tarn_max_u64(t->fastest_bps, c->requests.rate_bps);
+        if (c->web != NULL)
+            t->fastest_bps = tarn_max_u64(t->fastest_bps, bt_webseed_rate(c->web));
     }
     for (struct tarn_list *n = t->active.next, *next; n != &t->active; n = next) {
         next = n->next; /* this one may leave the list */
@@ -628,6 +633,7 @@ void bt_torrent_tick(struct bt_torrent *t, int64_t now_us)
     if (t->state == BT_METADATA || bt_torrent_is_running(t)) {
         bt_announce_tick(t, now_us);
         bt_dial_tick(t, now_us);
+        bt_webseeds_tick(t, now_us);
     }
 }
 
@@ -642,6 +648,8 @@ int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us)
         return at; /* or until bt_session_rouse */
     int64_t dial = bt_dial_wake(t);
     at = dial < at ? dial : at;
+    int64_t web = bt_webseeds_wake(t);
+    at = web < at ? web : at;
     for (unsigned i = 0; i < t->n_swarms; i++) {
         int64_t due = bt_trackers_wake(&t->swarms[i].trackers);
         at = due < at ? due : at;
@@ -683,7 +691,7 @@ const struct bt_metainfo *bt_torrent_meta(const struct bt_torrent *t)
 
 bool bt_torrent_is_alone(const struct bt_torrent *t)
 {
-    if (!bt_dial_is_hopeless(t))
+    if (!bt_dial_is_hopeless(t) || !bt_webseeds_are_hopeless(t))
         return false;
     for (unsigned i = 0; i < t->n_swarms; i++)
         if (t->swarms[i].trackers.n > 0 && !bt_trackers_all_failed(&t->swarms[i].trackers))

@@ -188,6 +188,9 @@ enum catalog_found catalog_place_next(struct catalog_read *r, const struct catal
 enum catalog_found catalog_known(struct catalog_read *r, const struct catalog_identity *id,
                                  struct catalog_known *out, struct tarn_err *err) TARN_MUST;
 
+/* The file of hashes that catalog_known's runs are in. */
+struct catalog_leaves *catalog_hashes(struct catalog *c);
+
 /* The path of an entry below its collection, into o (appended). */
 bool catalog_path(struct catalog_read *r, const struct catalog_entry *e, struct tarn_out *o,
                   struct tarn_err *err) TARN_MUST;
@@ -327,8 +330,8 @@ struct catalog_ask {
     void (*done)(struct catalog_ask *a);
     bool is_ok;
     struct tarn_err err;
-    uint32_t collection; /* the number of the collection */
-    void *secret;        /* private */
+    uint32_t collection;   /* the number of the collection */
+    struct loop_msg later; /* private */
 };
 
 /* Publish a folder, or change what is wanted of the collection of that name (same path): policy,
@@ -343,7 +346,7 @@ void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_orig
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
 /* Read it again and compare with the leaves (0: all). */
-void catalog_scrub(struct catalog *c, uint32_t collection);
+void catalog_check(struct catalog *c, uint32_t collection);
 
 /* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
  * and looked at again. Any thread. */

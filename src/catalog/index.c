@@ -508,9 +508,35 @@ bool index_lose(struct index_write *w, const struct row_entry *e, struct tarn_er
     return index_put(w, e, &fresh, NULL, err);
 }
 
+bool index_keep_lost(struct index_write *w, const struct row_entry *e, struct tarn_err *err)
+{
+    struct row_entry lost;
+    uint8_t text[CATALOG_PATH_MAX + 1];
+    struct tarn_out path;
+    struct kv_key own = { 0 };
+    if (!e->e.has_identity || (e->e.state != CATALOG_HELD && e->e.state != CATALOG_MISSING))
+        return true;
+    tarn_out_fixed(&path, text, sizeof text);
+    if (!index_path(&w->t->read, w->base, e->e.parent, e->e.name, &path, err))
+        return false;
+    row_copy_entry(&lost, e);
+    lost.e.id = index_new_id(w);
+    lost.e.parent = INDEX_LIMBO;
+    lost.e.state = CATALOG_MISSING;
+    kv_key_be64(&own, lost.e.id);
+    memcpy(lost.name, own.p, own.len);
+    lost.e.name = tarn_bytes_of(lost.name, own.len);
+    lost.e.reason = tarn_bytes_of(lost.reason, 0);
+    if (path.len <= sizeof lost.reason) {
+        memcpy(lost.reason, text, path.len);
+        lost.e.reason.len = path.len;
+    }
+    return index_put(w, NULL, &lost, NULL, err);
+}
+
 bool index_forget(struct index_write *w, const struct row_entry *e, struct tarn_err *err)
 {
-    if (e->e.kind == CATALOG_FILE && e->e.has_identity &&
+    if (e->e.kind == CATALOG_FILE && e->e.has_identity && e->e.parent != INDEX_LIMBO &&
         !index_note(w, CATALOG_E_REMOVED, e, tarn_bytes_of(NULL, 0), 0, err))
         return false;
     return index_put(w, e, NULL, NULL, err);

@@ -7,6 +7,8 @@
 
 #include "catalog/row.h"
 
+#define INDEX_LIMBO UINT64_MAX
+
 struct index_write {
     struct kv_txn *t;
     unsigned base; /* number of the first table */
@@ -51,6 +53,12 @@ bool index_note(struct index_write *w, enum catalog_event event, const struct ro
 /* A file that is gone: a held one is kept as missing, until index_forget; others are forgotten. */
 bool index_lose(struct index_write *w, const struct row_entry *e, struct tarn_err *err) TARN_MUST;
 bool index_forget(struct index_write *w, const struct row_entry *e, struct tarn_err *err) TARN_MUST;
+
+/* A file whose name has another inode now may have moved: what it held is kept under a number of
+ * its own, missing, below no folder (INDEX_LIMBO), with its path as the reason; index_forget tells
+ * nobody. */
+bool index_keep_lost(struct index_write *w, const struct row_entry *e, struct tarn_err *err)
+    TARN_MUST;
 
 /* Whether a folder has any entry. */
 bool index_has_children(struct index_write *w, uint64_t folder, bool *has, struct tarn_err *err)

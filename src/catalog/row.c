@@ -143,7 +143,13 @@ bool row_take_collection(struct tarn_bytes b, uint32_t id, struct row_collection
     take_to(&c, to->digest, sizeof to->digest);
     to->name = take_text(&c, r->name, CATALOG_NAME_MAX);
     to->path = take_text(&c, r->path, CATALOG_PATH_MAX);
-    return tarn_cur_done(&c) || bad(err, "a collection");
+    if (!tarn_cur_done(&c))
+        return bad(err, "a collection");
+    if (to->phase != CATALOG_AWAY) /* the others follow from the counters */
+        to->phase = !r->is_listed                      ? CATALOG_LISTING
+                    : r->waiting > 0 || r->missing > 0 ? CATALOG_READING
+                                                       : CATALOG_COMPLETE;
+    return true;
 }
 
 /* --- entries --- */

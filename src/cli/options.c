@@ -7,7 +7,16 @@
 #include <string.h>
 
 const struct cli_option cli_options[CLI_OPTS] = {
+    [CLI_AS] = { .name = "as", .arg = "NAME", .help = "the collection's name (the folder's own)" },
+    [CLI_BT] = { .name = "bt",
+                 .arg = "FORMAT",
+                 .words = "hybrid v1 v2 off",
+                 .help = "its torrent: hybrid (the default), v1, v2, or off" },
     [CLI_COMMENT] = { .name = "comment", .arg = "TEXT", .help = "write a comment" },
+    [CLI_CONFIG] = { .name = "config",
+                     .arg = "FILE",
+                     .offer = CLI_OFFER_FILE,
+                     .help = "read this configuration, and conf.d beside it" },
     [CLI_DATE] = { .name = "date",
                    .arg = "UNIX",
                    .is_arg_free = true,
@@ -25,6 +34,10 @@ const struct cli_option cli_options[CLI_OPTS] = {
                      .more = "Older clients and some trackers know v1 only. v2 checks each file by "
                              "a hash of its own." },
     [CLI_HELP] = { .name = "help", .letter = 'h', .help = "show this" },
+    [CLI_HTTP] = { .name = "http",
+                   .arg = "WHEN",
+                   .words = "on off",
+                   .help = "serve it on the web door (on)" },
     [CLI_IO] = { .name = "io",
                  .arg = "HOW",
                  .words = "auto mmap pread",
@@ -76,6 +89,11 @@ const struct cli_option cli_options[CLI_OPTS] = {
                            "Nothing is remembered of this run, and what earlier ones left is not "
                            "believed." },
     [CLI_NO_TRACKER] = { .name = "no-tracker", .help = "ask no tracker" },
+    [CLI_NO_WEB_SEED] = { .name = "no-web-seed",
+                          .is_rare = true,
+                          .help = "ask no web server for content",
+                          .more = "Torrents and magnet links may name web servers that have the "
+                                  "files; they are asked as peers are." },
     [CLI_ONLY] = { .name = "only",
                    .arg = "GLOB",
                    .repeats = true,
@@ -83,6 +101,7 @@ const struct cli_option cli_options[CLI_OPTS] = {
                    .more = "The pattern of a shell, for the whole path or for the part below the "
                            "torrent's name; '*' matches '/' too. Pieces that these files share "
                            "with others are fetched whole." },
+    [CLI_ORIGIN] = { .name = "origin", .help = "also say where each value comes from" },
     [CLI_OUTPUT_FILE] = { .name = "output",
                           .letter = 'o',
                           .arg = "FILE",
@@ -97,6 +116,7 @@ const struct cli_option cli_options[CLI_OPTS] = {
     [CLI_PATIENCE] = { .name = "patience",
                        .arg = "TIME",
                        .help = "give up after TIME with nobody to ask (60)" },
+    [CLI_PAUSED] = { .name = "paused", .help = "do not begin before tarn resume" },
     [CLI_PEER] = { .name = "peer",
                    .arg = "HOST:PORT",
                    .repeats = true,
@@ -112,6 +132,11 @@ const struct cli_option cli_options[CLI_OPTS] = {
                            .help = "bytes of a piece (by the size of the data)",
                            .more = "A power of two from 16K; with --format v1 any number up to "
                                    "536854528." },
+    [CLI_POLICY] = { .name = "policy",
+                     .arg = "WHO",
+                     .words = "public partners mine",
+                     .help = "who may have it (public)",
+                     .more = "The web door serves what is public, and nothing else." },
     [CLI_PRIVATE] = { .name = "private", .help = "peers come from the trackers alone" },
     [CLI_PROGRESS] = { .name = "progress",
                        .arg = "WHEN",
@@ -139,6 +164,12 @@ const struct cli_option cli_options[CLI_OPTS] = {
     [CLI_SEQUENTIAL] = { .name = "sequential",
                          .help = "fetch from the beginning to the end",
                          .more = "The rarest pieces first is better for everybody." },
+    [CLI_SET] = { .name = "set",
+                  .arg = "KEY=VALUE",
+                  .repeats = true,
+                  .help = "a setting, as http.listen=0.0.0.0:80",
+                  .more = "tarn config show lists them. It is stronger than the configuration and "
+                          "the environment." },
     [CLI_SKIP_BAD_NAMES] = { .name = "skip-bad-names",
                              .help = "leave out names that no torrent can hold",
                              .more = "Names that are not UTF-8, or that other clients would change "
@@ -193,11 +224,11 @@ static const uint8_t verify_options[] = {
     CLI_LEAVES_IN, CLI_EXTRA, CLI_JOBS, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
 };
 static const uint8_t fetch_options[] = {
-    CLI_OUTPUT_FOLDER, CLI_ONLY,         CLI_PEER,     CLI_SEED_FOR, CLI_STAY,
-    CLI_SEQUENTIAL,    CLI_SAVE_TORRENT, CLI_PATIENCE, CLI_LISTEN,   CLI_NO_TRACKER,
-    CLI_RATE_DOWN,     CLI_RATE_UP,      CLI_UPLINK,   CLI_PEERS,    CLI_SLOTS,
-    CLI_REQUESTS,      CLI_IO,           CLI_MEMORY,   CLI_METADATA, CLI_STATE,
-    CLI_NO_STATE,      CLI_JSON,         CLI_PROGRESS, CLI_HELP,     CLI_END,
+    CLI_OUTPUT_FOLDER, CLI_ONLY,     CLI_PEER,   CLI_SEED_FOR,   CLI_STAY,        CLI_SEQUENTIAL,
+    CLI_SAVE_TORRENT,  CLI_PATIENCE, CLI_LISTEN, CLI_NO_TRACKER, CLI_NO_WEB_SEED, CLI_RATE_DOWN,
+    CLI_RATE_UP,       CLI_UPLINK,   CLI_PEERS,  CLI_SLOTS,      CLI_REQUESTS,    CLI_IO,
+    CLI_MEMORY,        CLI_METADATA, CLI_STATE,  CLI_NO_STATE,   CLI_JSON,        CLI_PROGRESS,
+    CLI_HELP,          CLI_END,
 };
 static const uint8_t seed_options[] = {
     CLI_LISTEN, CLI_PEER,     CLI_TRUST, CLI_NO_TRACKER, CLI_RATE_DOWN, CLI_RATE_UP,
@@ -205,6 +236,25 @@ static const uint8_t seed_options[] = {
     CLI_STATE,  CLI_NO_STATE, CLI_JSON,  CLI_PROGRESS,   CLI_HELP,      CLI_END,
 };
 static const uint8_t version_options[] = { CLI_JSON, CLI_HELP, CLI_END };
+
+static const uint8_t up_options[] = {
+    CLI_SET, CLI_CONFIG, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
+};
+static const uint8_t publish_options[] = {
+    CLI_AS, CLI_BT, CLI_HTTP, CLI_POLICY, CLI_JSON, CLI_HELP, CLI_END,
+};
+static const uint8_t add_options[] = {
+    CLI_OUTPUT_FOLDER, CLI_PAUSED, CLI_JSON, CLI_HELP, CLI_END,
+};
+static const uint8_t control_options[] = { CLI_JSON, CLI_HELP, CLI_END };
+static const uint8_t config_options[] = {
+    CLI_ORIGIN, CLI_CONFIG, CLI_SET, CLI_JSON, CLI_HELP, CLI_END,
+};
+
+#define REFS \
+    "A REF is the number that tarn ls shows (an item keeps it for ever), a collection's name, or " \
+    "NAME/PATH of a file in one; a path (with /, ./ or ../ in front); an info-hash, a file's " \
+    "identity, or a URL of the node."
 
 const struct cli_verb cli_verbs[] = {
     {
@@ -295,6 +345,138 @@ const struct cli_verb cli_verbs[] = {
         .examples = "seed a folder\ttarn seed photos.torrent photos --listen 0.0.0.0:6881\n",
         .options = seed_options,
         .run = cli_seed,
+    },
+    {
+        .name = "up",
+        .operands = "[DIR]...",
+        .max = CLI_OPERANDS_MAX,
+        .offers = { CLI_OFFER_FOLDER, CLI_OFFER_FOLDER },
+        .help = "run a node here that publishes folders",
+        .more =
+            "A node in the foreground: each DIR is published as a collection of its own name, over "
+            "HTTP and BitTorrent, beside what was published before. It prints where, and a page to "
+            "look at, and stays until it is stopped (Ctrl-C). The other verbs then speak to it.\n\n"
+            "Files are read once, for all hashes. What it knows is kept in $TARN_HOME, or tarn in "
+            "$XDG_STATE_HOME or in ~/.local/state; one node at a time uses it.",
+        .examples = "publish a folder on this machine\ttarn up /srv/www\n"
+                    "for others\ttarn up /srv/www --set http.listen=0.0.0.0:80\n",
+        .options = up_options,
+        .run = cli_up,
+    },
+    {
+        .name = "publish",
+        .operands = "DIR",
+        .min = 1,
+        .max = 1,
+        .offers = { CLI_OFFER_FOLDER, CLI_OFFER_FOLDER },
+        .help = "publish a folder on the node",
+        .more = "The node that runs reads the folder once and serves it from then on, also after "
+                "a restart; what changes in it is read again. Publishing it again changes its "
+                "settings.",
+        .examples = "a folder under another name\ttarn publish /srv/data --as archive\n",
+        .options = publish_options,
+        .run = cli_publish,
+    },
+    {
+        .name = "add",
+        .operands = "TORRENT|MAGNET|URL",
+        .min = 1,
+        .max = 1,
+        .offers = { CLI_OFFER_TORRENT, CLI_OFFER_TORRENT },
+        .help = "have the node fetch and seed a torrent",
+        .more = "The node fetches it into the folder (bt.downloads, unless --output says another) "
+                "and seeds it from then on.",
+        .options = add_options,
+        .run = cli_add,
+    },
+    {
+        .name = "ls",
+        .operands = "[REF]",
+        .max = 1,
+        .offers = { CLI_OFFER_FOLDER, CLI_OFFER_FOLDER },
+        .help = "what the node holds",
+        .more = "Without REF: collections and torrents, a row each. With one: what it is, and its "
+                "files. On a terminal it is a table with rounded sizes; elsewhere fields have tabs "
+                "between and sizes are bytes.\n\n" REFS,
+        .options = control_options,
+        .run = cli_ls,
+    },
+    {
+        .name = "status",
+        .operands = "",
+        .help = "how the node is",
+        .more = "What it serves and where, what it is doing, and what is wrong.",
+        .options = control_options,
+        .run = cli_status,
+    },
+    {
+        .name = "peers",
+        .operands = "REF",
+        .min = 1,
+        .max = 1,
+        .help = "who is connected for a torrent",
+        .more = "One row for each connection. FLAGS: i it came to us, o we called it, s it has "
+                "all, c we send it nothing now.\n\n" REFS,
+        .options = control_options,
+        .run = cli_peers,
+    },
+    {
+        .name = "pause",
+        .operands = "REF",
+        .min = 1,
+        .max = 1,
+        .help = "stop the BitTorrent side of an item",
+        .more =
+            "No connections and no announces until tarn resume, also after a restart. HTTP goes "
+            "on.\n\n" REFS,
+        .options = control_options,
+        .run = cli_pause,
+    },
+    {
+        .name = "resume",
+        .operands = "REF",
+        .min = 1,
+        .max = 1,
+        .help = "go on after tarn pause",
+        .more = "The item is announced and has connections again.\n\n" REFS,
+        .options = control_options,
+        .run = cli_resume,
+    },
+    {
+        .name = "rm",
+        .operands = "REF",
+        .min = 1,
+        .max = 1,
+        .help = "stop publishing or fetching an item",
+        .more = "The node forgets it; files stay where they are. A collection that the "
+                "configuration names is removed there, not here (exit code 9).\n\n" REFS,
+        .options = control_options,
+        .run = cli_rm,
+    },
+    {
+        .name = "scrub",
+        .operands = "[REF]",
+        .max = 1,
+        .help = "have the node check what it holds",
+        .more = "Everything held, or one item, is read again and compared with its hashes, to 16 "
+                "KiB, at the rate of scrub.rate. The command does not wait for it: tarn status "
+                "says how far it is, and damage is in tarn ls, the log and "
+                "/v1/changes.\n\n" REFS,
+        .options = control_options,
+        .run = cli_scrub,
+    },
+    {
+        .name = "config",
+        .operands = "show|check",
+        .min = 1,
+        .max = 1,
+        .help = "show or check the configuration",
+        .more = "show prints every setting as it would be taken now; what a node runs with may be "
+                "older. check says each fault with its file and line, and ends with 0 or 2. Root "
+                "sees the system's configuration.",
+        .examples = "where each value comes from\ttarn config show --origin\n",
+        .options = config_options,
+        .run = cli_config,
     },
     {
         .name = "version",

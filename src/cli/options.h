@@ -11,12 +11,16 @@
 
 enum cli_opt {
     CLI_END, /* ends a verb's list */
+    CLI_AS,
+    CLI_BT,
     CLI_COMMENT,
+    CLI_CONFIG,
     CLI_DATE,
     CLI_EXTRA,
     CLI_FORCE,
     CLI_FORMAT,
     CLI_HELP,
+    CLI_HTTP,
     CLI_IO,
     CLI_JOBS,
     CLI_JSON,
@@ -27,13 +31,17 @@ enum cli_opt {
     CLI_METADATA,
     CLI_NO_STATE,
     CLI_NO_TRACKER,
+    CLI_NO_WEB_SEED,
     CLI_ONLY,
+    CLI_ORIGIN,
     CLI_OUTPUT_FILE,
     CLI_OUTPUT_FOLDER,
     CLI_PATIENCE,
+    CLI_PAUSED,
     CLI_PEER,
     CLI_PEERS,
     CLI_PIECE_LENGTH,
+    CLI_POLICY,
     CLI_PRIVATE,
     CLI_PROGRESS,
     CLI_RATE_DOWN,
@@ -42,6 +50,7 @@ enum cli_opt {
     CLI_SAVE_TORRENT,
     CLI_SEED_FOR,
     CLI_SEQUENTIAL,
+    CLI_SET,
     CLI_SKIP_BAD_NAMES,
     CLI_SLOTS,
     CLI_SOURCE,
@@ -72,6 +81,7 @@ struct cli_option {
 extern const struct cli_option cli_options[CLI_OPTS];
 
 struct cli_args;
+enum { CLI_OPERANDS_MAX = 1000 }; /* where there may be any number */
 
 struct cli_verb {
     const char *name;

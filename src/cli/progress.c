@@ -123,12 +123,12 @@ static void write_json(const struct cli_progress_now *now)
     json_put_u64(&l.json, "total", now->total);
     json_key(&l.json, "rate");
     if (now->rate < 0)
-        json_null(&l.json);
+        json_none(&l.json);
     else
         json_u64(&l.json, (uint64_t)now->rate);
     json_key(&l.json, "eta");
     if (eta(now) < 0)
-        json_null(&l.json);
+        json_none(&l.json);
     else
         json_i64(&l.json, eta(now));
     cli_line_end(&l, stderr);

@@ -190,6 +190,7 @@ static bool read_settings(struct transferring *x, struct tarn_err *err)
     t->only = x->only;
     t->path = x->is_seed ? args->operands[1] : folder == NULL ? "." : folder;
     t->no_trackers = cli_has(args, CLI_NO_TRACKER);
+    t->no_web_seeds = cli_has(args, CLI_NO_WEB_SEED);
     const char *uplink = cli_text(args, CLI_UPLINK);
     t->uplink_off = uplink != NULL && strcmp(uplink, "off") == 0;
     const char *io = cli_text(args, CLI_IO);

@@ -133,7 +133,7 @@ static const double plain_max = 1e15;
 void json_double(struct json *j, double v)
 {
     if (!isfinite(v)) {
-        json_null(j);
+        json_none(j);
         return;
     }
     char text[48];
@@ -158,7 +158,7 @@ void json_bool(struct json *j, bool v)
     put_word(j, v ? "true" : "false");
 }
 
-void json_null(struct json *j)
+void json_none(struct json *j)
 {
     put_word(j, "null");
 }
@@ -167,7 +167,7 @@ void json_put_str(struct json *j, const char *key, const char *s)
 {
     json_key(j, key);
     if (s == NULL)
-        json_null(j);
+        json_none(j);
     else
         json_str(j, tarn_bytes_str(s));
 }

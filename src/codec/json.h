@@ -26,7 +26,7 @@ void json_u64(struct json *j, uint64_t v);
 void json_i64(struct json *j, int64_t v);
 void json_double(struct json *j, double v); /* up to 6 digits after the point; not finite: null */
 void json_bool(struct json *j, bool v);
-void json_null(struct json *j);
+void json_none(struct json *j); /* null; jansson has a json_null */
 
 /* Key and value in one. */
 void json_put_str(struct json *j, const char *key, const char *s);

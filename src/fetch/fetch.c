@@ -55,7 +55,7 @@ struct fetch_transfer {
     bool is_refused; /* by one of our callbacks: fetch->err says why */
     bool is_asked;   /* a request was sent, and no line of its answer has come */
     bool has_query;
-    bool is_paused, resumes;
+    bool is_paused, resumes, is_next; /* to go on, at the end of this turn or in this pass */
     int64_t started_us;
     bool has_head;    /* on_head was called */
     size_t taken;     /* of the bytes that come next: given to on_part before the pause */
@@ -535,18 +535,31 @@ static void run(struct fetcher *fr, struct fetch *f)
     finish(f);
 }
 
+static struct fetch_transfer *next_to_resume(struct fetcher *fr)
+{
+    for (struct tarn_list *n = fr->running.next; n != &fr->running; n = n->next) {
+        struct fetch_transfer *t = TARN_OUTER(n, struct fetch, node)->transfer;
+        if (t->is_next)
+            return t;
+    }
+    return NULL;
+}
+
+/* Each once: who pauses and resumes again waits for the next turn. The body goes on inside the
+ * call, where others may be canceled. */
 static void resume_all(struct fetcher *fr)
 {
-    fr->in_curl++; /* the body goes on inside this call */
-    for (struct tarn_list *n = fr->running.next, *next; n != &fr->running; n = next) {
-        struct fetch_transfer *t = TARN_OUTER(n, struct fetch, node)->transfer;
-        next = n->next;
-        if (!t->resumes)
-            continue;
-        t->resumes = t->is_paused = false;
+    struct fetch_transfer *t;
+    for (struct tarn_list *n = fr->running.next; n != &fr->running; n = n->next) {
+        t = TARN_OUTER(n, struct fetch, node)->transfer;
+        t->is_next = t->resumes;
+        t->resumes = false;
+    }
+    fr->in_curl++;
+    while ((t = next_to_resume(fr)) != NULL) {
+        t->is_next = t->is_paused = false;
         t->moved_us = sys_now_us();
         (void)curl_easy_pause(t->easy, CURLPAUSE_CONT); /* what fails ends the transfer */
-        next = fr->running.next; /* others may have gone: from the front again */
     }
     fr->in_curl--;
     collect(fr);

@@ -4,32 +4,17 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 
-#include <stdio.h>
-
 /* The new file's name until it is whole: beside the one that it will be. */
 static char *temp_name(const char *path)
 {
     static const char ending[] = ".new";
     size_t len = strlen(path);
     char *name = tarn_calloc(len + sizeof ending, 1);
-    if (name != NULL)
-        snprintf(name, len + sizeof ending, "%s%s", path, ending);
+    if (name == NULL)
+        return NULL;
+    memcpy(name, path, len);
+    memcpy(name + len, ending, sizeof ending);
     return name;
-}
-
-/* The folder that path lies in. */
-static int open_folder_of(const char *path, struct tarn_err *err)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder =
-        slash == NULL ? tarn_strndup(".", 1) : tarn_strndup(path, (size_t)(slash - path) + 1);
-    if (folder == NULL) {
-        tarn_fail_mem(err, "copying a store");
-        return -1;
-    }
-    int fd = sys_open(folder, SYS_OPEN_FOLDER, err);
-    tarn_free(folder);
-    return fd;
 }
 
 static bool is_itself(const struct kv *kv, const char *path)
@@ -57,7 +42,7 @@ bool kv_copy(struct kv *kv, const char *path, struct tarn_err *err)
     char *temp = temp_name(path);
     if (temp == NULL)
         return tarn_fail_mem(err, "copying a store");
-    SYS_AUTO_FD folder = open_folder_of(path, err);
+    SYS_AUTO_FD folder = kv_open_folder_of(path, err);
     bool ok = folder >= 0 && write_copy(kv, temp, err);
     if (ok)
         ok = sys_rename(SYS_CWD, temp, SYS_CWD, path, err) && sys_sync_folder(folder, err);

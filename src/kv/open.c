@@ -91,9 +91,22 @@ static bool open_map(struct kv *kv, struct tarn_err *err)
     if (rc != 0)
         return kv_fail(kv, rc, "opening", err);
     kv->map_len = info.me_mapsize;
-    kv->seq = info.me_last_txnid;
     assert(mdb_env_get_maxkeysize(kv->env) == KV_KEY_MAX);
     return true;
+}
+
+int kv_open_folder_of(const char *path, struct tarn_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder =
+        slash == NULL ? tarn_strndup(".", 1) : tarn_strndup(path, (size_t)(slash - path) + 1);
+    if (folder == NULL) {
+        tarn_fail_mem(err, "opening a folder");
+        return -1;
+    }
+    int fd = sys_open(folder, SYS_OPEN_FOLDER, err);
+    tarn_free(folder);
+    return fd;
 }
 
 /* Which file it is; and when it is new, that its name is on the disk. */
@@ -111,14 +124,17 @@ static bool settle(struct kv *kv, bool is_new, struct tarn_err *err)
     kv->covered = st.size;
     if (!is_new)
         return true;
-    const char *slash = strrchr(kv->path, '/');
-    char *folder = slash == NULL ? tarn_strndup(".", 1)
-                                 : tarn_strndup(kv->path, (size_t)(slash - kv->path) + 1);
-    if (folder == NULL)
-        return tarn_fail_mem(err, "opening a store");
-    SYS_AUTO_FD at = sys_open(folder, SYS_OPEN_FOLDER, err);
-    tarn_free(folder);
+    SYS_AUTO_FD at = kv_open_folder_of(kv->path, err);
     return at >= 0 && sys_sync_folder(at, err);
+}
+
+/* How many commits it has seen, the tables and migrations of this opening among them. */
+static bool read_seq(struct kv *kv, struct tarn_err *err)
+{
+    MDB_envinfo info;
+    int rc = mdb_env_info(kv->env, &info);
+    kv->seq = rc == 0 ? info.me_last_txnid : 0;
+    return rc == 0 || kv_fail(kv, rc, "opening", err);
 }
 
 /* --- the struct --- */
@@ -164,7 +180,7 @@ static bool start(struct kv *kv, const struct kv_settings *set, struct tarn_err 
 {
     bool is_there;
     if (!look(kv->path, kv->is_read_only, &is_there, err) || !open_map(kv, err) ||
-        !settle(kv, !is_there, err) || !kv_schema_open(kv, set, err) ||
+        !settle(kv, !is_there, err) || !kv_schema_open(kv, set, err) || !read_seq(kv, err) ||
         (!kv->is_read_only && !kv_writer_start(kv, err)))
         return false;
     tarn_list_push_back(&opened, &kv->opened);

@@ -56,6 +56,9 @@ bool kv_fail(const struct kv *kv, int rc, const char *doing, struct tarn_err *er
  * is not there is SIGBUS. Fine when there is none, or an empty one. */
 bool kv_check_file(const char *path, struct tarn_err *err) TARN_MUST;
 
+/* open.c: the folder that path lies in; -1 on failure. */
+int kv_open_folder_of(const char *path, struct tarn_err *err) TARN_MUST;
+
 /* map.c. Every transaction is within enter and leave. */
 bool kv_map_enter(struct kv *kv, struct tarn_err *err) TARN_MUST;
 void kv_map_leave(struct kv *kv);

@@ -15,12 +15,23 @@ enum due {
     DUE_DONE,
 };
 
+/* Nobody has made a table or a record yet. */
+static bool is_empty(MDB_txn *txn)
+{
+    MDB_dbi names;
+    MDB_stat st;
+    return mdb_dbi_open(txn, NULL, 0, &names) == 0 && mdb_stat(txn, names, &st) == 0 &&
+           st.ms_entries == 0;
+}
+
 static bool open_tables(struct kv *kv, MDB_txn *txn, const struct kv_settings *set,
                         struct tarn_err *err)
 {
     struct tarn_quote a, b;
     unsigned flags = kv->is_read_only ? 0 : MDB_CREATE;
-    int rc = mdb_dbi_open(txn, own_name, flags, &kv->own);
+    int rc = mdb_dbi_open(txn, own_name, 0, &kv->own);
+    if (rc == MDB_NOTFOUND && flags != 0 && is_empty(txn))
+        rc = mdb_dbi_open(txn, own_name, flags, &kv->own);
     if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
         return tarn_fail(err, TARN_E_USAGE, "'%s' is not a %s", tarn_quote_str(&a, kv->path),
                          tarn_quote_str(&b, kv->kind));

@@ -9,11 +9,15 @@
 #include "kv/priv.h"
 #include "sys/file.h"
 
+#include <errno.h>
+
+enum { DISK_IS_FULL = 64 << 10 }; /* bytes left, or fewer */
+
 struct group {
     struct tarn_list waiting; /* what has to be run, in order */
     struct tarn_list ran;     /* in the transaction that is open */
     size_t n_ran, len;        /* of them: how many, bytes put */
-    bool is_nested, is_single;
+    bool is_nested, is_single, is_turned;
 };
 
 enum verdict {
@@ -96,13 +100,13 @@ static enum verdict call_nested(struct kv *kv, struct kv_write *w, MDB_txn *txn,
 /* Put what ran back in front of what waits. */
 static void put_back(struct group *g)
 {
-    while (!tarn_list_empty(&g->ran)) {
-        struct tarn_list *last = g->ran.prev;
-        tarn_list_remove(last);
-        last->prev = &g->waiting;
-        last->next = g->waiting.next;
-        g->waiting.next->prev = last;
-        g->waiting.next = last;
+    struct tarn_list *first = g->ran.next, *last = g->ran.prev, *next = g->waiting.next;
+    if (!tarn_list_empty(&g->ran)) {
+        g->waiting.next = first;
+        first->prev = &g->waiting;
+        last->next = next;
+        next->prev = last;
+        tarn_list_init(&g->ran);
     }
     g->n_ran = g->len = 0;
 }
@@ -180,6 +184,32 @@ static int commit(struct kv *kv, struct group *g, MDB_txn *txn)
     return rc;
 }
 
+/* What a commit frees can be used from the second commit on after it, so a file that is full stays
+ * full after a deletion, for want of a page to make the next commit with. That one is made here, in
+ * the room that is kept for deletions. Whether it was. */
+static bool turn_over(struct kv *kv)
+{
+    static const char key[] = "turned";
+    for (int tries = 0; tries < 2; tries++) {
+        MDB_txn *txn = kv_map_begin_write(kv, NULL);
+        if (txn == NULL)
+            return false;
+        uint64_t id = mdb_txn_id(txn);
+        MDB_val k = kv_val(tarn_bytes_str(key)), v = kv_val(tarn_bytes_of(&id, sizeof id));
+        int rc = mdb_put(txn, kv->own, &k, &v, 0);
+        if (rc == 0)
+            rc = mdb_txn_commit(txn);
+        else
+            mdb_txn_abort(txn);
+        kv_map_leave(kv);
+        if (rc != MDB_MAP_FULL)
+            return rc == 0;
+        if (kv_map_grow(kv, true, NULL) != KV_GREW)
+            return false;
+    }
+    return false;
+}
+
 /* There was no room for the one in front, or for all of the group at its commit. */
 static void make_room(struct kv *kv, struct group *g, const struct kv_txn *t, struct tarn_err *err)
 {
@@ -192,6 +222,11 @@ static void make_room(struct kv *kv, struct group *g, const struct kv_txn *t, st
             g->is_single = true; /* the small ones may fit */
             return;
         }
+        if (!g->is_turned) {
+            g->is_turned = true;
+            if (turn_over(kv))
+                return;
+        }
         struct kv_write *w = front(g);
         tarn_list_remove(&w->node);
         finish(kv, w, err);
@@ -202,6 +237,15 @@ static void make_room(struct kv *kv, struct group *g, const struct kv_txn *t, st
     }
 }
 
+/* When the disk takes only some of what it is given, LMDB calls that EIO. */
+static bool is_disk_full(const struct kv *kv)
+{
+    mdb_filehandle_t fd;
+    uint64_t left;
+    return mdb_env_get_fd(kv->env, &fd) == 0 && sys_free_space(fd, &left, NULL) &&
+           left < DISK_IS_FULL;
+}
+
 /* The commit failed with rc; all are waiting again. */
 static void judge(struct kv *kv, struct group *g, const struct kv_txn *t, int rc, size_t n,
                   struct tarn_err *err)
@@ -210,6 +254,8 @@ static void judge(struct kv *kv, struct group *g, const struct kv_txn *t, int rc
         make_room(kv, g, t, err);
         return;
     }
+    if (rc == EIO && is_disk_full(kv))
+        rc = ENOSPC;
     kv_fail(kv, rc, "writing to", err);
     if (n > 1) {
         g->is_single = true;

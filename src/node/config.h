@@ -52,6 +52,7 @@ enum node_key {
     NODE_BT_IO,
     NODE_BT_UPLINK,
     NODE_BT_TRACKERS,
+    NODE_BT_ANNOUNCE,
     NODE_BT_DOWNLOADS, /* "": downloads in the state folder */
     NODE_INDEX_PATH,   /* "": index in the state folder */
     NODE_INDEX_MAX_SIZE,

@@ -10,11 +10,11 @@
 const struct node_key_info node_keys[NODE_KEYS] = {
     [NODE_HTTP_LISTEN] = { "http", "listen", NODE_ADDRS, "127.0.0.1:8880", .port = 8880,
                            .help = "where the web door listens" },
-    [NODE_HTTP_PUBLIC_URL] = { "http", "public_url", NODE_URL, "", .is_reloadable = true,
+    [NODE_HTTP_PUBLIC_URL] = { "http", "public_url", NODE_URL, "",
                                .help = "how the web door is reached from outside: for links and "
                                        "the web seeds of torrents" },
     [NODE_HTTP_TLS_CERT] = { "http", "tls_cert", NODE_PATH, "", .is_reloadable = true,
-                             .help = "certificate chain (PEM): the web door then speaks TLS" },
+                             .help = "certificate chain (PEM): the web door speaks TLS" },
     [NODE_HTTP_TLS_KEY] = { "http", "tls_key", NODE_PATH, "", .is_reloadable = true,
                             .help = "private key of the certificate (PEM)" },
     [NODE_HTTP_LOOPS] = { "http", "loops", NODE_COUNT, "auto", 0, 64, .words = "auto",
@@ -71,6 +71,9 @@ const struct node_key_info node_keys[NODE_KEYS] = {
                          .help = "keep the line's queue short by sending less" },
     [NODE_BT_TRACKERS] = { "bt", "trackers", NODE_BOOL, "on",
                            .help = "ask the trackers that torrents name" },
+    [NODE_BT_ANNOUNCE] = { "bt", "announce", NODE_TEXT, "",
+                           .help = "URLs of trackers for the torrents of collections, spaces "
+                                   "between" },
     [NODE_BT_DOWNLOADS] = { "bt", "downloads", NODE_PATH, "",
                             .help = "folder for what is added; empty: downloads in the state "
                                     "folder" },

@@ -23,9 +23,10 @@ struct node_settings {
     const char *home;             /* state folder; NULL: node_home_choose */
     const char *const *publish;   /* folders to publish besides those of the configuration */
     size_t n_publish;
-    bool is_system;  /* root's daemon: /var/lib/tarn, /run/tarn */
-    bool is_service; /* takes systemd's sockets and tells it how things are */
-    bool has_admin;  /* `tarn up`: admin.listen is opened when nothing is configured */
+    bool is_system;       /* root's daemon: /var/lib/tarn, /run/tarn */
+    bool is_service;      /* takes systemd's sockets and tells it how things are */
+    bool catches_signals; /* HUP, USR1, TERM, INT: only for programs */
+    bool has_page;        /* `tarn up`: admin.listen is opened when nothing is configured */
     const char *version;
     struct node_log *log; /* borrowed */
 };
@@ -58,5 +59,7 @@ struct loop *node_loop(struct node *n);
  * borrowed until the next reload. */
 const char *node_public_url(const struct node *n);
 const char *node_page_url(const struct node *n);
+/* The path of the control socket. */
+const char *node_socket(const struct node *n);
 
 #endif

@@ -33,6 +33,7 @@ struct node_torrents {
     unsigned table;
     struct bt_session *bt;
     struct fetcher *fetcher;
+    bool no_trackers;
     char *downloads; /* owned */
     void (*on_event)(void *arg, const struct node_torrent *t, enum node_torrent_event e);
     void *arg;
@@ -171,6 +172,7 @@ static void start(struct torrent *t)
         .magnet = t->is_magnet ? &t->magnet : NULL,
         .path = t->folder,
         .paused = t->seen.is_paused,
+        .no_trackers = t->of->no_trackers,
         .ops = &ops,
         .arg = t,
     };
@@ -252,6 +254,7 @@ struct node_torrents *node_torrents_new(const struct node_torrents_settings *set
                                   .table = set->table,
                                   .bt = set->bt,
                                   .fetcher = set->fetcher,
+                                  .no_trackers = set->no_trackers,
                                   .on_event = set->on_event,
                                   .arg = set->arg,
                                   .next_id = 1 };

@@ -43,6 +43,7 @@ struct node_torrents_settings {
     struct kv *kv;
     unsigned table; /* of ours in it: see NODE_TORRENTS_TABLE */
     struct bt_session *bt;
+    bool no_trackers;        /* none is asked */
     struct fetcher *fetcher; /* for URLs; NULL: they are refused */
     const char *downloads;   /* the folder where none is said; copied */
     void (*on_event)(void *arg, const struct node_torrent *t, enum node_torrent_event e);

@@ -1,5 +1,6 @@
-/* node/web: requests to answers on the loop's thread. A path that was looked up lately is answered
- * at once from the open file; all else goes to the pool (web_find) and comes back as a web_job. */
+/* node/web: see web_priv.h: requests to answers on the loop's thread. A path that was looked up
+ * lately is answered at once from the open file; all else goes to the pool (web_find) and comes
+ * back as a web_job. */
 #include "node/web_priv.h"
 
 #include "base/mem.h"
@@ -35,49 +36,49 @@ static struct tarn_bytes page_key(const struct web_page *p)
     return tarn_bytes_str(p->path); /* a path has no NUL */
 }
 
-static void drop_page(struct node_web *w, struct web_page *p)
+static void drop_page(struct web_door *d, struct web_page *p)
 {
-    (void)tarn_map_remove(&w->pages, page_key(p));
+    (void)tarn_map_remove(&d->pages, page_key(p));
     tarn_list_remove(&p->node);
     p->is_kept = false;
-    w->n_pages--;
+    d->n_pages--;
     web_page_unref(p);
 }
 
-static struct web_page *oldest(struct node_web *w)
+static struct web_page *oldest(struct web_door *d)
 {
-    return TARN_OUTER(w->latest.next, struct web_page, node);
+    return TARN_OUTER(d->latest.next, struct web_page, node);
 }
 
 /* The page of this path, when what it says is still so: nothing has changed in the index since. */
-static struct web_page *find_page(struct node_web *w, struct tarn_bytes path)
+static struct web_page *find_page(struct web_door *d, struct tarn_bytes path)
 {
-    uint64_t *at = tarn_map_get(&w->pages, path);
+    uint64_t *at = tarn_map_get(&d->pages, path);
     if (at == NULL)
         return NULL;
     struct web_page *p = (struct web_page *)(uintptr_t)*at;
-    if (p->seq != catalog_seq(w->catalog)) {
-        drop_page(w, p);
+    if (p->seq != catalog_seq(d->catalog)) {
+        drop_page(d, p);
         return NULL;
     }
     tarn_list_remove(&p->node);
-    tarn_list_push_back(&w->latest, &p->node);
+    tarn_list_push_back(&d->latest, &p->node);
     return p;
 }
 
-static void keep_page(struct node_web *w, struct web_page *p)
+static void keep_page(struct web_door *d, struct web_page *p)
 {
-    uint64_t *at = tarn_map_get(&w->pages, page_key(p));
+    uint64_t *at = tarn_map_get(&d->pages, page_key(p));
     if (at != NULL)
-        drop_page(w, (struct web_page *)(uintptr_t)*at);
-    if (w->n_pages == WEB_PAGES)
-        drop_page(w, oldest(w));
-    if (!tarn_map_put(&w->pages, page_key(p), (uintptr_t)p))
+        drop_page(d, (struct web_page *)(uintptr_t)*at);
+    if (d->n_pages == WEB_PAGES)
+        drop_page(d, oldest(d));
+    if (!tarn_map_put(&d->pages, page_key(p), (uintptr_t)p))
         return; /* it serves this one request */
-    tarn_list_push_back(&w->latest, &p->node);
+    tarn_list_push_back(&d->latest, &p->node);
     p->is_kept = true;
     p->refs++;
-    w->n_pages++;
+    d->n_pages++;
 }
 
 /* ---- bodies ---- */
@@ -163,7 +164,7 @@ static void answer_page(struct http_exchange *x, struct web_page *p)
 static void free_job(struct web_job *j)
 {
     tarn_list_remove(&j->node);
-    j->web->n_jobs--;
+    j->door->n_jobs--;
     web_page_unref(j->page);
     tarn_out_release(&j->path);
     tarn_out_release(&j->query_text);
@@ -181,7 +182,7 @@ static void answer_bytes(struct web_job *j)
 {
     const struct http_extra extras[] = {
         { "X-Content-Type-Options", tarn_bytes_str("nosniff") },
-        { "Content-Security-Policy", tarn_bytes_str(j->web->policy) },
+        { "Content-Security-Policy", tarn_bytes_str(j->door->policy) },
         { "Referrer-Policy", tarn_bytes_str("no-referrer") },
         { "Content-Disposition", tarn_out_bytes(&j->disposition) },
     };
@@ -207,7 +208,7 @@ static void on_found(struct loop_job *job)
 {
     struct web_job *j = TARN_OUTER(job, struct web_job, job);
     if (j->page != NULL)
-        keep_page(j->web, j->page);
+        keep_page(j->door, j->page);
     if (j->x != NULL) {
         j->x->arg = NULL;
         switch (j->found) {
@@ -251,21 +252,21 @@ static void take_accept(struct web_job *j, const struct http_request *req)
     j->wants_json = j->query.as_json || (!j->was_told && http_accept_type(req, types, 2) == 1);
 }
 
-static struct web_job *new_job(struct node_web *w, struct http_exchange *x, struct tarn_bytes path,
+static struct web_job *new_job(struct web_door *d, struct http_exchange *x, struct tarn_bytes path,
                                struct tarn_bytes query)
 {
     struct web_job *j = tarn_calloc(1, sizeof *j);
     if (j == NULL)
         return NULL;
-    *j = (struct web_job){ .job = { .run = run_find, .done = on_found }, .web = w, .x = x };
+    *j = (struct web_job){ .job = { .run = run_find, .done = on_found }, .door = d, .x = x };
     tarn_out_init(&j->path, WEB_PATH_MAX + 1);
     tarn_out_init(&j->query_text, QUERY_MAX);
     tarn_out_init(&j->body, BODY_MAX);
     tarn_out_init(&j->disposition, DISPOSITION_MAX);
     tarn_out_put(&j->path, path);
     tarn_out_put(&j->query_text, query);
-    tarn_list_push_back(&w->jobs, &j->node);
-    w->n_jobs++;
+    tarn_list_push_back(&d->jobs, &j->node);
+    d->n_jobs++;
     if (!tarn_out_ok(&j->path) || !tarn_out_ok(&j->query_text)) {
         free_job(j);
         return NULL;
@@ -277,7 +278,7 @@ static struct web_job *new_job(struct node_web *w, struct http_exchange *x, stru
     return j;
 }
 
-static void look_up(struct node_web *w, struct http_exchange *x, struct tarn_bytes path,
+static void look_up(struct web_door *d, struct http_exchange *x, struct tarn_bytes path,
                     struct tarn_bytes query)
 {
     struct web_job *j = NULL;
@@ -285,8 +286,8 @@ static void look_up(struct node_web *w, struct http_exchange *x, struct tarn_byt
         http_answer_error(x, 414, "The query is longer than 4 KiB.", NULL, 0);
         return;
     }
-    if (w->n_jobs < WEB_JOBS)
-        j = new_job(w, x, path, query);
+    if (d->n_jobs < WEB_JOBS)
+        j = new_job(d, x, path, query);
     if (j == NULL) {
         answer_refusal(x, 503, "Too many files are being looked for at this moment.");
         return;
@@ -298,7 +299,7 @@ static void look_up(struct node_web *w, struct http_exchange *x, struct tarn_byt
         return;
     }
     x->arg = NULL;
-    loop_pool_submit(w->loop, &j->job);
+    loop_pool_submit(d->web->loop, &j->job);
 }
 
 /* ---- requests ---- */
@@ -310,17 +311,17 @@ static void answer_health(struct http_exchange *x)
 }
 
 /* A file may have been looked up before; a query or a range of a proof asks for something else. */
-static void answer_path(struct node_web *w, struct http_exchange *x, struct tarn_bytes path)
+static void answer_path(struct web_door *d, struct http_exchange *x, struct tarn_bytes path)
 {
     const struct http_request *req = x->request;
     struct tarn_bytes query = http_text(req, req->query);
-    struct web_page *p = query.len == 0 ? find_page(w, path) : NULL;
+    struct web_page *p = query.len == 0 ? find_page(d, path) : NULL;
     if (p != NULL)
         answer_page(x, p);
     else if (tarn_bytes_eq_str(path, "/healthz"))
         answer_health(x);
     else
-        look_up(w, x, path, query);
+        look_up(d, x, path, query);
 }
 
 static void on_request(void *arg, struct http_exchange *x)
@@ -331,17 +332,17 @@ static void on_request(void *arg, struct http_exchange *x)
     if (http_refuse_method(x, METHODS))
         return;
     tarn_out_fixed(&path, storage, sizeof storage);
-    if (http_path_plain(&path, http_text(x->request, x->request->path), HTTP_PATH_FILE, &err))
-        answer_path(arg, x, tarn_out_bytes(&path));
+    if (http_path_plain(&path, http_text(x->request, x->request->path), &err))
+        answer_path(((struct node_web *)arg)->door, x, tarn_out_bytes(&path));
     else if (tarn_out_ok(&path))
         http_answer_error(x, 400, err.msg, NULL, 0);
     else
         http_answer_error(x, 414, "The path is longer than 8 KiB.", NULL, 0);
 }
 
-static void forget_exchange(struct node_web *w, const struct http_exchange *x)
+static void forget_exchange(struct web_door *d, const struct http_exchange *x)
 {
-    for (struct tarn_list *at = w->jobs.next; at != &w->jobs; at = at->next) {
+    for (struct tarn_list *at = d->jobs.next; at != &d->jobs; at = at->next) {
         struct web_job *j = TARN_OUTER(at, struct web_job, node);
         if (j->x == x)
             j->x = NULL;
@@ -353,17 +354,16 @@ static void on_over(void *arg, struct http_exchange *x)
     if (x->arg != NULL)
         web_page_unref(x->arg);
     else if (!x->is_answered)
-        forget_exchange(arg, x);
+        forget_exchange(((struct node_web *)arg)->door, x);
 }
 
 static void on_trouble(void *arg, const struct tarn_err *err)
 {
     struct node_web *w = arg;
-    if (w->on_trouble != NULL)
-        w->on_trouble(w->arg, err);
+    node_log_err(w->node->log, NODE_WARNING, "http", err);
 }
 
-static const struct http_ops ops = {
+const struct http_ops node_web_ops = {
     .on_request = on_request,
     .on_over = on_over,
     .on_trouble = on_trouble,
@@ -379,57 +379,38 @@ static char *policy_text(void)
     return tarn_out_take_str(&o);
 }
 
-struct node_web *node_web_new(const struct node_web_settings *set, struct tarn_err *err)
+bool node_web_open(struct node_web *w, struct tarn_err *err)
 {
     uint8_t seed[16];
-    struct node_web *w = tarn_calloc(1, sizeof *w);
-    struct http_settings http = *set->http;
-    if (w == NULL || !sys_random(seed, sizeof seed, err)) {
-        tarn_free(w);
-        return tarn_fail_mem(err, "opening the public door"), NULL;
+    struct web_door *d = tarn_calloc(1, sizeof *d);
+    if (d == NULL || !sys_random(seed, sizeof seed, err)) {
+        tarn_free(d);
+        return tarn_fail_mem(err, "opening the public door");
     }
-    *w = (struct node_web){ .loop = set->loop,
-                            .catalog = set->catalog,
-                            .has_index = set->has_index,
-                            .on_trouble = set->on_trouble,
-                            .arg = set->arg };
-    tarn_map_init(&w->pages, seed);
-    tarn_list_init(&w->latest);
-    tarn_list_init(&w->jobs);
-    w->public_url = tarn_strndup(set->public_url, strlen(set->public_url));
-    w->policy = policy_text();
-    http.ops = &ops;
-    http.arg = w;
-    if (w->public_url != NULL && w->policy != NULL)
-        w->server = http_server_new(w->loop, &http, err);
-    else
-        (void)tarn_fail_mem(err, "opening the public door");
-    if (w->server == NULL) {
-        node_web_free(w);
-        return NULL;
-    }
-    return w;
+    w->door = d;
+    d->web = w;
+    d->catalog = w->node->catalog;
+    tarn_map_init(&d->pages, seed);
+    tarn_list_init(&d->latest);
+    tarn_list_init(&d->jobs);
+    d->policy = policy_text();
+    return d->policy != NULL || tarn_fail_mem(err, "opening the public door");
 }
 
-void node_web_free(struct node_web *w)
+void node_web_close(struct node_web *w)
 {
-    if (w == NULL)
+    struct web_door *d = w->door;
+    if (d == NULL)
         return;
-    http_server_free(w->server);
-    while (!tarn_list_empty(&w->jobs)) {
-        struct web_job *j = TARN_OUTER(w->jobs.next, struct web_job, node);
+    while (!tarn_list_empty(&d->jobs)) {
+        struct web_job *j = TARN_OUTER(d->jobs.next, struct web_job, node);
         loop_pool_cancel(w->loop, &j->job);
         free_job(j);
     }
-    while (w->n_pages > 0)
-        drop_page(w, oldest(w));
-    tarn_map_release(&w->pages);
-    tarn_free(w->public_url);
-    tarn_free(w->policy);
-    tarn_free(w);
-}
-
-struct http_server *node_web_server(struct node_web *w)
-{
-    return w->server;
+    while (d->n_pages > 0)
+        drop_page(d, oldest(d));
+    tarn_map_release(&d->pages);
+    tarn_free(d->policy);
+    tarn_free(d);
+    w->door = NULL;
 }

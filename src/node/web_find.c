@@ -21,6 +21,18 @@ static void not_here(struct web_job *j)
     web_refuse(j, 404, "There is nothing published under this name.");
 }
 
+void web_refuse_err(struct web_job *j, const struct tarn_err *err)
+{
+    if (err->code == TARN_E_POLICY) { /* of the file, not of this machine: it may be said */
+        j->why = *err;
+        web_refuse(j, 503, j->why.msg);
+    } else if (err->code == TARN_E_NOT_FOUND) {
+        not_here(j);
+    } else {
+        web_refuse(j, 500, "The index cannot be read.");
+    }
+}
+
 bool web_is_shown(const struct catalog_collection *c)
 {
     return c->policy == CATALOG_PUBLIC && c->http;
@@ -199,7 +211,7 @@ static void find_folder(struct web_job *j, struct catalog_read *r,
     }
     if (find_index_html(j, r, in, e))
         return;
-    if (!j->web->has_index)
+    if (!node_config_on(j->door->web->config, NODE_HTTP_INDEX))
         web_refuse(j, 404, "The contents of folders are not shown here.");
     else
         web_list(j, r, in, e);
@@ -295,7 +307,7 @@ void web_find(struct web_job *j)
 {
     struct catalog_read r;
     struct tarn_err err;
-    if (!catalog_read_begin(j->web->catalog, &r, &err)) {
+    if (!catalog_read_begin(j->door->catalog, &r, &err)) {
         web_refuse(j, 503, "The index cannot be read just now.");
         return;
     }

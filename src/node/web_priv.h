@@ -1,4 +1,17 @@
-/* node/web_priv: what the files of the public door share. */
+/* node/web_priv: the public door: published files, their folders, their siblings.
+ *
+ *     /                          the public collections (HTML or JSON)
+ *     /c/NAME/PATH               a file, or a folder's index.html, or its listing
+ *     ?as=torrent and so on      what derives from a file or a collection (node/route.h)
+ *     /root/HEX-LENGTH           a file by its identity; ?proof: the hashes that lead to its root
+ *     /healthz
+ *
+ * It serves bytes only as long as the catalog says that they have the identity that stands in the
+ * ETag: asked before each answer, and again while a body leaves. What is being hashed is answered
+ * by 503 with Retry-After, what is not public by 404, as if it were not there.
+ *
+ * Files that were asked for lately stay open (WEB_PAGES of them, on each loop), so that the next
+ * answer needs no disk and no thread. What has to be looked for is a job on the loop's pool. */
 #ifndef NODE_WEB_PRIV_H
 #define NODE_WEB_PRIV_H
 
@@ -7,10 +20,12 @@
 #include "http/core/range.h"
 #include "http/exchange.h"
 #include "loop/pool.h"
+#include "node/parts.h"
 #include "node/route.h"
-#include "node/web.h"
 
 enum {
+    WEB_PAGES = 256, /* kept open, each with up to four codings */
+    WEB_JOBS = 512,  /* requests that wait for the pool at a time; more are answered by 503 */
     WEB_ID_TEXT = 64 + 1 + 20, /* <64 hex>-<length> */
     WEB_CODINGS = 4,
     WEB_PATH_MAX = 8 << 10, /* of a request, unescaped */
@@ -29,7 +44,7 @@ struct web_file {
 /* A path that leads to a file, looked up: counted, so that a body under way outlives its place in
  * the cache. All on the loop's thread once it is made. */
 struct web_page {
-    struct tarn_list node; /* the latest used in front */
+    struct tarn_list node;
     struct catalog *catalog;
     char *path; /* owned: the key */
     unsigned refs;
@@ -42,16 +57,13 @@ struct web_page {
 };
 void web_page_unref(struct web_page *p); /* accepts NULL */
 
-struct node_web {
-    struct http_server *server;
-    struct loop *loop;
+/* The door on one loop: node_web's own. All on that loop's thread. */
+struct web_door {
+    struct node_web *web; /* borrowed: its loop, server and configuration */
     struct catalog *catalog;
-    char *public_url, *policy; /* owned; policy: of our own pages */
-    bool has_index;
-    void (*on_trouble)(void *arg, const struct tarn_err *err);
-    void *arg;
+    char *policy; /* owned: Content-Security-Policy of our own pages */
     struct tarn_map pages;
-    struct tarn_list latest; /* web_page */
+    struct tarn_list latest; /* web_page, the latest used at the end */
     size_t n_pages;
     struct tarn_list jobs; /* web_job */
     size_t n_jobs;
@@ -68,7 +80,7 @@ enum web_found {
 struct web_job {
     struct loop_job job;
     struct tarn_list node;
-    struct node_web *web;
+    struct web_door *door;
     struct http_exchange *x; /* NULL: the client has gone */
     /* In. */
     struct tarn_out path; /* unescaped, with a NUL behind */
@@ -81,7 +93,8 @@ struct web_job {
     /* Out. */
     enum web_found found;
     unsigned status;
-    const char *detail; /* static */
+    const char *detail; /* static, or in why */
+    struct tarn_err why;
     struct web_page *page;
     struct tarn_out body;
     const char *type, *cache, *vary; /* static */
@@ -103,6 +116,8 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
 void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id);
 
 void web_refuse(struct web_job *j, unsigned status, const char *detail);
+/* The same for what went wrong below. */
+void web_refuse_err(struct web_job *j, const struct tarn_err *err);
 
 /* May this door show the collection at all? */
 bool web_is_shown(const struct catalog_collection *c);

@@ -119,6 +119,12 @@ static ssize_t fake_pwritev(int fd, const struct iovec *iov, int n, int64_t off)
     return done;
 }
 
+static void fake_wont_need(int fd, int64_t off, size_t len)
+{
+    atomic_fetch_add(&fake->bytes_unneeded, len);
+    fake->under->wont_need(fd, off, len);
+}
+
 static int fake_reserve(int fd, int64_t len)
 {
     if (fails(SYS_FAKE_RESERVE))
@@ -280,6 +286,7 @@ void sys_fake_install(struct sys_fake *f, const struct sys_ops *under)
     table.reserve = fake_reserve;
     table.sync_data = fake_sync_data;
     table.sync_many = fake_sync_many;
+    table.wont_need = fake_wont_need;
     table.sync_folder = fake_sync_folder;
     table.rename_at = fake_rename_at;
     table.mkdir_at = fake_mkdir_at;

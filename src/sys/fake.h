@@ -48,6 +48,7 @@ struct sys_fake {
     struct sys_fault fail[SYS_FAKE_CALLS];
     atomic_uint calls[SYS_FAKE_CALLS];       /* made so far */
     atomic_ullong bytes_read, bytes_written; /* of files, sendfile included */
+    atomic_ullong bytes_unneeded;            /* that wont_need was told of */
     /* not 0: no read, write, send or receive moves more; may change while threads work */
     atomic_size_t short_io;
     /* not 0: when files have grown by this many bytes in all, growing further by reserve or write

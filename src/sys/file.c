@@ -411,6 +411,12 @@ void sys_will_need(int fd, uint64_t off, size_t len)
         sys_ops->will_need(fd, (int64_t)off, len);
 }
 
+void sys_wont_need(int fd, uint64_t off, size_t len)
+{
+    if (fits_offset(off, len))
+        sys_ops->wont_need(fd, (int64_t)off, len);
+}
+
 bool sys_sync_folder(int fd, struct tarn_err *err)
 {
     int rc;

@@ -125,8 +125,10 @@ bool sys_free_space(int fd, uint64_t *bytes, struct tarn_err *err) TARN_MUST;
 enum sys_residency { SYS_COLD, SYS_RESIDENT, SYS_UNKNOWN };
 enum sys_residency sys_resident(int fd, uint64_t off, size_t len);
 
-/* Advice: this run will be read soon / once, in order. Never fails in a way that matters. */
+/* Advice: this run will be read soon / by nobody soon / once, in order. Never fails in a way that
+ * matters. */
 void sys_will_need(int fd, uint64_t off, size_t len);
+void sys_wont_need(int fd, uint64_t off, size_t len);
 void sys_read_in_order(int fd);
 
 /* Bring a run into memory and wait until it is there. *got: how much of it the file has. */

@@ -142,11 +142,10 @@ static bool note(struct sys_notify *n, int number, uint64_t tag)
     return true;
 }
 
-bool sys_notify_watch(struct sys_notify *n, const char *path, uint64_t tag, struct tarn_err *err)
+bool sys_notify_watch(struct sys_notify *n, int fd, uint64_t tag, struct tarn_err *err)
 {
-    struct tarn_quote q;
     sys_lock_take(&n->lock); /* the number must not be told of before it is noted */
-    int number = n->ops->watch(n->fd, path);
+    int number = n->ops->watch(n->fd, fd);
     int why = errno;
     bool is_noted = number >= 0 && note(n, number, tag);
     if (number >= 0 && !is_noted)
@@ -158,14 +157,12 @@ bool sys_notify_watch(struct sys_notify *n, const char *path, uint64_t tag, stru
     if (number >= 0)
         return tarn_fail_mem(err, "watching a folder");
     if (why == ENOSPC)
-        return tarn_fail(
-            err, TARN_E_POLICY,
-            "cannot watch '%s': the system allows no more than the %zu folders watched "
-            "(raise fs.inotify.max_user_watches)",
-            tarn_quote_str(&q, path), count);
-    tarn_quote_str(&q, path);
-    errno = why == ENOTDIR ? ENOENT : why;
-    return tarn_fail_sys(err, "cannot watch '%s'", q.s);
+        return tarn_fail(err, TARN_E_POLICY,
+                         "cannot watch more folders than the %zu that are (raise "
+                         "fs.inotify.max_user_watches)",
+                         count);
+    errno = why;
+    return tarn_fail_sys(err, "cannot watch a folder");
 }
 
 void sys_notify_forget(struct sys_notify *n, uint64_t tag)

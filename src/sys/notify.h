@@ -37,11 +37,10 @@ struct sys_notify *sys_notify_new(struct tarn_err *err) TARN_MUST;
 void sys_notify_free(struct sys_notify *n); /* accepts NULL */
 int sys_notify_fd(const struct sys_notify *n);
 
-/* Watch a folder from now on, calling it by tag (not 0). Again for the same folder: the new tag
- * counts. TARN_E_POLICY: no more watches are allowed (err names the limit); TARN_E_NOT_FOUND: no
- * such folder. */
-bool sys_notify_watch(struct sys_notify *n, const char *path, uint64_t tag, struct tarn_err *err)
-    TARN_MUST;
+/* Watch the folder that is open as fd (it may be closed then), calling it by tag (not 0). Again for
+ * the same folder: the new tag counts; for another folder: the tag is its own from now on.
+ * TARN_E_POLICY: no more watches are allowed (err names the limit). */
+bool sys_notify_watch(struct sys_notify *n, int fd, uint64_t tag, struct tarn_err *err) TARN_MUST;
 /* Stop; harmless when there is no such tag. */
 void sys_notify_forget(struct sys_notify *n, uint64_t tag);
 size_t sys_notify_watches(struct sys_notify *n);
@@ -53,7 +52,7 @@ size_t sys_notify_read(struct sys_notify *n, struct sys_notify_event *events, si
 /* What a system supplies (sys/ops.h); a test puts its own in place. */
 struct sys_notify_ops {
     int (*open)(void);                             /* a descriptor, or -1 with errno */
-    int (*watch)(int fd, const char *path);        /* the number of the watch, or -1 with errno */
+    int (*watch)(int fd, int folder);              /* the number of the watch, or -1 with errno */
     void (*forget)(int fd, int watch);             /* what is refused is lost */
     ssize_t (*read)(int fd, void *p, size_t size); /* raw events; -1 EAGAIN: none */
     /* The event at the front of raw, taken from it. what 0: of no interest. gone: the watch ended.

@@ -45,6 +45,7 @@ struct sys_ops {
     int (*set_mode)(int fd, unsigned mode);
     int (*free_space)(int fd, uint64_t *bytes);         /* for us, where fd lies */
     void (*will_need)(int fd, int64_t off, size_t len); /* advice */
+    void (*wont_need)(int fd, int64_t off, size_t len); /* the opposite */
     int (*set_lock)(int fd, bool on, uint64_t off);     /* of one byte, for this open file */
     int (*real_path)(const char *path, char *to, size_t size);
     /* disk space for the first len bytes; a shorter file is given that size, none is cut */

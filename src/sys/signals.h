@@ -11,7 +11,8 @@
  * for that as send has. */
 void sys_ignore_sigpipe(void);
 
-/* *fd becomes readable when SIGINT, SIGTERM, SIGHUP or SIGUSR1 has arrived. Once per process at a time. */
+/* *fd becomes readable when SIGINT, SIGTERM, SIGHUP or SIGUSR1 has arrived. Once per process at a
+ * time. */
 bool sys_signals_open(int *fd, struct tarn_err *err) TARN_MUST;
 /* The number of the signal that arrived first, or 0 when there is none. Does not block. */
 int sys_signals_read(int fd);

@@ -597,6 +597,7 @@ static const struct sys_ops table = {
     .set_mode = os_set_mode,
     .free_space = os_free_space,
     .will_need = os_will_need,
+    .wont_need = os_will_need,
     .set_lock = os_set_lock,
     .real_path = os_real_path,
     .reserve = os_reserve,

@@ -8,7 +8,7 @@ from pathlib import Path
 TARN = os.environ.get("TARN", "build-test/tarn")
 PATIENCE = 120  # seconds before a command counts as hung
 
-FAILED, USAGE, PARTIAL, INTEGRITY, NOT_FOUND, NETWORK, NO_SPACE, _, POLICY = range(1, 10)
+FAILED, USAGE, PARTIAL, INTEGRITY, NOT_FOUND, NETWORK, NO_SPACE, DAEMON, POLICY = range(1, 10)
 
 
 class Done:

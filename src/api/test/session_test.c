@@ -18,7 +18,7 @@ struct party {
     struct tarn_torrent *torrent;
     struct tarn_session *session;
     struct tarn_item *item;
-    char target[96], address[64];
+    char target[96], address[64], state[96]; /* state "": none is kept */
     unsigned told[EVENTS];
     int removes_at; /* the event at which the item is removed; -1: none */
     bool is_stepping, told_outside;
@@ -45,9 +45,12 @@ static void open_session(struct party *p)
 {
     static const char *const listen[] = { "127.0.0.1:0" };
     struct tarn_err err;
-    struct tarn_session_settings set = {
-        .listen = listen, .n_listen = 1, .threads = 2, .on_event = on_event, .arg = p
-    };
+    struct tarn_session_settings set = { .listen = listen,
+                                         .n_listen = 1,
+                                         .threads = 2,
+                                         .state = p->state[0] != 0 ? p->state : NULL,
+                                         .on_event = on_event,
+                                         .arg = p };
     p->removes_at = -1;
     p->session = tarn_session_open(&set, &err);
     if (p->session == NULL)
@@ -340,6 +343,34 @@ static void test_same_twice(void **state)
     party_close(&p);
 }
 
+/* Saved when asked for; kept by a removal, and gone with the item that is forgotten. */
+static void test_saved_and_forgotten(void **state)
+{
+    (void)state;
+    for (int forgets = 0; forgets < 2; forgets++) {
+        struct party p;
+        party_open(&p);
+        tarn_session_close(p.session);
+        snprintf(p.state, sizeof p.state, "%s/state", p.folder.root);
+        open_session(&p);
+        add(&p, (struct tarn_item_settings){ .seed = true });
+        tarn_item_save(p.item); /* there is nothing to say yet */
+        assert_true(step_until(&p, TARN_EVENT_COMPLETE));
+        unsigned before = folder_count(p.state);
+        tarn_item_save(p.item);
+        for (int i = 0; i < STEPS_MAX && tarn_item_is_saving(p.item); i++)
+            step(&p);
+        assert_false(tarn_item_is_saving(p.item));
+        unsigned saved = folder_count(p.state);
+        assert_true(saved > 0 && saved >= before);
+        if (forgets != 0)
+            tarn_item_forget(p.item);
+        tarn_item_remove(p.item);
+        assert_true(forgets != 0 ? folder_count(p.state) < saved : folder_count(p.state) == saved);
+        party_close(&p);
+    }
+}
+
 /* Leaving with nothing to tell is over soon; what is added then is closed with the rest. */
 static void test_leaving(void **state)
 {
@@ -358,4 +389,4 @@ TEST_MAIN(cmocka_unit_test(test_removed_from_event), cmocka_unit_test(test_told_
           cmocka_unit_test(test_priorities_at_metadata),
           cmocka_unit_test(test_only_matches_nothing), cmocka_unit_test(test_early_pieces),
           cmocka_unit_test(test_failed_holds_nothing), cmocka_unit_test(test_same_twice),
-          cmocka_unit_test(test_leaving))
+          cmocka_unit_test(test_saved_and_forgotten), cmocka_unit_test(test_leaving))

@@ -135,6 +135,29 @@ static void test_base64(void **state)
     assert_string_equal(tarn_base64(dst, tarn_bytes_of(NULL, 0)), "");
 }
 
+static void test_unbase64(void **state)
+{
+    static const struct {
+        const char *text, *plain;
+    } good[] = {
+        { "", "" }, { "Zg==", "f" }, { "Zm8=", "fo" }, { "Zm9v", "foo" }, { "Zm9vYmFy", "foobar" }
+    };
+    static const char *const bad[] = { "Z",     "Zg",   "Zg=",  "Zg=a", "Zh==", "Zm9=", "Zg==Zg==",
+                                       "Zm9\n", "Zm 9", "====", "=g==", "Z===", "Zm9-" };
+    uint8_t dst[32];
+    size_t len;
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct tarn_bytes text = tarn_bytes_str(good[i].text);
+        assert_true(tarn_unbase64(text, dst, strlen(good[i].plain), &len));
+        assert_int_equal(len, strlen(good[i].plain));
+        assert_memory_equal(dst, good[i].plain, len);
+        assert_true(len == 0 || !tarn_unbase64(text, dst, len - 1, &len));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(tarn_unbase64(tarn_bytes_str(bad[i]), dst, sizeof dst, &len));
+}
+
 /* Every code point goes out and comes back; the shortest form is the one written. */
 static void test_utf8_all(void **state)
 {
@@ -230,6 +253,6 @@ static void test_utf8_valid(void **state)
 TEST_MAIN(cmocka_unit_test(test_hex), cmocka_unit_test(test_unhex_refuses),
           cmocka_unit_test(test_hex_round_trip), cmocka_unit_test(test_base32_vectors),
           cmocka_unit_test(test_unbase32_refuses), cmocka_unit_test(test_base32_round_trip),
-          cmocka_unit_test(test_base64), cmocka_unit_test(test_utf8_all),
-          cmocka_unit_test(test_utf8_all_starts), cmocka_unit_test(test_utf8_faults),
-          cmocka_unit_test(test_utf8_valid))
+          cmocka_unit_test(test_base64), cmocka_unit_test(test_unbase64),
+          cmocka_unit_test(test_utf8_all), cmocka_unit_test(test_utf8_all_starts),
+          cmocka_unit_test(test_utf8_faults), cmocka_unit_test(test_utf8_valid))

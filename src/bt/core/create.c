@@ -115,7 +115,8 @@ static void put_list(const struct bt_new *t, struct tarn_out *o)
     benc_open_list(o);
     for (uint32_t i = 0; i < t->n_files; i++) {
         const struct bt_new_file *f = &t->files[i];
-        uint64_t pad = bt_create_pad(t->format, f->len, t->piece_len, t->is_single_file);
+        enum bt_format as = t->is_padded ? BT_HYBRID : t->format;
+        uint64_t pad = bt_create_pad(as, f->len, t->piece_len, t->is_single_file);
         benc_open_dict(o);
         put_attr(o, f);
         benc_put_key(o, "length");
@@ -262,6 +263,12 @@ static void put_text(struct tarn_out *o, const char *key, const char *text)
 
 void bt_create_write(const struct bt_new *t, struct tarn_out *o)
 {
+    size_t info, info_len;
+    bt_create_write_at(t, o, &info, &info_len);
+}
+
+void bt_create_write_at(const struct bt_new *t, struct tarn_out *o, size_t *info, size_t *info_len)
+{
     benc_open_dict(o);
     if (t->n_trackers > 0)
         put_text(o, "announce", t->trackers[0]);
@@ -282,7 +289,9 @@ void bt_create_write(const struct bt_new *t, struct tarn_out *o)
         benc_put_int(o, t->created_at);
     }
     benc_put_key(o, "info");
+    *info = o->len;
     put_info(t, o);
+    *info_len = o->len - *info;
     if ((t->format & BT_V2) != 0)
         put_layers(t, o);
     if (t->n_web_seeds > 0) {

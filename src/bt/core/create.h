@@ -32,6 +32,7 @@ struct bt_new {
     const char *source, *comment, *created_by; /* NULL: not written */
     int64_t created_at;                        /* negative: not written */
     bool is_private;
+    bool is_padded; /* v1: each file aligned to a piece, as hybrid is */
 };
 
 /* The piece length for so many bytes: a hash list of about 2 * sqrt(total) bytes, a power of two
@@ -52,5 +53,7 @@ uint64_t bt_create_pad(enum bt_format format, uint64_t len, uint32_t piece_len,
                        bool is_single_file);
 
 void bt_create_write(const struct bt_new *t, struct tarn_out *o);
+/* The same, and where in o the info dictionary is: what the info-hashes are made of. */
+void bt_create_write_at(const struct bt_new *t, struct tarn_out *o, size_t *info, size_t *info_len);
 
 #endif

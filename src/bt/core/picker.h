@@ -114,6 +114,26 @@ struct bt_pick {
 size_t bt_picker_pick(struct bt_picker *p, const struct bt_pick *who, size_t n,
                       struct bt_request *out);
 
+/* For a source that sends long runs and no single blocks (a web seed). */
+struct bt_pick_run {
+    bt_peer_no peer;
+    const struct tarn_bits *has; /* NULL: all */
+    uint64_t max_bytes;          /* of whole pieces; one is always taken, however long */
+    size_t max_pieces;           /* that it may begin */
+    uint32_t near;               /* where its last run ended: a run goes on there when it can */
+    enum bt_speed speed;
+    bool on_parole;
+};
+/* A run of blocks next to each other in the piece space, now noted as asked of it; padding in it
+ * is asked of nobody. Pieces that were begun and that nobody works on come first, then pieces not
+ * begun, of the highest priority there is, in order in sequential mode and else from the longest
+ * gap (its middle, when somebody works at its front), then what is free of pieces that others work
+ * on, and in end game at most BT_RUN_ENDGAME blocks of a piece that slower ones work on. What a
+ * fast peer is about to finish is left to it. False: nothing for it. */
+enum { BT_RUN_ENDGAME = 16 };
+bool bt_picker_pick_run(struct bt_picker *p, const struct bt_pick_run *who, uint64_t *from,
+                        uint64_t *to);
+
 /* The peer will not deliver: reject, choke, timeout, close. Harmless when it was not asked. */
 void bt_picker_release_block(struct bt_picker *p, const struct bt_request *r, bt_peer_no peer);
 /* The same for all that it was asked for, and for pieces it had for itself. */

@@ -1,6 +1,8 @@
 /* Whole sessions on one loop, over loopback: what one seeds the other fetches, byte for byte. */
 #include "bt/test/world.h"
 
+#include <fcntl.h>
+
 static void transfers(enum bt_format format, bool by_magnet)
 {
     struct world w;
@@ -152,6 +154,75 @@ static void goes_on_where_it_was(void **state)
     world_release(&w);
 }
 
+static uint32_t file_named(const struct side *s, const char *path)
+{
+    for (uint32_t i = 0; i < s->meta.n_files; i++)
+        if (strcmp(s->meta.files[i].path, path) == 0)
+            return i;
+    fail_msg("no '%s'", path);
+    return 0;
+}
+
+/* One byte, behind everybody's back: length, inode and times stay as they were. */
+static void edit_unseen(const struct world *w, const char *name, off_t at)
+{
+    char path[256];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/seed/pay/%s", w->folder, name);
+    int fd = open(path, O_RDWR);
+    uint8_t byte;
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    struct timespec times[2] = { st.st_atim, st.st_mtim };
+    assert_int_equal(futimens(fd, times), 0);
+    close(fd);
+}
+
+static uint64_t missing(const struct side *s)
+{
+    struct bt_stats stats;
+    bt_torrent_stats(s->torrent, &stats);
+    return stats.total - stats.done;
+}
+
+/* The owner tells of an edit that nothing else shows: exactly what is not as it was is lost, also
+ * where the data was trusted. */
+static void told_of_an_edit(void **state)
+{
+    (void)state;
+    for (int trust = 0; trust < 2; trust++) {
+        struct world w;
+        struct side seed;
+        world_init(&w, BT_HYBRID);
+        side_seed(&seed, &w, "seed", trust != 0);
+        assert_true(run_until(&w, &seed.is_complete));
+        uint32_t longest = file_named(&seed, "pay/b/long"), other = file_named(&seed, "pay/a");
+        edit_unseen(&w, "b/long", 100000);
+        bt_torrent_suspect(seed.torrent, other); /* there is nothing wrong with that one */
+        bt_torrent_suspect(seed.torrent, seed.meta.n_files);
+        for (int i = 0; i < 30; i++)
+            assert_true(loop_turn(w.loop, 10000, NULL));
+        assert_int_equal(missing(&seed), 0);
+        bt_torrent_suspect(seed.torrent, longest);
+        int64_t end = sys_now_us() + PATIENCE_US;
+        while (missing(&seed) == 0 && sys_now_us() < end)
+            assert_true(loop_turn(w.loop, 100000, NULL));
+        assert_int_equal(missing(&seed), PIECE);
+        assert_int_equal(seed.err.code, TARN_OK);
+        edit_unseen(&w, "a", 1);
+        bt_torrent_suspect(seed.torrent, longest); /* again, and one more while that runs */
+        bt_torrent_suspect(seed.torrent, BT_ALL_FILES);
+        while (missing(&seed) == PIECE && sys_now_us() < end)
+            assert_true(loop_turn(w.loop, 100000, NULL));
+        assert_int_equal(missing(&seed), 2 * PIECE);
+        side_close(&seed);
+        world_release(&w);
+    }
+}
+
 static void leaving_in_the_middle(void **state)
 {
     (void)state;
@@ -174,4 +245,5 @@ static void leaving_in_the_middle(void **state)
 TEST_MAIN(cmocka_unit_test(v1), cmocka_unit_test(v2), cmocka_unit_test(hybrid),
           cmocka_unit_test(v1_magnet), cmocka_unit_test(v2_magnet), cmocka_unit_test(hybrid_magnet),
           cmocka_unit_test(bad_seed), cmocka_unit_test(seeding_damaged_data_refuses),
-          cmocka_unit_test(goes_on_where_it_was), cmocka_unit_test(leaving_in_the_middle))
+          cmocka_unit_test(goes_on_where_it_was), cmocka_unit_test(told_of_an_edit),
+          cmocka_unit_test(leaving_in_the_middle))

@@ -37,7 +37,7 @@ static void test_nesting(void **state)
     json_open_array(&j);
     json_close_array(&j);
     json_bool(&j, true);
-    json_null(&j);
+    json_none(&j);
     json_close_array(&j);
     json_put_str(&j, "c", "x");
     json_put_str(&j, "none", NULL);

@@ -213,7 +213,8 @@ static bool begin_trailer(struct http_body *b, const struct http_limits *limits,
 static bool take_trailer(struct http_body *b, const struct http_limits *limits, uint8_t c,
                          struct tarn_err *err)
 {
-    if (++b->block > limits->block + 2) { /* the empty line's are not counted */
+    b->block += b->state != TRAILER || c != '\r'; /* the empty line is not counted */
+    if (c != '\r' && b->block + 2 > limits->block) {
         b->status = 431;
         return tarn_fail(err, TARN_E_POLICY,
                          "reading a chunked body: its trailers have more than %u bytes "

@@ -192,7 +192,7 @@ static inline bool http_scan_begun(const struct http_scan *scan)
 
 static inline struct tarn_bytes http_text(const struct http_request *req, struct http_span s)
 {
-    return tarn_bytes_of(req->base == NULL ? NULL : req->base + s.at, s.len);
+    return s.len == 0 ? tarn_bytes_of(NULL, 0) : tarn_bytes_of(req->base + s.at, s.len);
 }
 
 static inline bool http_has(const struct http_request *req, enum http_known known)

@@ -4,6 +4,9 @@
 #include "base/num.h"
 #include "http/core/priv.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 /* What was asked for, before the representation's size is known to matter. */
 struct spec {
     uint64_t first, last; /* both included; UINT64_MAX: to the end, or a number larger than that */
@@ -116,37 +119,16 @@ enum http_range_step http_range_parse(struct tarn_bytes value, uint64_t size,
     return HTTP_RANGE_PARTS;
 }
 
-static char *put_number(char *dst, uint64_t n)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    memcpy(dst, digits + at, sizeof digits - at);
-    return dst + (sizeof digits - at);
-}
-
 size_t http_content_range(char dst[HTTP_CONTENT_RANGE_MAX], const struct http_range *r,
                           uint64_t size)
 {
-    memcpy(dst, "bytes ", 6);
-    char *p = put_number(dst + 6, r->at);
-    *p++ = '-';
-    p = put_number(p, r->at + r->len - 1);
-    *p++ = '/';
-    p = put_number(p, size);
-    *p = '\0';
-    return (size_t)(p - dst);
+    return (size_t)snprintf(dst, HTTP_CONTENT_RANGE_MAX, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+                            r->at, r->at + r->len - 1, size);
 }
 
 size_t http_content_range_none(char dst[HTTP_CONTENT_RANGE_MAX], uint64_t size)
 {
-    memcpy(dst, "bytes */", 8);
-    char *p = put_number(dst + 8, size);
-    *p = '\0';
-    return (size_t)(p - dst);
+    return (size_t)snprintf(dst, HTTP_CONTENT_RANGE_MAX, "bytes */%" PRIu64, size);
 }
 
 /* The texts around a part; http_parts_len adds their lengths. */
@@ -155,7 +137,7 @@ static const char type_name[] = "\r\nContent-Type: ";
 static const char range_name[] = "\r\nContent-Range: ";
 static const char part_end[] = "\r\n\r\n";
 static const char parts_end[] = "--\r\n";
-#define LEN(text) (sizeof text - 1)
+#define LEN(text) (sizeof(text) - 1)
 
 void http_part_head(struct tarn_out *o, struct tarn_bytes boundary, struct tarn_bytes type,
                     const struct http_range *r, uint64_t size, bool is_first)

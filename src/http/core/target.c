@@ -17,8 +17,9 @@ static const char *put_part(struct tarn_out *o, struct tarn_bytes part)
     for (size_t i = 0; i < part.len; i++) {
         uint8_t c = part.p[i];
         if (c == '%') {
-            int high = part.len - i > 2 ? http_hex(part.p[i + 1]) : -1;
-            int low = part.len - i > 2 ? http_hex(part.p[i + 2]) : -1;
+            bool is_whole = part.len - i > 2;
+            int high = is_whole ? http_hex(part.p[i + 1]) : -1;
+            int low = is_whole ? http_hex(part.p[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return "has a '%' without two hex digits";
             c = (uint8_t)(high << 4 | low);
@@ -79,20 +80,37 @@ bool http_path_plain(struct tarn_out *o, struct tarn_bytes path, struct tarn_err
     return refuse(err, path, why != NULL ? why : "does not fit in its buffer");
 }
 
-/* A name or an IPv4 address: letters, digits, -._~ and the signs that RFC 3986 lets into names, but
- * for the comma, which would make a list of it. */
+/* Letters, digits, -._~ and the signs that RFC 3986 lets into names, but for the comma, which would
+ * make a list of it. They are the bytes of tokens, but for four each way. */
+static bool is_name_byte(uint8_t c)
+{
+    switch (c) {
+    case '#':
+    case '^':
+    case '`':
+    case '|':
+        return false;
+    case '(':
+    case ')':
+    case ';':
+    case '=':
+        return true;
+    default:
+        return http_is_token_byte(c);
+    }
+}
+
+/* A name or an IPv4 address. */
 static bool is_name(struct tarn_bytes host)
 {
     for (size_t i = 0; i < host.len; i++) {
-        uint8_t c = host.p[i];
-        if (c == '%') {
-            if (host.len - i < 3 || http_hex(host.p[i + 1]) < 0 || http_hex(host.p[i + 2]) < 0)
-                return false;
-            i += 2;
-        } else if (http_is_token_byte(c) ? memchr("#^`|", c, 4) != NULL
-                                         : memchr("()=;", c, 4) == NULL) {
+        if (!is_name_byte(host.p[i]))
             return false;
-        }
+        if (host.p[i] != '%')
+            continue;
+        if (host.len - i < 3 || http_hex(host.p[i + 1]) < 0 || http_hex(host.p[i + 2]) < 0)
+            return false;
+        i += 2;
     }
     return true;
 }

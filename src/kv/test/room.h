@@ -7,6 +7,8 @@
 #include "kv/key.h"
 #include "kv/kv.h"
 
+#include "sys/thread.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -119,6 +121,64 @@ static inline void room_expect(struct kv *kv, unsigned table, const char *key, c
     assert_int_equal(found, value == NULL ? KV_NONE : KV_FOUND);
     if (value != NULL)
         assert_true(tarn_bytes_eq_str(got, value));
+}
+
+/* A gate in front of the writer: what is submitted while it is shut comes together in one group. */
+struct room_gate {
+    struct kv_write w;
+    struct sys_lock lock;
+    struct sys_cond moved;
+    bool is_reached, is_open, is_over, is_good;
+};
+
+static inline bool room_run_gate(struct kv_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    (void)t;
+    (void)err;
+    struct room_gate *g = TARN_OUTER(w, struct room_gate, w);
+    sys_lock_take(&g->lock);
+    g->is_reached = true;
+    sys_cond_broadcast(&g->moved);
+    while (!g->is_open)
+        sys_cond_wait(&g->moved, &g->lock);
+    sys_lock_give(&g->lock);
+    return true;
+}
+
+static inline void room_gate_over(struct kv_write *w, const struct tarn_err *err)
+{
+    struct room_gate *g = TARN_OUTER(w, struct room_gate, w);
+    sys_lock_take(&g->lock);
+    g->is_good =
+        err == NULL; /* not asserted here: an assertion jumps, and this is another thread */
+    g->is_over = true;
+    sys_cond_broadcast(&g->moved);
+    sys_lock_give(&g->lock);
+}
+
+static inline void room_gate_shut(struct room_gate *g, struct kv *kv)
+{
+    *g = (struct room_gate){ .w = { .run = room_run_gate, .done = room_gate_over } };
+    sys_lock_init(&g->lock);
+    sys_cond_init(&g->moved);
+    kv_submit(kv, &g->w);
+    sys_lock_take(&g->lock);
+    while (!g->is_reached)
+        sys_cond_wait(&g->moved, &g->lock);
+    sys_lock_give(&g->lock);
+}
+
+static inline void room_gate_open(struct room_gate *g)
+{
+    sys_lock_take(&g->lock);
+    g->is_open = true;
+    sys_cond_broadcast(&g->moved);
+    while (!g->is_over)
+        sys_cond_wait(&g->moved, &g->lock);
+    sys_lock_give(&g->lock);
+    assert_true(g->is_good);
+    sys_cond_release(&g->moved);
+    sys_lock_release(&g->lock);
 }
 
 static inline uint64_t room_count(struct kv *kv, unsigned table)

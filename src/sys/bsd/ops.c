@@ -34,6 +34,7 @@ const struct sys_ops sys_ops_native = {
     .set_mode = posix_set_mode,
     .free_space = posix_free_space,
     .will_need = posix_will_need,
+    .wont_need = posix_wont_need,
     .set_lock = posix_set_lock,
     .real_path = posix_real_path,
     .reserve = posix_reserve,

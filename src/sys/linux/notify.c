@@ -4,6 +4,7 @@
 #include "sys/linux/priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -19,8 +20,11 @@ static int notify_open(void)
     return inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 }
 
-static int notify_watch(int fd, const char *path)
+/* By way of /proc, so that it is the folder that was opened, whoever renames what meanwhile. */
+static int notify_watch(int fd, int folder)
 {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", folder);
     return inotify_add_watch(
         fd, path,
         (uint32_t)(NAMES | CONTENT | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF) | IN_ONLYDIR |

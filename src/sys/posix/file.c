@@ -243,6 +243,15 @@ void posix_will_need(int fd, int64_t off, size_t len)
 #endif
 }
 
+void posix_wont_need(int fd, int64_t off, size_t len)
+{
+#if defined(POSIX_FADV_DONTNEED)
+    (void)posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_DONTNEED); /* advice */
+#else
+    (void)fd, (void)off, (void)len;
+#endif
+}
+
 void sys_read_in_order(int fd)
 {
 #if defined(POSIX_FADV_SEQUENTIAL)

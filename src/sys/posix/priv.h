@@ -25,6 +25,7 @@ int posix_set_blocking(int fd);
 int posix_set_mode(int fd, unsigned mode);
 int posix_free_space(int fd, uint64_t *bytes);
 void posix_will_need(int fd, int64_t off, size_t len);
+void posix_wont_need(int fd, int64_t off, size_t len);
 int posix_set_lock(int fd, bool on, uint64_t off);
 int posix_real_path(const char *path, char *to, size_t size);
 int posix_reserve(int fd, int64_t len);

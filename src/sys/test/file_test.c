@@ -397,6 +397,7 @@ static void residency(void **state)
     int fd = sys_open("file", SYS_OPEN_WRITE, NULL);
     assert_true(sys_sync(fd, NULL));
     sys_will_need(fd, 0, sizeof data);
+    sys_wont_need(fd, 0, sizeof data);
     sys_read_in_order(fd);
     size_t got;
     assert_true(sys_read_at(fd, data, sizeof data, 0, &got, NULL));

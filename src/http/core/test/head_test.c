@@ -196,7 +196,7 @@ static void test_refused(void **state)
         { POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "and Content-L" },
         { POST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400, "and Content-L" },
         { "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "in HTTP/1.0" },
-        { POST "Transfer-Encoding:\r\n\r\n", 400, "no list" },
+        { POST "Transfer-Encoding:\r\n\r\n", 400, "does not end" },
         { POST "Transfer-Encoding: , chunked\r\n\r\n", 400, "no list" },
         { POST "Transfer-Encoding: gzip\r\n\r\n", 400, "does not end with one chunked" },
         { POST "Transfer-Encoding: chunked, gzip\r\n\r\n", 400, "does not end" },
@@ -229,6 +229,44 @@ static void test_refused(void **state)
                      got.step == HTTP_BAD ? got.err.msg : "");
         assert_false(got.req.keeps);
         assert_slices(&http_limits_default, text, &got);
+    }
+}
+
+/* A control byte anywhere in a line, however long the line. */
+static void test_controls(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        bool is_control = (c < 0x20 && c != '\t') || c == 0x7F;
+        for (size_t at = 0; at < 24; at++) {
+            char text[] = HEAD "A: 012345678901234567890123\r\n\r\n";
+            text[sizeof HEAD - 1 + 3 + at] = (char)c;
+            struct outcome got;
+            read_whole(&http_limits_default, tarn_bytes_of(text, sizeof text - 1), &got);
+            assert_int_equal(got.step, is_control ? HTTP_BAD : HTTP_DONE);
+        }
+    }
+}
+
+static void test_singles(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "Content-Type: a/b\r\n",    "Authorization: a\r\n",     "Range: bytes=0-0\r\n",
+        "If-Range: \"a\"\r\n",      "If-Modified-Since: a\r\n", "If-Unmodified-Since: a\r\n",
+        "Referer: a\r\n",           "User-Agent: a\r\n",        "Origin: a\r\n",
+        "Expect: 100-continue\r\n",
+    };
+    for (size_t i = 0; i < TARN_COUNT_OF(lines); i++) {
+        char text[200];
+        struct outcome got;
+        snprintf(text, sizeof text, HEAD "%s\r\n", lines[i]);
+        read_whole(&http_limits_default, tarn_bytes_str(text), &got);
+        assert_int_equal(got.step, HTTP_DONE);
+        snprintf(text, sizeof text, HEAD "%s%s\r\n", lines[i], lines[i]);
+        read_whole(&http_limits_default, tarn_bytes_str(text), &got);
+        assert_int_equal(got.step, HTTP_BAD);
+        assert_non_null(strstr(got.err.msg, "two fields"));
     }
 }
 
@@ -498,6 +536,30 @@ static void test_lenient(void **state)
     assert_slices(&limits, text, &got);
 }
 
+/* Bytes that were looked at are not looked at again before the head is whole: spoiled ones go
+ * unnoticed. Of an unfinished line they are read once more when it ends. */
+static void test_linear(void **state)
+{
+    (void)state;
+    static char good[20000], spoiled[sizeof good];
+    size_t len =
+        (size_t)sprintf(good, "GET /%0*d HTTP/1.1\r\nHost: a\r\nB: %0*d\r\n", 8000, 0, 11000, 0);
+    len += (size_t)sprintf(good + len, "C: d\r\n\r\n");
+    struct http_scan scan = { 0 };
+    struct outcome got;
+    for (size_t n = 1; n <= len; n++) {
+        bool is_line = good[n - 1] == '\n';
+        memcpy(spoiled, good, n);
+        memset(spoiled, 1, n == len ? 0 : is_line ? scan.line : scan.seen);
+        got.req.fields = got.fields;
+        got.step = http_head_next(&scan, &http_limits_default, tarn_bytes_of(spoiled, n), &got.req,
+                                  &got.err);
+        assert_int_equal(got.step, n == len ? HTTP_DONE : HTTP_MORE);
+        assert_true(n == len || scan.seen + 1 >= n); /* a CR is looked at with what follows it */
+    }
+    assert_int_equal(got.req.n_fields, 3);
+}
+
 /* Random damage to good heads: whatever comes of it, it comes of it in any slicing. */
 static void test_damaged(void **state)
 {
@@ -517,7 +579,9 @@ static void test_damaged(void **state)
     }
 }
 
-TEST_MAIN(cmocka_unit_test(test_refused), cmocka_unit_test(test_nul), cmocka_unit_test(test_good),
+TEST_MAIN(cmocka_unit_test(test_refused), cmocka_unit_test(test_controls),
+          cmocka_unit_test(test_singles), cmocka_unit_test(test_nul), cmocka_unit_test(test_good),
           cmocka_unit_test(test_index), cmocka_unit_test(test_names),
           cmocka_unit_test(test_methods), cmocka_unit_test(test_limits),
-          cmocka_unit_test(test_lenient), cmocka_unit_test(test_damaged))
+          cmocka_unit_test(test_lenient), cmocka_unit_test(test_linear),
+          cmocka_unit_test(test_damaged))

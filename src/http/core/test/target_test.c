@@ -84,8 +84,10 @@ static void test_refused(void **state)
             fail_msg("%s: %s", rows[i].path, err.msg);
         assert_true(tarn_bytes_eq_str(tarn_out_bytes(&o), "x:"));
     }
-    tarn_out_fixed(&o, storage, 3);
     struct tarn_err err;
+    assert_false(
+        http_path_plain(&o, tarn_bytes_of("/%41", 3), &err)); /* the next byte is not ours */
+    tarn_out_fixed(&o, storage, 3);
     assert_false(http_path_plain(&o, tarn_bytes_str("/abc"), &err));
     assert_non_null(strstr(err.msg, "does not fit"));
 }

@@ -1,0 +1,409 @@
+/* catalog/publish: collections come, are changed, and go. Jobs: they look at disks and wait for
+ * writes. */
+#include "base/cur.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "catalog/priv.h"
+#include "sys/clock.h"
+
+enum { DROP_ROWS = 512 };
+
+enum wish { PUBLISH, UNPUBLISH };
+
+struct publish {
+    struct loop_job job;
+    struct tarn_list node; /* in the catalog's list */
+    struct catalog *c;
+    struct catalog_ask *ask; /* borrowed until done */
+    enum wish wish;
+    struct catalog_spec spec; /* path and name: owned copies */
+    char *path, *name;
+    uint32_t collection;
+    enum catalog_origin by;
+    uint64_t ino;
+    /* out */
+    bool is_new, is_ok;
+    struct tarn_err err;
+};
+
+static void publish_free(struct publish *p)
+{
+    tarn_list_remove(&p->node);
+    tarn_free(p->path);
+    tarn_free(p->name);
+    tarn_free(p);
+}
+
+/* --- what is asked --- */
+
+static bool is_control(struct tarn_bytes name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.p[i] < 0x20 || name.p[i] == 0x7F || name.p[i] == '/')
+            return true;
+    return false;
+}
+
+static bool check_name(struct tarn_bytes name, struct tarn_err *err)
+{
+    struct tarn_quote q;
+    if (name.len > 0 && name.len <= CATALOG_NAME_MAX && name.p[0] != '.' && !is_control(name) &&
+        tarn_utf8_valid(name))
+        return true;
+    return tarn_fail(
+        err, TARN_E_USAGE,
+        "'%s' cannot be the name of a collection: it must be UTF-8, 1 to %d bytes, "
+        "without '/' and control characters, and not begin with '.' (give another with "
+        "--as)",
+        tarn_quote(&q, name), CATALOG_NAME_MAX);
+}
+
+/* The folder's true path and its name. */
+static bool resolve(struct publish *p)
+{
+    struct sys_stat st;
+    char *real = sys_real_path(p->path, &p->err);
+    if (real == NULL)
+        return tarn_fail_in(&p->err, "cannot publish");
+    tarn_free(p->path);
+    p->path = real;
+    struct tarn_quote q;
+    if (!sys_stat(SYS_CWD, real, true, &st, &p->err))
+        return false;
+    if (st.kind != SYS_FOLDER)
+        return tarn_fail(&p->err, TARN_E_USAGE, "cannot publish '%s': it is no folder",
+                         tarn_quote_str(&q, real));
+    if (strlen(real) > CATALOG_PATH_MAX)
+        return tarn_fail(&p->err, TARN_E_POLICY, "a path is longer than %d bytes",
+                         CATALOG_PATH_MAX);
+    p->ino = st.ino;
+    if (p->name == NULL) {
+        const char *slash = strrchr(real, '/');
+        const char *own = slash == NULL ? real : slash + 1;
+        p->name = tarn_strndup(own, strlen(own));
+        if (p->name == NULL)
+            return tarn_fail_mem(&p->err, "publishing a folder");
+    }
+    return check_name(tarn_bytes_str(p->name), &p->err);
+}
+
+static bool is_inside(struct tarn_bytes inner, struct tarn_bytes outer)
+{
+    if (outer.len == 1) /* "/" */
+        return true;
+    return inner.len > outer.len && inner.p[outer.len] == '/' &&
+           memcmp(inner.p, outer.p, outer.len) == 0;
+}
+
+/* Among the others: *same is the collection of this path, 0 for none. */
+static bool check_others(struct index_write *w, const struct publish *p, uint32_t *same,
+                         struct tarn_err *err)
+{
+    KV_AUTO_CURSOR cur = { 0 };
+    struct tarn_bytes ours = tarn_bytes_str(p->path);
+    *same = 0;
+    if (!kv_cursor_open(&w->t->read, w->base + T_COLLECTIONS, &cur, err))
+        return false;
+    enum kv_got got = kv_first(&cur, err);
+    for (; got == KV_FOUND; got = kv_next(&cur, err)) {
+        struct row_collection other;
+        struct tarn_cur id = tarn_cur_of(cur.key);
+        struct tarn_quote a, b;
+        if (!row_take_collection(cur.value, tarn_cur_be32(&id), &other, err))
+            return false;
+        bool is_same = tarn_bytes_eq(other.c.path, ours);
+        if (is_same)
+            *same = other.c.id;
+        else if (tarn_bytes_eq_str(other.c.name, p->name))
+            return tarn_fail(err, TARN_E_USAGE,
+                             "the name '%s' belongs to the collection of '%s' (give another with "
+                             "--as)",
+                             tarn_quote_str(&a, p->name), tarn_quote(&b, other.c.path));
+        else if (is_inside(ours, other.c.path) || is_inside(other.c.path, ours))
+            return tarn_fail(err, TARN_E_USAGE,
+                             "cannot publish '%s': it lies %s '%s', which is published as '%s'",
+                             tarn_quote_str(&a, p->path),
+                             is_inside(ours, other.c.path) ? "inside" : "around",
+                             tarn_quote(&b, other.c.path), other.name);
+    }
+    return got != KV_FAILED;
+}
+
+/* --- writing --- */
+
+static bool put_name(struct index_write *w, struct tarn_bytes name, uint32_t id,
+                     struct tarn_err *err)
+{
+    struct kv_key value = { 0 };
+    kv_key_be32(&value, id);
+    return kv_txn_put(w->t, w->base + T_NAMES, name, kv_key_bytes(&value), err);
+}
+
+static void take_wishes(struct row_collection *col, const struct catalog_spec *s)
+{
+    col->c.policy = s->policy;
+    col->c.bt = s->bt;
+    col->c.http = s->http;
+    col->c.hidden = s->hidden;
+    col->c.links = s->links;
+    col->c.origin = s->origin;
+    if (s->piece_len != 0 && col->c.piece_len == 0)
+        col->c.piece_len = s->piece_len;
+}
+
+static void set_text(struct row_collection *col, const struct publish *p)
+{
+    memcpy(col->name, p->name, strlen(p->name) + 1);
+    memcpy(col->path, p->path, strlen(p->path) + 1);
+    col->c.name = tarn_bytes_str(col->name);
+    col->c.path = tarn_bytes_str(col->path);
+}
+
+static bool add(struct index_write *w, struct publish *p, struct tarn_err *err)
+{
+    uint32_t id = w->head.next_collection++;
+    struct kv_key own = { 0 };
+    struct row_entry root = { .e = { .id = index_new_id(w),
+                                     .collection = id,
+                                     .kind = CATALOG_FOLDER,
+                                     .state = CATALOG_HELD } };
+    kv_key_be32(&own, id);
+    memcpy(root.name, own.p, own.len);
+    root.e.name = tarn_bytes_of(root.name, own.len);
+    root.e.stat.ino = p->ino;
+    root.e.stat.kind = SYS_FOLDER;
+    w->col =
+        (struct row_collection){ .c = { .id = id, .folder = root.e.id, .added_ms = w->now_ms } };
+    w->has_col = true;
+    set_text(&w->col, p);
+    take_wishes(&w->col, &p->spec);
+    w->head.totals.collections++;
+    p->collection = id;
+    p->is_new = true;
+    return index_put(w, NULL, &root, NULL, err) && put_name(w, w->col.c.name, id, err) &&
+           index_note(w, CATALOG_E_COLLECTION_ADDED, NULL, tarn_bytes_of(NULL, 0), 0, err);
+}
+
+static bool change(struct index_write *w, struct publish *p, uint32_t id, struct tarn_err *err)
+{
+    if (index_collection(w, id, err) != CATALOG_FOUND)
+        return false;
+    struct row_collection before = w->col;
+    p->collection = id;
+    if (before.c.origin == CATALOG_CONFIGURED && p->spec.origin == CATALOG_COMMANDED)
+        return tarn_fail(err, TARN_E_POLICY,
+                         "collection '%s' is in the configuration: change it there", before.name);
+    bool is_renamed = strcmp(before.name, p->name) != 0;
+    take_wishes(&w->col, &p->spec);
+    set_text(&w->col, p);
+    struct tarn_bytes old = tarn_bytes_str(before.name);
+    if (is_renamed && (kv_txn_del(w->t, w->base + T_NAMES, old, err) == KV_FAILED ||
+                       !put_name(w, w->col.c.name, id, err)))
+        return false;
+    bool is_same = !is_renamed && before.c.policy == w->col.c.policy &&
+                   before.c.bt == w->col.c.bt && before.c.http == w->col.c.http &&
+                   before.c.hidden == w->col.c.hidden && before.c.links == w->col.c.links;
+    return is_same || index_note(w, CATALOG_E_COLLECTION_CHANGED, NULL,
+                                 is_renamed ? old : tarn_bytes_of(NULL, 0), 0, err);
+}
+
+static bool put_collection(struct index_write *w, void *arg, struct tarn_err *err)
+{
+    struct publish *p = arg;
+    uint32_t same;
+    p->is_new = false;
+    if (!check_others(w, p, &same, err))
+        return false;
+    return same == 0 ? add(w, p, err) : change(w, p, same, err);
+}
+
+/* What is left of a collection is dropped bit by bit, also after a restart. */
+static bool remove_collection(struct index_write *w, void *arg, struct tarn_err *err)
+{
+    struct publish *p = arg;
+    struct kv_key k = { 0 }, drop = { 0 };
+    enum catalog_found found = index_collection(w, p->collection, err);
+    if (found == CATALOG_FAILED)
+        return false;
+    if (found == CATALOG_NOT_THERE)
+        return tarn_fail(err, TARN_E_NOT_FOUND, "there is no such collection");
+    if (w->col.c.origin == CATALOG_CONFIGURED && p->by == CATALOG_COMMANDED)
+        return tarn_fail(err, TARN_E_POLICY,
+                         "collection '%s' is in the configuration: remove it there", w->col.name);
+    kv_key_be32(&k, p->collection);
+    kv_key_put(&drop, tarn_bytes_str("drop"));
+    kv_key_be64(&drop, w->col.c.folder);
+    w->head.totals.collections--;
+    bool ok = index_note(w, CATALOG_E_COLLECTION_REMOVED, NULL, tarn_bytes_of(NULL, 0), 0, err) &&
+              kv_txn_del(w->t, w->base + T_NAMES, w->col.c.name, err) != KV_FAILED &&
+              kv_txn_del(w->t, w->base + T_COLLECTIONS, kv_key_bytes(&k), err) != KV_FAILED &&
+              kv_txn_del_prefix(w->t, w->base + T_VERSIONS, kv_key_bytes(&k), err) &&
+              kv_txn_put(w->t, w->base + T_FIXED, kv_key_bytes(&drop), kv_key_bytes(&k), err);
+    w->has_col = false; /* it is not stored again */
+    return ok;
+}
+
+/* --- the job --- */
+
+static void publish_run(struct loop_job *job)
+{
+    struct publish *p = TARN_OUTER(job, struct publish, job);
+    if (p->wish == PUBLISH)
+        p->is_ok = resolve(p) && catalog_write(p->c, put_collection, p, &p->err);
+    else
+        p->is_ok = catalog_write(p->c, remove_collection, p, &p->err);
+}
+
+static void publish_done(struct loop_job *job)
+{
+    struct publish *p = TARN_OUTER(job, struct publish, job);
+    struct catalog *c = p->c;
+    struct catalog_ask *ask = p->ask;
+    ask->is_ok = p->is_ok;
+    ask->err = p->err;
+    ask->collection = p->collection;
+    if (p->is_ok && p->wish == PUBLISH)
+        actor_walk(c, p->collection, true);
+    if (p->is_ok && p->wish == UNPUBLISH) {
+        actor_forget(c, p->collection);
+        actor_drop(c);
+    }
+    publish_free(p);
+    actor_kick(c);
+    ask->done(ask);
+}
+
+static struct publish *publish_new(struct catalog *c, enum wish wish, struct catalog_ask *ask)
+{
+    struct publish *p = tarn_calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->c = c;
+    p->ask = ask;
+    p->wish = wish;
+    p->job.run = publish_run;
+    p->job.done = publish_done;
+    tarn_list_push_back(&c->asks, &p->node);
+    return p;
+}
+
+static void on_refused(struct loop_msg *m)
+{
+    struct catalog_ask *ask = TARN_OUTER(m, struct catalog_ask, later);
+    ask->done(ask);
+}
+
+/* No memory for the job: the answer comes all the same, and not from within the call. */
+static void refuse(struct catalog *c, struct catalog_ask *ask)
+{
+    ask->is_ok = false;
+    tarn_fail_mem(&ask->err, "publishing a folder");
+    ask->later = (struct loop_msg){ .on_loop = on_refused };
+    loop_post(c->loop, &ask->later);
+}
+
+void catalog_publish(struct catalog *c, const struct catalog_spec *spec, struct catalog_ask *ask)
+{
+    struct publish *p = publish_new(c, PUBLISH, ask);
+    if (p != NULL) {
+        p->spec = *spec;
+        p->path = tarn_strndup(spec->path, strlen(spec->path));
+        p->name = spec->name == NULL ? NULL : tarn_strndup(spec->name, strlen(spec->name));
+    }
+    if (p == NULL || p->path == NULL || (spec->name != NULL && p->name == NULL)) {
+        if (p != NULL)
+            publish_free(p);
+        refuse(c, ask);
+        return;
+    }
+    loop_pool_submit(c->loop, &p->job);
+}
+
+void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_origin by,
+                       struct catalog_ask *ask)
+{
+    struct publish *p = publish_new(c, UNPUBLISH, ask);
+    if (p == NULL) {
+        refuse(c, ask);
+        return;
+    }
+    p->collection = collection;
+    p->by = by;
+    loop_pool_submit(c->loop, &p->job);
+}
+
+void publish_cancel(struct catalog *c)
+{
+    while (!tarn_list_empty(&c->asks)) {
+        struct publish *p = TARN_OUTER(c->asks.next, struct publish, node);
+        loop_pool_cancel(c->loop, &p->job);
+        publish_free(p);
+    }
+}
+
+/* --- dropping what is left of collections --- */
+
+/* An entry below a folder that has none below itself; the folder itself when it is empty. */
+static enum catalog_found lowest(struct index_write *w, uint64_t folder, struct row_entry *out,
+                                 struct tarn_err *err)
+{
+    enum catalog_found found = index_get(w, folder, out, err);
+    while (found == CATALOG_FOUND && out->e.kind == CATALOG_FOLDER) {
+        KV_AUTO_CURSOR cur = { 0 };
+        struct kv_key prefix = { 0 };
+        kv_key_be64(&prefix, out->e.id);
+        if (!kv_cursor_open(&w->t->read, w->base + T_ENTRIES, &cur, err))
+            return CATALOG_FAILED;
+        enum kv_got got = kv_seek(&cur, kv_key_bytes(&prefix), err);
+        if (got == KV_FAILED)
+            return CATALOG_FAILED;
+        if (got == KV_NONE || !kv_has_prefix(cur.key, kv_key_bytes(&prefix)))
+            return CATALOG_FOUND;
+        if (!row_take_entry(cur.key, cur.value, out, err))
+            return CATALOG_FAILED;
+    }
+    return found;
+}
+
+static bool drop_some(struct index_write *w, void *arg, struct tarn_err *err)
+{
+    struct drop_job *d = arg;
+    struct kv_key prefix = { 0 }, key = { 0 };
+    uint64_t folder;
+    kv_key_put(&prefix, tarn_bytes_str("drop"));
+    {
+        KV_AUTO_CURSOR cur = { 0 };
+        if (!kv_cursor_open(&w->t->read, w->base + T_FIXED, &cur, err))
+            return false;
+        enum kv_got got = kv_seek(&cur, kv_key_bytes(&prefix), err);
+        d->is_over =
+            got == KV_NONE || (got == KV_FOUND && !kv_has_prefix(cur.key, kv_key_bytes(&prefix)));
+        if (got == KV_FAILED || d->is_over)
+            return got != KV_FAILED;
+        kv_key_put(&key, cur.key);
+        struct tarn_cur at = tarn_cur_of(cur.key);
+        tarn_cur_take(&at, prefix.len);
+        folder = tarn_cur_be64(&at);
+    }
+    w->col = (struct row_collection){ 0 }; /* counters of nobody, never stored */
+    for (int i = 0; i < DROP_ROWS; i++) {
+        struct row_entry row;
+        switch (lowest(w, folder, &row, err)) {
+        case CATALOG_FAILED:
+            return false;
+        case CATALOG_NOT_THERE:
+            return kv_txn_del(w->t, w->base + T_FIXED, kv_key_bytes(&key), err) != KV_FAILED;
+        case CATALOG_FOUND:
+            break;
+        }
+        if (!index_put(w, &row, NULL, NULL, err))
+            return false;
+    }
+    return true;
+}
+
+void drop_run(struct loop_job *job)
+{
+    struct drop_job *d = TARN_OUTER(job, struct drop_job, job);
+    d->is_failed = !catalog_write(d->c, drop_some, d, &d->err);
+}

@@ -1,0 +1,58 @@
+/* cli/no_control: in place of control.c where the node is not built: the library says so. */
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+#include <tarn/node.h>
+
+static int refuse(const struct cli_args *args)
+{
+    struct tarn_err err = { 0 };
+    struct tarn_call call = { .method = "GET", .target = "/v1/status" };
+    (void)tarn_call(&call, &err); /* refuses always */
+    return cli_fail(cli_has(args, CLI_JSON), &err);
+}
+
+int cli_publish(const struct cli_args *args)
+{
+    return refuse(args);
+}
+
+int cli_add(const struct cli_args *args)
+{
+    return refuse(args);
+}
+
+int cli_ls(const struct cli_args *args)
+{
+    return refuse(args);
+}
+
+int cli_status(const struct cli_args *args)
+{
+    return refuse(args);
+}
+
+int cli_peers(const struct cli_args *args)
+{
+    return refuse(args);
+}
+
+int cli_pause(const struct cli_args *args)
+{
+    return refuse(args);
+}
+
+int cli_resume(const struct cli_args *args)
+{
+    return refuse(args);
+}
+
+int cli_rm(const struct cli_args *args)
+{
+    return refuse(args);
+}
+
+int cli_scrub(const struct cli_args *args)
+{
+    return refuse(args);
+}

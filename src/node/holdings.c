@@ -1,0 +1,437 @@
+/* node/holdings: what a node has: the index, the catalog in it, and, when something needs it, a
+ * BitTorrent session. They are joined here: the catalog's changes go to the torrents and to those
+ * who watch. */
+#include "base/mem.h"
+#include "bt/resume.h"
+#include "node/parts.h"
+#include "sys/file.h"
+
+#include <stdio.h>
+
+/* ---- the catalog's voice ---- */
+
+static void on_changes(void *arg, uint64_t seq)
+{
+    struct node *n = arg;
+    (void)seq;
+    node_bt_look(n);
+    if (n->seeding != NULL)
+        node_seeding_look(n->seeding);
+    node_admin_changed(n);
+}
+
+static void on_line(void *arg, bool is_warning, const char *line)
+{
+    node_log(((struct node *)arg)->log, is_warning ? NODE_WARNING : NODE_INFO, "catalog", "%s",
+             line);
+}
+
+/* ---- the index ---- */
+
+/* folder/name; tarn_free. NULL: no memory. */
+static char *below(const char *folder, const char *name)
+{
+    struct tarn_out path;
+    tarn_out_init(&path, CATALOG_PATH_MAX);
+    tarn_out_fmt(&path, "%s/%s", folder, name);
+    return tarn_out_take_str(&path);
+}
+
+static bool open_index(struct node *n, const char *folder, struct tarn_err *err)
+{
+    const char *names[NODE_TABLES];
+    char *file = below(folder, "INDEX.mdb");
+    if (file == NULL)
+        return tarn_fail_mem(err, "opening the index");
+    for (unsigned i = 0; i < CATALOG_TABLES; i++)
+        names[i] = catalog_tables[i];
+    names[NODE_TABLE_TORRENT] = NODE_TORRENTS_TABLE;
+    names[NODE_TABLE_SEEDING] = NODE_SEEDING_TABLE;
+    n->kv = kv_open(
+        &(struct kv_settings){ .path = file,
+                               .kind = "tarn index",
+                               .tables = names,
+                               .n_tables = NODE_TABLES,
+                               .schema = CATALOG_SCHEMA,
+                               .max_size = node_config_number(n->config, NODE_INDEX_MAX_SIZE) },
+        err);
+    tarn_free(file);
+    return n->kv != NULL;
+}
+
+static bool open_catalog(struct node *n, const char *folder, struct tarn_err *err)
+{
+    const struct node_config *c = n->config;
+    char *leaves = below(folder, "leaves");
+    if (leaves == NULL)
+        return tarn_fail_mem(err, "opening the index");
+    n->catalog = catalog_new(
+        &(struct catalog_settings){
+            .loop = n->loop,
+            .kv = n->kv,
+            .first_table = NODE_TABLE_CATALOG,
+            .leaves_path = leaves,
+            .state_path = n->home.state,
+            .quiet_ms = (int64_t)node_config_number(c, NODE_CATALOG_QUIET) * 1000,
+            .walk_every_ms = (int64_t)node_config_number(c, NODE_CATALOG_WALK_INTERVAL) * 1000,
+            .scrub_every_ms = (int64_t)node_config_number(c, NODE_SCRUB_INTERVAL) * 1000,
+            .scrub_rate_bps = node_config_number(c, NODE_SCRUB_RATE),
+            .ops = { .on_changes = on_changes, .on_line = on_line },
+            .arg = n,
+        },
+        err);
+    tarn_free(leaves);
+    return n->catalog != NULL;
+}
+
+/* What torrents say of where we are: taken once, so that threads may read it without a lock. */
+static bool take_from(struct node *n, struct tarn_err *err)
+{
+    const char *url = node_config_text(n->config, NODE_HTTP_PUBLIC_URL);
+    const char *announce = node_config_text(n->config, NODE_BT_ANNOUNCE);
+    struct tarn_out o;
+    tarn_out_init(&o, 4096);
+    if (*url != '\0')
+        tarn_out_fmt(&o, "%s%s", url, url[strlen(url) - 1] == '/' ? "" : "/");
+    n->public_base = tarn_out_take_str(&o);
+    size_t cap = 0;
+    bool ok = n->public_base != NULL;
+    for (const char *at = announce; ok && *at != '\0';) {
+        size_t len = strcspn(at, ", ");
+        ok = len == 0 || TARN_GROW(n->trackers, n->from.n_trackers, cap);
+        if (ok && len > 0) {
+            n->trackers[n->from.n_trackers] = tarn_strndup(at, len);
+            ok = n->trackers[n->from.n_trackers++] != NULL;
+        }
+        at += len + (at[len] != '\0');
+    }
+    n->from.public_url = n->public_base;
+    n->from.trackers = (const char *const *)n->trackers;
+    n->from.version = n->set.version;
+    return ok || tarn_fail_mem(err, "starting");
+}
+
+/* ---- collections that are not in the index alone ---- */
+
+struct publishing {
+    struct catalog_ask ask;
+    struct node *node;
+    char name[NODE_CONFIG_NAME_MAX + 1];
+};
+
+static void on_published(struct catalog_ask *ask)
+{
+    struct publishing *p = TARN_OUTER(ask, struct publishing, ask);
+    if (!ask->is_ok) {
+        struct tarn_err err = ask->err;
+        (void)tarn_fail_in(&err, "publishing %s", p->name);
+        node_fault_add(p->node, "publish", err.msg);
+    }
+    p->node->asks--;
+    tarn_free(p);
+}
+
+static void publish(struct node *n, const struct catalog_spec *spec, const char *name)
+{
+    struct publishing *p = tarn_calloc(1, sizeof *p);
+    if (p == NULL) {
+        node_fault_add(n, "publish", "there is no memory to publish a folder");
+        return;
+    }
+    p->node = n;
+    p->ask.done = on_published;
+    (void)snprintf(p->name, sizeof p->name, "%s", name);
+    n->asks++;
+    catalog_publish(n->catalog, spec, &p->ask);
+}
+
+static void publish_configured(struct node *n)
+{
+    static const enum catalog_bt bts[] = { [NODE_BT_HYBRID] = CATALOG_BT_HYBRID,
+                                           [NODE_BT_V1] = CATALOG_BT_V1,
+                                           [NODE_BT_V2] = CATALOG_BT_V2,
+                                           [NODE_BT_OFF] = CATALOG_BT_OFF };
+    for (size_t i = 0; i < node_config_collections(n->config); i++) {
+        const struct node_config_collection *c = node_config_collection(n->config, i);
+        const struct catalog_spec spec = {
+            .path = c->path,
+            .name = c->name,
+            .policy = (enum catalog_policy)c->policy,
+            .bt = bts[c->bt],
+            .http = c->http,
+            .hidden = c->hidden,
+            .links = node_config_on(n->config, NODE_CATALOG_SYMLINKS),
+            .origin = CATALOG_CONFIGURED,
+        };
+        publish(n, &spec, c->name);
+    }
+    for (size_t i = 0; i < n->set.n_publish; i++) {
+        const struct catalog_spec spec = { .path = n->set.publish[i],
+                                           .policy = CATALOG_PUBLIC,
+                                           .bt = CATALOG_BT_HYBRID,
+                                           .http = true,
+                                           .links =
+                                               node_config_on(n->config, NODE_CATALOG_SYMLINKS) };
+        publish(n, &spec, n->set.publish[i]);
+    }
+}
+
+static bool is_configured(const struct node *n, struct tarn_bytes name)
+{
+    for (size_t i = 0; i < node_config_collections(n->config); i++)
+        if (tarn_bytes_eq_str(name, node_config_collection(n->config, i)->name))
+            return true;
+    return false;
+}
+
+/* Those that were in an older configuration are collections of nobody now. */
+static void drop_unconfigured(struct node *n)
+{
+    struct catalog_read r;
+    struct catalog_collection c = { 0 };
+    struct tarn_err err;
+    if (!catalog_read_begin(n->catalog, &r, &err))
+        return; /* at the next start */
+    while (catalog_collection_next(&r, c.id, &c, &err) == CATALOG_FOUND) {
+        struct publishing *p;
+        if (c.origin != CATALOG_CONFIGURED || is_configured(n, c.name) ||
+            (p = tarn_calloc(1, sizeof *p)) == NULL)
+            continue;
+        p->node = n;
+        p->ask.done = on_published;
+        (void)snprintf(p->name, sizeof p->name, "%.*s", (int)c.name.len, (const char *)c.name.p);
+        n->asks++;
+        catalog_unpublish(n->catalog, c.id, CATALOG_CONFIGURED, &p->ask);
+    }
+    catalog_read_end(&r);
+}
+
+/* ---- BitTorrent ---- */
+
+static void on_note(void *arg, struct bt_torrent *t, const char *text)
+{
+    (void)t;
+    node_log(((struct node *)arg)->log, NODE_DEBUG, "bt", "%s", text);
+}
+
+static void on_trouble(void *arg, struct tarn_bytes collection, const struct tarn_err *err)
+{
+    struct node *n = arg;
+    struct tarn_quote q;
+    node_log(n->log, NODE_WARNING, "bt", "collection %s: %s", tarn_quote(&q, collection), err->msg);
+}
+
+static void on_torrent(void *arg, const struct node_torrent *t, enum node_torrent_event e)
+{
+    static const char *const words[] = {
+        [NODE_TORRENT_ADDED] = "added",       [NODE_TORRENT_KNOWN] = "metadata are here",
+        [NODE_TORRENT_COMPLETE] = "complete", [NODE_TORRENT_FAILED] = "failed",
+        [NODE_TORRENT_PAUSED] = "paused",     [NODE_TORRENT_RESUMED] = "goes on",
+        [NODE_TORRENT_REMOVED] = "removed",
+    };
+    struct node *n = arg;
+    struct tarn_quote q;
+    node_log(n->log, e == NODE_TORRENT_FAILED ? NODE_WARNING : NODE_INFO, "bt",
+             "torrent %s: %s%s%s", tarn_quote_str(&q, t->name), words[e],
+             e == NODE_TORRENT_FAILED ? ": " : "", e == NODE_TORRENT_FAILED ? t->failure : "");
+}
+
+static bool open_session(struct node *n, struct tarn_err *err)
+{
+    static const enum sys_file_way ways[] = { SYS_FILE_AUTO, SYS_FILE_MMAP, SYS_FILE_PREAD };
+    const struct node_config *c = n->config;
+    char agent[64];
+    (void)snprintf(agent, sizeof agent, "tarn %s", n->set.version);
+    char *state = node_home_path(&n->home, "resume");
+    n->resume = state == NULL ? NULL : bt_resume_files_new(state, err);
+    tarn_free(state);
+    if (n->resume == NULL)
+        return state != NULL || tarn_fail_mem(err, "opening BitTorrent");
+    struct bt_session_settings set = {
+        .loop = n->loop,
+        .fetcher = n->fetcher,
+        .memory = node_config_number(c, NODE_BT_MEMORY),
+        .metadata = node_config_number(c, NODE_BT_METADATA),
+        .rate_down = node_config_number(c, NODE_BT_RATE_DOWN),
+        .rate_up = node_config_number(c, NODE_BT_RATE_UP),
+        .uplink_off = node_config_number(c, NODE_BT_UPLINK) == 1,
+        .io = ways[node_config_number(c, NODE_BT_IO)],
+        .max_peers = (uint32_t)node_config_number(c, NODE_BT_PEERS),
+        .slots = (uint32_t)node_config_number(c, NODE_BT_SLOTS),
+        .resume = &bt_resume_files_ops,
+        .resume_arg = n->resume,
+        .agent = agent,
+        .on_note = on_note,
+        .arg = n,
+    };
+    set.listen = node_config_addrs(c, NODE_BT_LISTEN, &set.n_listen);
+    n->bt = bt_session_new(&set, err);
+    n->n_bt_addrs = set.n_listen;
+    return n->bt != NULL;
+}
+
+static bool open_torrents(struct node *n, struct tarn_err *err)
+{
+    const char *configured = node_config_text(n->config, NODE_BT_DOWNLOADS);
+    char *usual = node_home_path(&n->home, "downloads");
+    if (usual == NULL)
+        return tarn_fail_mem(err, "opening BitTorrent");
+    n->torrents = node_torrents_new(
+        &(struct node_torrents_settings){ .loop = n->loop,
+                                          .kv = n->kv,
+                                          .table = NODE_TABLE_TORRENT,
+                                          .bt = n->bt,
+                                          .fetcher = n->fetcher,
+                                          .no_trackers =
+                                              !node_config_on(n->config, NODE_BT_TRACKERS),
+                                          .downloads = *configured != '\0' ? configured : usual,
+                                          .on_event = on_torrent,
+                                          .arg = n },
+        err);
+    tarn_free(usual);
+    n->seeding =
+        n->torrents == NULL
+            ? NULL
+            : node_seeding_new(&(struct node_seeding_settings){ .loop = n->loop,
+                                                                .kv = n->kv,
+                                                                .table = NODE_TABLE_SEEDING,
+                                                                .catalog = n->catalog,
+                                                                .bt = n->bt,
+                                                                .no_trackers = !node_config_on(
+                                                                    n->config, NODE_BT_TRACKERS),
+                                                                .from = n->from,
+                                                                .on_trouble = on_trouble,
+                                                                .arg = n },
+                               err);
+    return n->seeding != NULL;
+}
+
+static void close_bt(struct node *n)
+{
+    node_seeding_free(n->seeding);
+    node_torrents_free(n->torrents);
+    bt_session_free(n->bt);
+    bt_resume_files_free(n->resume);
+    n->seeding = NULL;
+    n->torrents = NULL;
+    n->bt = NULL;
+    n->resume = NULL;
+}
+
+bool node_bt_need(struct node *n, struct tarn_err *err)
+{
+    size_t n_listen;
+    if (n->bt != NULL)
+        return true;
+    (void)node_config_addrs(n->config, NODE_BT_LISTEN, &n_listen);
+    if (n_listen == 0)
+        return tarn_fail(err, TARN_E_POLICY, "BitTorrent is off on this node: see bt.listen");
+    if (open_session(n, err) && open_torrents(n, err))
+        return true;
+    close_bt(n);
+    return false;
+}
+
+/* Is there a torrent, or a collection that is shared by BitTorrent? */
+static bool is_bt_needed(struct node *n)
+{
+    struct catalog_read r;
+    struct catalog_collection c = { 0 };
+    struct tarn_err err;
+    uint64_t records = 0;
+    bool is = false;
+    if (!catalog_read_begin(n->catalog, &r, &err))
+        return false;
+    is = kv_count(&r.kv, NODE_TABLE_TORRENT, &records, &err) && records > 0;
+    while (!is && catalog_collection_next(&r, c.id, &c, &err) == CATALOG_FOUND)
+        is = c.bt != CATALOG_BT_OFF && c.policy == CATALOG_PUBLIC;
+    catalog_read_end(&r);
+    return is;
+}
+
+void node_bt_look(struct node *n)
+{
+    struct tarn_err err;
+    size_t n_listen;
+    (void)node_config_addrs(n->config, NODE_BT_LISTEN, &n_listen);
+    if (n->bt != NULL || n_listen == 0 || n->state == NODE_STOPPING || !is_bt_needed(n))
+        return;
+    if (node_bt_need(n, &err))
+        node_fault_cure(n, "bt");
+    else
+        node_fault_add(n, "bt", err.msg);
+}
+
+/* ---- all of it ---- */
+
+bool node_holdings_open(struct node *n, struct tarn_err *err)
+{
+    const char *configured = node_config_text(n->config, NODE_INDEX_PATH);
+    char *folder = *configured != '\0' ? tarn_strndup(configured, strlen(configured))
+                                       : node_home_path(&n->home, "index");
+    size_t n_listen;
+    bool ok = folder != NULL || tarn_fail_mem(err, "opening the index");
+    ok = ok && sys_make_folders(folder, err) && open_index(n, folder, err) &&
+         open_catalog(n, folder, err) && take_from(n, err);
+    tarn_free(folder);
+    if (!ok)
+        return false;
+    (void)node_config_addrs(n->config, NODE_BT_LISTEN, &n_listen);
+    if (n_listen > 0 &&
+        (is_bt_needed(n) || node_config_collections(n->config) > 0 || n->set.n_publish > 0) &&
+        !node_bt_need(n, err)) { /* a port that is taken is said at start */
+        if (err != NULL)
+            err->code = TARN_E_USAGE;
+        return false;
+    }
+    drop_unconfigured(n);
+    publish_configured(n);
+    return true;
+}
+
+void node_holdings_reload(struct node *n)
+{
+    const struct node_config *c = n->config;
+    node_fault_cure(n, "publish");
+    drop_unconfigured(n);
+    publish_configured(n);
+    if (n->bt != NULL)
+        bt_session_set_rates(n->bt, node_config_number(c, NODE_BT_RATE_DOWN),
+                             node_config_number(c, NODE_BT_RATE_UP));
+}
+
+static void on_goodbye(void *arg)
+{
+    node_part_stopped(arg);
+}
+
+void node_holdings_stop(struct node *n)
+{
+    if (n->bt == NULL)
+        node_part_stopped(n);
+    else
+        bt_session_goodbye(n->bt, on_goodbye, n);
+}
+
+/* Everything that was asked of the index has been answered; the answers lie in the loop, which is
+ * not run any more. */
+static bool run_nothing(struct kv_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    (void)w, (void)t, (void)err;
+    return true;
+}
+
+void node_holdings_close(struct node *n)
+{
+    struct tarn_err err;
+    struct kv_write last = { .run = run_nothing };
+    if (n->kv != NULL && !kv_write_now(n->kv, &last, &err))
+        node_log_err(n->log, NODE_ERROR, "index", &err);
+    close_bt(n);
+    catalog_free(n->catalog);
+    kv_close(n->kv);
+    for (uint32_t i = 0; i < n->from.n_trackers; i++)
+        tarn_free(n->trackers[i]);
+    tarn_free(n->trackers);
+    tarn_free(n->public_base);
+}

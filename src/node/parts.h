@@ -1,0 +1,97 @@
+/* node/parts: what a node is made of: for the files of this room alone. */
+#ifndef NODE_PARTS_H
+#define NODE_PARTS_H
+
+#include "catalog/catalog.h"
+#include "fetch/fetch.h"
+#include "loop/loop.h"
+#include "node/derived.h"
+#include "node/doors.h"
+#include "node/node.h"
+#include "node/seeding.h"
+#include "node/sockets.h"
+#include "node/torrents.h"
+
+enum node_state { NODE_STARTING, NODE_RUNNING, NODE_STOPPING, NODE_STOPPED };
+
+/* What is wrong just now, for people: shown by `tarn status` until it is cured. */
+enum { NODE_FAULTS_MAX = 20 };
+struct node_fault {
+    char about[16]; /* the part, and what it may be cured by */
+    char text[400];
+    int64_t since_ms;
+};
+
+struct node {
+    struct node_settings set; /* strings are borrowed, config is moved to the next line */
+    struct node_config *config;
+    struct node_home home;
+    struct node_log *log;
+    struct loop *loop;
+    struct fetcher *fetcher;
+
+    /* holdings.c */
+    struct kv *kv;
+    struct catalog *catalog;
+    struct bt_resume_files *resume; /* these four NULL: BitTorrent is off */
+    struct bt_session *bt;
+    struct node_torrents *torrents;
+    struct node_seeding *seeding;
+    size_t n_bt_addrs;
+    struct derived_from from; /* what torrents say of where we are: the same from start to end */
+    char *public_base, **trackers; /* owned: of from */
+    unsigned asks;                 /* of the catalog, under way */
+
+    struct node_sockets sockets; /* until the doors have taken them */
+    struct node_doors doors;
+    enum node_state state;
+    int64_t started_ms;          /* wall clock */
+    char *public_url, *page_url; /* owned; NULL: none */
+    struct node_fault faults[NODE_FAULTS_MAX];
+    size_t n_faults;
+
+    /* service.c */
+    int signals; /* descriptor; -1: not caught */
+    struct loop_watch signals_watch;
+    struct loop_timer tick; /* status and watchdog */
+    int64_t watchdog_us, told_us;
+    bool is_told; /* there is somebody to tell how things are */
+    char told[200];
+
+    bool reloads_again; /* when the last reload has reached all doors */
+
+    /* stopping */
+    unsigned parts_left; /* that have not finished yet */
+    struct loop_timer last_moment;
+};
+
+/* ---- holdings.c: the index, the catalog, BitTorrent ---- */
+
+/* Tables of the index. */
+enum { NODE_TABLE_CATALOG, NODE_TABLE_TORRENT = CATALOG_TABLES, NODE_TABLE_SEEDING, NODE_TABLES };
+
+bool node_holdings_open(struct node *n, struct tarn_err *err) TARN_MUST;
+/* BitTorrent is opened when something is to be shared by it. */
+bool node_bt_need(struct node *n, struct tarn_err *err) TARN_MUST;
+void node_bt_look(struct node *n);
+/* A new configuration: collections that are new, changed or gone in it. */
+void node_holdings_reload(struct node *n);
+/* Tell trackers, save state; then node_part_stopped. */
+void node_holdings_stop(struct node *n);
+void node_holdings_close(struct node *n);
+
+/* ---- service.c: signals, and what the service manager hears ---- */
+
+bool node_service_open(struct node *n, struct tarn_err *err) TARN_MUST;
+void node_service_close(struct node *n);
+/* "READY=1", "STOPPING=1" ...; with the status line behind it. */
+void node_service_tell(struct node *n, const char *what);
+
+/* ---- node.c ---- */
+
+void node_fault_add(struct node *n, const char *about, const char *text);
+void node_fault_cure(struct node *n, const char *about);
+/* A part has finished stopping. */
+void node_part_stopped(struct node *n);
+
+#endif

@@ -1,0 +1,585 @@
+/* node/seeding: see the header. In the table, by the collection's number (be32) and a letter:
+ *
+ *     'T'   u8 1, u64 version of the collection, 32 bytes that stand for what else goes into a
+ *           torrent (derived_from), then the torrent
+ *     'P'   nothing: it is paused
+ *
+ * So a start makes no torrent anew. One is made at a time: it may take much memory. */
+#include "node/seeding.h"
+
+#include "base/cur.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "loop/pool.h"
+#include "sys/clock.h"
+
+enum { FORM = 1, HEAD = 1 + 8 + 32, TORRENT_MAX = KV_VALUE_MAX - HEAD };
+
+struct seed {
+    struct node_seed seen;
+    struct tarn_list node; /* in `all` */
+    struct tarn_list turn; /* in `waiting`: its torrent has to be made, or made anew */
+    struct node_seeding *of;
+    struct bt_metainfo meta;
+    char *failure; /* owned */
+    char *path;    /* owned */
+};
+
+struct making {
+    struct loop_job job;
+    struct node_seeding *seeding;
+    struct node_write write;
+    uint32_t collection;
+    /* out */
+    enum { MADE, NOT_YET, GONE, FAILED } end;
+    uint64_t version;
+    bool is_stored;          /* it was in the table as it is */
+    struct tarn_out torrent; /* with HEAD in front */
+    struct bt_metainfo meta;
+    char *path;
+    struct tarn_err err;
+};
+
+struct node_seeding {
+    struct node_seeding_settings set;
+    uint8_t mark[32]; /* of set.from */
+    struct tarn_list all, waiting;
+    size_t n;
+    struct tarn_map by_hash;
+    uint64_t seq; /* of the journal: looked at so far */
+    struct making making;
+    bool is_making;
+};
+
+/* ---- the table ---- */
+
+static struct tarn_bytes key_of(uint8_t key[5], uint32_t collection, char letter)
+{
+    for (unsigned i = 0; i < 4; i++)
+        key[i] = (uint8_t)(collection >> (24 - 8 * i));
+    key[4] = (uint8_t)letter;
+    return tarn_bytes_of(key, 5);
+}
+
+static bool read_paused(const struct kv_read *r, unsigned table, uint32_t collection)
+{
+    uint8_t key[5];
+    struct tarn_bytes value;
+    struct tarn_err err;
+    return kv_get(r, table, key_of(key, collection, 'P'), &value, &err) == KV_FOUND;
+}
+
+/* The stored torrent with its head. */
+static enum kv_got read_stored(const struct kv_read *r, unsigned table, uint32_t collection,
+                               struct tarn_bytes *value, struct tarn_err *err)
+{
+    uint8_t key[5];
+    enum kv_got got = kv_get(r, table, key_of(key, collection, 'T'), value, err);
+    return got == KV_FOUND && (value->len <= HEAD || value->p[0] != FORM) ? KV_NONE : got;
+}
+
+bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t collection,
+                          struct tarn_out *o, struct tarn_err *err)
+{
+    struct tarn_bytes value;
+    switch (read_stored(r, table, collection, &value, err)) {
+    case KV_FAILED:
+        return false;
+    case KV_NONE:
+        return tarn_fail(err, TARN_E_POLICY,
+                         "its torrent is not made yet: all of it has to be read first");
+    case KV_FOUND:
+        break;
+    }
+    tarn_out_put(o, tarn_bytes_of(value.p + HEAD, value.len - HEAD));
+    return true;
+}
+
+/* ---- making a torrent: on a thread of the pool ---- */
+
+static void put_head(struct making *m)
+{
+    tarn_out_u8(&m->torrent, FORM);
+    tarn_out_be64(&m->torrent, m->version);
+    tarn_out_put(&m->torrent, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark));
+}
+
+/* Is what is stored of this version, and made from the same settings? */
+static bool take_stored(struct making *m, struct catalog_read *r)
+{
+    struct tarn_bytes value;
+    struct tarn_err err;
+    if (read_stored(&r->kv, m->seeding->set.table, m->collection, &value, &err) != KV_FOUND)
+        return false;
+    struct tarn_cur c = tarn_cur_of(value);
+    (void)tarn_cur_u8(&c);
+    uint64_t version = tarn_cur_be64(&c);
+    struct tarn_bytes mark = tarn_cur_take(&c, 32);
+    if (version != m->version ||
+        !tarn_bytes_eq(mark, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark)))
+        return false;
+    tarn_out_put(&m->torrent, value);
+    m->is_stored = tarn_out_ok(&m->torrent);
+    return m->is_stored;
+}
+
+static bool make(struct making *m, struct catalog_read *r, const struct catalog_collection *c)
+{
+    if (take_stored(m, r))
+        return true;
+    tarn_out_clear(&m->torrent);
+    put_head(m);
+    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, NULL, &m->err))
+        return false;
+    return tarn_out_ok(&m->torrent) ||
+           tarn_fail(&m->err, TARN_E_POLICY,
+                     "its torrent would be longer than %d bytes, which the index takes: publish "
+                     "parts of it as collections of their own",
+                     TORRENT_MAX);
+}
+
+static void make_from(struct making *m, struct catalog_read *r)
+{
+    struct catalog_collection c;
+    enum catalog_found found = catalog_collection_get(r, m->collection, &c, &m->err);
+    m->end = FAILED;
+    if (found == CATALOG_FAILED)
+        return;
+    if (found == CATALOG_NOT_THERE || c.bt == CATALOG_BT_OFF || c.policy != CATALOG_PUBLIC) {
+        m->end = GONE;
+        return;
+    }
+    if (c.phase != CATALOG_COMPLETE || c.files == 0) {
+        m->end = c.phase == CATALOG_AWAY ? GONE : NOT_YET;
+        return;
+    }
+    m->version = c.version;
+    m->path = tarn_strndup(c.path.p, c.path.len);
+    if (m->path == NULL)
+        (void)tarn_fail_mem(&m->err, "making a torrent");
+    else if (make(m, r, &c) &&
+             bt_metainfo_parse(&m->meta, tarn_bytes_of(m->torrent.p + HEAD, m->torrent.len - HEAD),
+                               &m->err))
+        m->end = MADE;
+}
+
+static void run_making(struct loop_job *job)
+{
+    struct making *m = TARN_OUTER(job, struct making, job);
+    struct catalog_read r;
+    m->end = FAILED;
+    if (!catalog_read_begin(m->seeding->set.catalog, &r, &m->err))
+        return;
+    make_from(m, &r);
+    catalog_read_end(&r);
+}
+
+/* ---- seeds ---- */
+
+static struct seed *find(const struct node_seeding *s, uint32_t collection)
+{
+    for (struct tarn_list *at = s->all.next; at != &s->all; at = at->next) {
+        struct seed *seed = TARN_OUTER(at, struct seed, node);
+        if (seed->seen.collection == collection)
+            return seed;
+    }
+    return NULL;
+}
+
+/* Out of the session, with what it was made of. */
+static void drop_torrent(struct seed *seed)
+{
+    const struct bt_hashes *h = &seed->meta.hashes;
+    struct node_seeding *s = seed->of;
+    if (seed->seen.meta != NULL && h->has_v1)
+        (void)tarn_map_remove(&s->by_hash, tarn_bytes_of(h->v1, sizeof h->v1));
+    if (seed->seen.meta != NULL && h->has_v2)
+        (void)tarn_map_remove(&s->by_hash, tarn_bytes_of(h->v2, sizeof h->v2));
+    if (seed->seen.bt != NULL)
+        bt_session_remove(s->set.bt, seed->seen.bt);
+    bt_metainfo_release(&seed->meta);
+    seed->meta = (struct bt_metainfo){ 0 };
+    tarn_free(seed->failure);
+    seed->failure = NULL;
+    seed->seen.bt = NULL;
+    seed->seen.meta = NULL;
+    seed->seen.failure = NULL;
+    seed->seen.version = 0;
+}
+
+static void free_seed(struct seed *seed)
+{
+    drop_torrent(seed);
+    tarn_list_remove(&seed->node);
+    tarn_list_remove(&seed->turn);
+    seed->of->n--;
+    tarn_free(seed->path);
+    tarn_free(seed);
+}
+
+static void fail(struct seed *seed, const struct tarn_err *err)
+{
+    struct node_seeding *s = seed->of;
+    struct catalog_read r;
+    struct catalog_collection c;
+    struct tarn_err why;
+    tarn_free(seed->failure);
+    seed->failure = tarn_strndup(err->msg, strlen(err->msg));
+    seed->seen.failure = seed->failure;
+    if (s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &why))
+        return;
+    if (catalog_collection_get(&r, seed->seen.collection, &c, &why) == CATALOG_FOUND)
+        s->set.on_trouble(s->set.arg, c.name, err);
+    catalog_read_end(&r);
+}
+
+static void on_failed(void *arg, const struct tarn_err *err)
+{
+    fail(arg, err);
+}
+
+static void on_nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* A new torrent in place of the old one. */
+static void take(struct seed *seed, struct making *m)
+{
+    static const struct bt_torrent_ops ops = { .on_complete = on_nothing, .on_failed = on_failed };
+    struct node_seeding *s = seed->of;
+    struct tarn_err err;
+    drop_torrent(seed);
+    seed->meta = m->meta;
+    m->meta = (struct bt_metainfo){ 0 };
+    tarn_free(seed->path);
+    seed->path = m->path;
+    m->path = NULL;
+    seed->seen.meta = &seed->meta;
+    seed->seen.version = m->version;
+    const struct bt_hashes *h = &seed->meta.hashes;
+    if ((h->has_v1 &&
+         !tarn_map_put(&s->by_hash, tarn_bytes_of(h->v1, sizeof h->v1), (uintptr_t)seed)) ||
+        (h->has_v2 &&
+         !tarn_map_put(&s->by_hash, tarn_bytes_of(h->v2, sizeof h->v2), (uintptr_t)seed))) {
+        (void)tarn_fail_mem(&err, "seeding a collection");
+        fail(seed, &err);
+        return;
+    }
+    const struct bt_add add = {
+        .meta = &seed->meta,
+        .path = seed->path,
+        .seed_only = true,
+        .trust = true,        /* the catalog has read it, and watches it */
+        .no_web_seeds = true, /* they are ourselves */
+        .paused = seed->seen.is_paused,
+        .no_trackers = s->set.no_trackers,
+        .ops = &ops,
+        .arg = seed,
+    };
+    seed->seen.bt = bt_session_add(s->set.bt, &add, &err);
+    if (seed->seen.bt == NULL)
+        fail(seed, &err);
+    if (s->set.on_torrent != NULL)
+        s->set.on_torrent(s->set.arg, seed->seen.collection);
+}
+
+/* ---- one after the other ---- */
+
+static void next(struct node_seeding *s);
+
+static void done_making(struct making *m)
+{
+    struct node_seeding *s = m->seeding;
+    tarn_out_release(&m->torrent);
+    bt_metainfo_release(&m->meta);
+    tarn_free(m->path);
+    m->path = NULL;
+    s->is_making = false;
+    next(s);
+}
+
+static bool run_store(struct node_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    struct making *m = TARN_OUTER(w, struct making, write);
+    uint8_t key[5];
+    return kv_txn_put(t, m->seeding->set.table, key_of(key, m->collection, 'T'),
+                      tarn_out_bytes(&m->torrent), err);
+}
+
+static void on_stored(struct node_write *w)
+{
+    struct making *m = TARN_OUTER(w, struct making, write);
+    struct seed *seed = find(m->seeding, m->collection);
+    if (seed != NULL && !w->is_ok)
+        fail(seed, &w->err); /* it is seeded all the same, and made again at the next start */
+    done_making(m);
+}
+
+static void on_made(struct loop_job *job)
+{
+    struct making *m = TARN_OUTER(job, struct making, job);
+    struct seed *seed = find(m->seeding, m->collection);
+    if (seed != NULL) {
+        seed->seen.is_making = tarn_list_is_in(&seed->turn);
+        switch (m->end) {
+        case MADE:
+            take(seed, m);
+            if (!m->is_stored) {
+                m->write = (struct node_write){ .run = run_store, .done = on_stored };
+                node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
+                return;
+            }
+            break;
+        case NOT_YET:
+            break; /* what was seeded goes on with what is left of it */
+        case GONE:
+            free_seed(seed);
+            break;
+        case FAILED:
+            fail(seed, &m->err);
+            break;
+        }
+    }
+    done_making(m);
+}
+
+static void next(struct node_seeding *s)
+{
+    struct tarn_list *first = s->is_making ? NULL : tarn_list_pop_front(&s->waiting);
+    if (first == NULL)
+        return;
+    struct seed *seed = TARN_OUTER(first, struct seed, turn);
+    struct making *m = &s->making;
+    *m = (struct making){ .job = { .run = run_making, .done = on_made },
+                          .seeding = s,
+                          .collection = seed->seen.collection };
+    tarn_out_init(&m->torrent, KV_VALUE_MAX);
+    s->is_making = true;
+    seed->seen.is_making = true;
+    loop_pool_submit(s->set.loop, &m->job);
+}
+
+/* Something is new about this collection: look what it is, in its turn. */
+static void consider(struct node_seeding *s, struct catalog_read *r, uint32_t collection)
+{
+    struct seed *seed = find(s, collection);
+    if (seed == NULL) {
+        seed = tarn_calloc(1, sizeof *seed);
+        if (seed == NULL)
+            return; /* at its next change */
+        seed->of = s;
+        seed->seen.collection = collection;
+        seed->seen.is_paused = read_paused(&r->kv, s->set.table, collection);
+        tarn_list_push_back(&s->all, &seed->node);
+        s->n++;
+    }
+    if (!tarn_list_is_in(&seed->turn))
+        tarn_list_push_back(&s->waiting, &seed->turn);
+}
+
+/* ---- the journal ---- */
+
+/* A file is no longer what it was: its pieces are not offered any more. Of many that changed at
+ * once, all of the torrent is looked at: that is a stat each. */
+static void suspect(struct node_seeding *s, const struct catalog_change *ch, bool is_one_of_many)
+{
+    struct seed *seed = find(s, ch->collection);
+    if (seed == NULL || seed->seen.bt == NULL)
+        return;
+    if (is_one_of_many) {
+        bt_torrent_suspect(seed->seen.bt, BT_ALL_FILES);
+        return;
+    }
+    size_t skip = strlen(seed->meta.name) + 1; /* paths begin with the torrent's name */
+    for (uint32_t i = 0; i < seed->meta.n_files; i++) {
+        const char *path = seed->meta.files[i].path;
+        if (strlen(path) > skip && tarn_bytes_eq_str(ch->path, path + skip)) {
+            bt_torrent_suspect(seed->seen.bt, i);
+            return;
+        }
+    }
+    bt_torrent_suspect(seed->seen.bt, BT_ALL_FILES);
+}
+
+static void take_change(struct node_seeding *s, struct catalog_read *r,
+                        const struct catalog_change *ch, bool is_one_of_many)
+{
+    switch (ch->event) {
+    case CATALOG_E_CHANGED:
+    case CATALOG_E_REMOVED:
+    case CATALOG_E_DAMAGED:
+    case CATALOG_E_MOVED:
+        suspect(s, ch, is_one_of_many);
+        break;
+    case CATALOG_E_COLLECTION_ADDED:
+    case CATALOG_E_COLLECTION_CHANGED:
+    case CATALOG_E_COLLECTION_REMOVED:
+    case CATALOG_E_COLLECTION_COMPLETE:
+    case CATALOG_E_COLLECTION_AWAY:
+    case CATALOG_E_COLLECTION_BACK:
+        consider(s, r, ch->collection);
+        break;
+    case CATALOG_E_ADDED:
+    case CATALOG_E_REPLACED:
+    case CATALOG_E_REFUSED:
+        break;
+    }
+}
+
+static void consider_all(struct node_seeding *s, struct catalog_read *r)
+{
+    struct catalog_collection c = { 0 };
+    struct tarn_err err;
+    while (catalog_collection_next(r, c.id, &c, &err) == CATALOG_FOUND)
+        if (c.bt != CATALOG_BT_OFF && c.policy == CATALOG_PUBLIC)
+            consider(s, r, c.id);
+}
+
+void node_seeding_look(struct node_seeding *s)
+{
+    enum {
+        CHANGES_MAX = 10000, /* looked at one by one; of more, everything is looked at */
+        SEARCHED_MAX = 100,  /* a torrent's files are searched for so many */
+    };
+    struct catalog_read r;
+    struct catalog_change ch;
+    struct tarn_err err;
+    unsigned n = 0;
+    enum catalog_found found = CATALOG_FAILED;
+    if (!catalog_read_begin(s->set.catalog, &r, &err))
+        return; /* at the next change */
+    while (n++ < CHANGES_MAX &&
+           (found = catalog_change_next(&r, s->seq, &ch, &err)) == CATALOG_FOUND) {
+        s->seq = ch.seq;
+        take_change(s, &r, &ch, n > SEARCHED_MAX);
+    }
+    if (found != CATALOG_NOT_THERE) {
+        uint64_t oldest;
+        for (struct tarn_list *at = s->all.next; at != &s->all; at = at->next) {
+            struct seed *seed = TARN_OUTER(at, struct seed, node);
+            if (seed->seen.bt != NULL)
+                bt_torrent_suspect(seed->seen.bt, BT_ALL_FILES);
+        }
+        consider_all(s, &r);
+        if (!catalog_journal_span(&r, &oldest, &s->seq, &err))
+            s->seq = catalog_seq(s->set.catalog); /* what came meanwhile was looked at, too */
+    }
+    catalog_read_end(&r);
+    next(s);
+}
+
+/* ---- all of it ---- */
+
+static void make_mark(struct node_seeding *s)
+{
+    struct crypt_sha sha;
+    const struct derived_from *from = &s->set.from;
+    crypt_sha_init(&sha, CRYPT_SHA256);
+    crypt_sha_update(&sha, tarn_bytes_of(from->public_url, strlen(from->public_url) + 1));
+    for (uint32_t i = 0; i < from->n_trackers; i++)
+        crypt_sha_update(&sha, tarn_bytes_of(from->trackers[i], strlen(from->trackers[i]) + 1));
+    crypt_sha_final(&sha, s->mark);
+}
+
+struct node_seeding *node_seeding_new(const struct node_seeding_settings *set, struct tarn_err *err)
+{
+    uint8_t seed[16];
+    struct catalog_read r;
+    uint64_t oldest;
+    struct node_seeding *s = tarn_calloc(1, sizeof *s);
+    if (s == NULL || !sys_random(seed, sizeof seed, err)) {
+        tarn_free(s);
+        return tarn_fail_mem(err, "seeding collections"), NULL;
+    }
+    s->set = *set;
+    tarn_list_init(&s->all);
+    tarn_list_init(&s->waiting);
+    tarn_map_init(&s->by_hash, seed);
+    make_mark(s);
+    if (!catalog_read_begin(set->catalog, &r, err)) {
+        node_seeding_free(s);
+        return NULL;
+    }
+    consider_all(s, &r);
+    bool ok = catalog_journal_span(&r, &oldest, &s->seq, err);
+    catalog_read_end(&r);
+    if (!ok) {
+        node_seeding_free(s);
+        return NULL;
+    }
+    next(s);
+    return s;
+}
+
+void node_seeding_free(struct node_seeding *s)
+{
+    if (s == NULL)
+        return;
+    if (s->is_making) {
+        loop_pool_cancel(s->set.loop, &s->making.job);
+        tarn_out_release(&s->making.torrent);
+        bt_metainfo_release(&s->making.meta);
+        tarn_free(s->making.path);
+    }
+    while (!tarn_list_empty(&s->all))
+        free_seed(TARN_OUTER(s->all.next, struct seed, node));
+    tarn_map_release(&s->by_hash);
+    tarn_free(s);
+}
+
+const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t collection)
+{
+    struct seed *seed = find(s, collection);
+    return seed == NULL ? NULL : &seed->seen;
+}
+
+const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash)
+{
+    uint64_t *at = tarn_map_get(&s->by_hash, hash);
+    return at == NULL ? NULL : &((struct seed *)(uintptr_t)*at)->seen;
+}
+
+size_t node_seeding_count(const struct node_seeding *s)
+{
+    return s->n;
+}
+
+/* ---- pausing ---- */
+
+static bool run_pause(struct node_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    struct node_seeding_ask *a = TARN_OUTER(w, struct node_seeding_ask, write);
+    uint8_t key[5];
+    struct tarn_bytes k = key_of(key, a->collection, 'P');
+    if (a->is_paused)
+        return kv_txn_put(t, a->seeding->set.table, k, tarn_bytes_of("", 0), err);
+    return kv_txn_del(t, a->seeding->set.table, k, err) != KV_FAILED;
+}
+
+static void on_pause(struct node_write *w)
+{
+    struct node_seeding_ask *a = TARN_OUTER(w, struct node_seeding_ask, write);
+    struct seed *seed = find(a->seeding, a->collection);
+    a->is_ok = w->is_ok;
+    if (!w->is_ok)
+        a->err = w->err;
+    if (w->is_ok && seed != NULL) {
+        seed->seen.is_paused = a->is_paused;
+        if (seed->seen.bt != NULL && a->is_paused)
+            bt_torrent_pause(seed->seen.bt);
+        else if (seed->seen.bt != NULL && seed->failure == NULL)
+            bt_torrent_resume(seed->seen.bt);
+    }
+    a->done(a);
+}
+
+void node_seeding_pause(struct node_seeding *s, uint32_t collection, bool is_paused,
+                        struct node_seeding_ask *a)
+{
+    a->seeding = s;
+    a->collection = collection;
+    a->is_paused = is_paused;
+    a->write = (struct node_write){ .run = run_pause, .done = on_pause };
+    node_write(s->set.loop, s->set.kv, &a->write);
+}
