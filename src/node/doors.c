@@ -107,7 +107,9 @@ static struct http_settings settings_of(const struct node *n, const struct http_
         .idle_ms = ms_of(n, NODE_HTTP_IDLE_TIMEOUT),
         .drain_ms = DRAIN_MS,
     };
+    set.head.line = (uint32_t)node_config_number(n->config, NODE_HTTP_LINE_MAX);
     set.head.block = (uint32_t)node_config_number(n->config, NODE_HTTP_HEAD_MAX);
+    set.head.fields = (uint16_t)node_config_number(n->config, NODE_HTTP_FIELDS_MAX);
     return set;
 }
 

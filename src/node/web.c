@@ -25,8 +25,10 @@ void web_page_unref(struct web_page *p)
 {
     if (p == NULL || --p->refs > 0)
         return;
-    for (unsigned i = 0; i < p->n; i++)
+    for (unsigned i = 0; i < p->n; i++) {
         sys_file_unref(p->files[i].file);
+        tarn_free(p->files[i].bytes);
+    }
     tarn_free(p->path);
     tarn_free(p);
 }
@@ -146,6 +148,7 @@ static void answer_page(struct http_exchange *x, struct web_page *p)
         x, &(struct http_file){
                .file = f->file,
                .len = f->id.len,
+               .bytes = f->bytes,
                .etag = f->etag,
                .modified_s = f->modified_s,
                .type = p->type,
