@@ -194,14 +194,18 @@ void catalog_report_changed(struct catalog *c, uint64_t entry)
     report(c, entry, true);
 }
 
-void report(struct catalog *c, uint64_t entry, bool is_doubted)
+static bool is_same_report(const struct report *a, const struct report *b)
+{
+    return a->entry == b->entry && (a->is_doubted || !b->is_doubted) &&
+           tarn_bytes_eq(tarn_bytes_of(a->name, a->name_len), tarn_bytes_of(b->name, b->name_len));
+}
+
+static void take_report(struct catalog *c, const struct report *r)
 {
     sys_lock_take(&c->lock);
-    bool is_there = false;
-    for (size_t i = 0; i < c->n_reports && !is_there; i++)
-        is_there = c->reports[i].entry == entry && (c->reports[i].is_doubted || !is_doubted);
+    bool is_there = c->n_reports > 0 && is_same_report(&c->reports[c->n_reports - 1], r);
     if (!is_there && c->n_reports < REPORTS_MAX)
-        c->reports[c->n_reports++] = (struct report){ entry, is_doubted };
+        c->reports[c->n_reports++] = *r;
     else if (!is_there)
         c->too_many_reports = true;
     bool must_post = !c->is_report_out;
@@ -210,4 +214,16 @@ void report(struct catalog *c, uint64_t entry, bool is_doubted)
     sys_lock_give(&c->lock);
     if (must_post)
         loop_post(c->loop, &c->report_msg);
+}
+
+void report(struct catalog *c, uint64_t entry, bool is_doubted)
+{
+    take_report(c, &(struct report){ .entry = entry, .is_doubted = is_doubted });
+}
+
+void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name)
+{
+    struct report r = { .entry = folder, .name_len = (uint8_t)name.len };
+    memcpy(r.name, name.p, name.len);
+    take_report(c, &r);
 }

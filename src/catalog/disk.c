@@ -224,7 +224,10 @@ static bool judge(struct catalog *c, const struct candidate *q, const struct sys
     *out = (struct disk_match){ .id = q->row->e.id,
                                 .identity = q->row->e.identity,
                                 .stat = q->row->e.stat,
-                                .is_moved = is_gone };
+                                .is_moved = is_gone,
+                                .folder = q->row->e.parent,
+                                .name_len = (uint8_t)q->row->e.name.len };
+    memcpy(out->name, q->row->e.name.p, q->row->e.name.len);
     return true;
 }
 
@@ -266,4 +269,10 @@ void disk_report_links(struct catalog *c, const struct sys_stat *st, uint64_t sk
         if (rows[i].e.id != skip && rows[i].e.state == CATALOG_HELD &&
             !catalog_stat_same(&rows[i].e.stat, st))
             report(c, rows[i].e.id, false);
+}
+
+void disk_report_moved(struct catalog *c, const struct disk_match *m)
+{
+    if (m->is_moved && m->folder != INDEX_LIMBO)
+        report_name(c, m->folder, tarn_bytes_of(m->name, m->name_len));
 }

@@ -221,7 +221,12 @@ static bool apply(struct index_write *w, void *arg, struct tarn_err *err)
 bool look_apply(struct look_job *j, const struct look_folder *f)
 {
     struct batch b = { j, f };
-    return j->n_ops == 0 || catalog_write(j->c, apply, &b, &j->err);
+    if (j->n_ops > 0 && !catalog_write(j->c, apply, &b, &j->err))
+        return false;
+    for (size_t i = 0; i < j->n_ops; i++)
+        if (j->ops[i].has_match)
+            disk_report_moved(j->c, &j->ops[i].match);
+    return true;
 }
 
 static bool note_folder(struct index_write *w, void *arg, struct tarn_err *err)
