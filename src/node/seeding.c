@@ -32,6 +32,7 @@ struct making {
     uint32_t collection;
     /* out */
     enum { MADE, NOT_YET, GONE, FAILED } end;
+    bool is_removed; /* GONE, and the collection with it: what is stored of it goes too */
     uint64_t version;
     bool is_stored;          /* it was in the table as it is */
     struct tarn_out torrent; /* with HEAD in front */
@@ -147,6 +148,7 @@ static void make_from(struct making *m, struct catalog_read *r)
         return;
     if (found == CATALOG_NOT_THERE || c.bt == CATALOG_BT_OFF || c.policy != CATALOG_PUBLIC) {
         m->end = GONE;
+        m->is_removed = found == CATALOG_NOT_THERE;
         return;
     }
     if (c.phase != CATALOG_COMPLETE || c.files == 0) {
@@ -316,6 +318,19 @@ static void on_stored(struct node_write *w)
     done_making(m);
 }
 
+static bool run_forget(struct node_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    struct making *m = TARN_OUTER(w, struct making, write);
+    uint8_t key[5];
+    return kv_txn_del_prefix(t, m->seeding->set.table,
+                             tarn_bytes_of(key_of(key, m->collection, 'T').p, 4), err);
+}
+
+static void on_forgotten(struct node_write *w)
+{
+    done_making(TARN_OUTER(w, struct making, write));
+}
+
 static void on_made(struct loop_job *job)
 {
     struct making *m = TARN_OUTER(job, struct making, job);
@@ -335,6 +350,11 @@ static void on_made(struct loop_job *job)
             break; /* what was seeded goes on with what is left of it */
         case GONE:
             free_seed(seed);
+            if (m->is_removed) {
+                m->write = (struct node_write){ .run = run_forget, .done = on_forgotten };
+                node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
+                return;
+            }
             break;
         case FAILED:
             fail(seed, &m->err);
@@ -423,6 +443,7 @@ static void take_change(struct node_seeding *s, struct catalog_read *r,
     case CATALOG_E_ADDED:
     case CATALOG_E_REPLACED:
     case CATALOG_E_REFUSED:
+    case CATALOG_E_NOTE:
         break;
     }
 }
@@ -532,6 +553,14 @@ const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t 
 {
     struct seed *seed = find(s, collection);
     return seed == NULL ? NULL : &seed->seen;
+}
+
+const struct node_seed *node_seeding_next(const struct node_seeding *s,
+                                          const struct node_seed *after)
+{
+    const struct tarn_list *at =
+        after == NULL ? s->all.next : TARN_OUTER(after, const struct seed, seen)->node.next;
+    return at == &s->all ? NULL : &TARN_OUTER(at, const struct seed, node)->seen;
 }
 
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash)
