@@ -54,12 +54,7 @@ static void sum_rates(const struct node *n, uint64_t *down, uint64_t *up)
             *down += s.rate_down;
             *up += s.rate_up;
         }
-    for (const struct node_seed *d = node_seeding_next(n->seeding, NULL); d != NULL;
-         d = node_seeding_next(n->seeding, d))
-        if (d->bt != NULL) {
-            bt_torrent_stats(d->bt, &s);
-            *up += s.rate_up;
-        }
+    *up += node_seeding_rate_up(n->seeding);
 }
 
 static void put_bt(struct admin_call *c)

@@ -555,12 +555,18 @@ const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t 
     return seed == NULL ? NULL : &seed->seen;
 }
 
-const struct node_seed *node_seeding_next(const struct node_seeding *s,
-                                          const struct node_seed *after)
+uint64_t node_seeding_rate_up(const struct node_seeding *s)
 {
-    const struct tarn_list *at =
-        after == NULL ? s->all.next : TARN_OUTER(after, const struct seed, seen)->node.next;
-    return at == &s->all ? NULL : &TARN_OUTER(at, const struct seed, node)->seen;
+    uint64_t sum = 0;
+    for (struct tarn_list *at = s->all.next; at != &s->all; at = at->next) {
+        struct seed *seed = TARN_OUTER(at, struct seed, node);
+        struct bt_stats stats;
+        if (seed->seen.bt == NULL)
+            continue;
+        bt_torrent_stats(seed->seen.bt, &stats);
+        sum += stats.rate_up;
+    }
+    return sum;
 }
 
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash)
