@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "bt/resume.h"
 #include "node/parts.h"
+#include "node/ref.h"
 #include "sys/file.h"
 
 #include <stdio.h>
@@ -20,6 +21,20 @@ static void on_changes(void *arg, uint64_t seq)
     if (n->singles != NULL)
         node_singles_look(n->singles);
     node_admin_changed(n);
+}
+
+/* How fast files are read, over at least a second. */
+static void on_progress(void *arg, const struct catalog_progress *p)
+{
+    struct node *n = arg;
+    int64_t now_us = loop_now_us(n->loop), took_us = now_us - n->hashed_us;
+    if (p->files_waiting > 0 && took_us < 1000000)
+        return;
+    n->hash_rate = p->files_waiting == 0 || n->hashed_us == 0 || p->bytes_done < n->hashed
+                       ? 0
+                       : (uint64_t)((double)(p->bytes_done - n->hashed) * 1e6 / (double)took_us);
+    n->hashed = p->bytes_done;
+    n->hashed_us = p->files_waiting == 0 ? 0 : now_us;
 }
 
 static void on_line(void *arg, bool is_warning, const char *line)
@@ -79,7 +94,7 @@ static bool open_catalog(struct node *n, const char *folder, struct tarn_err *er
             .walk_every_ms = (int64_t)node_config_number(c, NODE_CATALOG_WALK_INTERVAL) * 1000,
             .scrub_every_ms = (int64_t)node_config_number(c, NODE_SCRUB_INTERVAL) * 1000,
             .scrub_rate_bps = node_config_number(c, NODE_SCRUB_RATE),
-            .ops = { .on_changes = on_changes, .on_line = on_line },
+            .ops = { .on_changes = on_changes, .on_progress = on_progress, .on_line = on_line },
             .arg = n,
         },
         err);
@@ -255,6 +270,28 @@ static void on_trouble(void *arg, struct tarn_bytes collection, const struct tar
     node_log(n->log, NODE_WARNING, "bt", "collection %s: %s", tarn_quote(&q, collection), err->msg);
 }
 
+/* Told to who watches the changes. That a torrent is complete is news only when it was not so at
+ * the start already. */
+static void note_torrent(struct node *n, const struct node_torrent *t, enum node_torrent_event e)
+{
+    static const char *const states[] = {
+        [NODE_TORRENT_KNOWN] = "known",     [NODE_TORRENT_COMPLETE] = "seeding",
+        [NODE_TORRENT_FAILED] = "failed",   [NODE_TORRENT_PAUSED] = "paused",
+        [NODE_TORRENT_RESUMED] = "resumed",
+    };
+    struct bt_stats s = { 0 };
+    if (t->bt != NULL)
+        bt_torrent_stats(t->bt, &s);
+    if (e == NODE_TORRENT_COMPLETE && s.downloaded == 0 && t->added_ms < n->started_ms)
+        return;
+    bool is_state = e != NODE_TORRENT_ADDED && e != NODE_TORRENT_REMOVED;
+    catalog_note(n->catalog, node_id_of_torrent(t->id), tarn_bytes_str(t->name),
+                 is_state                  ? "torrent-state"
+                 : e == NODE_TORRENT_ADDED ? "torrent-added"
+                                           : "torrent-removed",
+                 tarn_bytes_str(is_state ? states[e] : ""));
+}
+
 static void on_torrent(void *arg, const struct node_torrent *t, enum node_torrent_event e)
 {
     static const char *const words[] = {
@@ -265,6 +302,7 @@ static void on_torrent(void *arg, const struct node_torrent *t, enum node_torren
     };
     struct node *n = arg;
     struct tarn_quote q;
+    note_torrent(n, t, e);
     node_log(n->log, e == NODE_TORRENT_FAILED ? NODE_WARNING : NODE_INFO, "bt",
              "torrent %s: %s%s%s", tarn_quote_str(&q, t->name), words[e],
              e == NODE_TORRENT_FAILED ? ": " : "", e == NODE_TORRENT_FAILED ? t->failure : "");

@@ -32,6 +32,7 @@ struct making {
     uint32_t collection;
     /* out */
     enum { MADE, NOT_YET, GONE, FAILED } end;
+    bool is_removed; /* GONE, and the collection with it: what is stored of it goes too */
     uint64_t version;
     uint64_t left_out;       /* files that are in no torrent */
     bool is_stored;          /* it was in the table as it is */
@@ -148,6 +149,7 @@ static void make_from(struct making *m, struct catalog_read *r)
         return;
     if (found == CATALOG_NOT_THERE || c.bt == CATALOG_BT_OFF || c.policy != CATALOG_PUBLIC) {
         m->end = GONE;
+        m->is_removed = found == CATALOG_NOT_THERE;
         return;
     }
     if (c.phase != CATALOG_COMPLETE || c.files == 0) {
@@ -335,6 +337,19 @@ static void on_stored(struct node_write *w)
     done_making(m);
 }
 
+static bool run_forget(struct node_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    struct making *m = TARN_OUTER(w, struct making, write);
+    uint8_t key[5];
+    return kv_txn_del_prefix(t, m->seeding->set.table,
+                             tarn_bytes_of(key_of(key, m->collection, 'T').p, 4), err);
+}
+
+static void on_forgotten(struct node_write *w)
+{
+    done_making(TARN_OUTER(w, struct making, write));
+}
+
 static void on_made(struct loop_job *job)
 {
     struct making *m = TARN_OUTER(job, struct making, job);
@@ -355,6 +370,11 @@ static void on_made(struct loop_job *job)
             break; /* what was seeded goes on with what is left of it */
         case GONE:
             free_seed(seed);
+            if (m->is_removed) {
+                m->write = (struct node_write){ .run = run_forget, .done = on_forgotten };
+                node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
+                return;
+            }
             break;
         case FAILED:
             fail(seed, &m->err);
@@ -443,6 +463,7 @@ static void take_change(struct node_seeding *s, struct catalog_read *r,
     case CATALOG_E_ADDED:
     case CATALOG_E_REPLACED:
     case CATALOG_E_REFUSED:
+    case CATALOG_E_NOTE:
         break;
     }
 }
@@ -552,6 +573,20 @@ const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t 
 {
     struct seed *seed = find(s, collection);
     return seed == NULL ? NULL : &seed->seen;
+}
+
+uint64_t node_seeding_rate_up(const struct node_seeding *s)
+{
+    uint64_t sum = 0;
+    for (struct tarn_list *at = s->all.next; at != &s->all; at = at->next) {
+        struct seed *seed = TARN_OUTER(at, struct seed, node);
+        struct bt_stats stats;
+        if (seed->seen.bt == NULL)
+            continue;
+        bt_torrent_stats(seed->seen.bt, &stats);
+        sum += stats.rate_up;
+    }
+    return sum;
 }
 
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash)
