@@ -163,6 +163,16 @@ bool derived_collection(struct catalog_read *r, const struct catalog_collection 
     return ok;
 }
 
+/* Of a v2 torrent of one file the folder's URL is given, to which clients add the file's name (BEP
+ * 19): libtorrent (2.0.8) takes a v2 torrent of one file for a folder and would look for the file
+ * below the file. */
+static struct tarn_bytes web_seed_path(enum bt_format format, struct tarn_bytes path)
+{
+    while (format == BT_V2 && path.len > 0 && path.p[path.len - 1] != '/')
+        path.len--;
+    return path;
+}
+
 bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
                   const struct catalog_entry *e, struct tarn_bytes path,
                   const struct derived_from *from, struct tarn_out *torrent,
@@ -176,7 +186,7 @@ bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
     if (from->public_url[0] != '\0') {
         struct tarn_out o;
         tarn_out_init(&o, URL_MAX);
-        derived_url(&o, from->public_url, c->name, path);
+        derived_url(&o, from->public_url, c->name, web_seed_path(set.format, path));
         seed = tarn_out_take_str(&o);
         if (seed == NULL)
             return tarn_fail_mem(err, "making a torrent");

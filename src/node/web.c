@@ -9,6 +9,8 @@
 #include "node/html.h"
 #include "sys/clock.h"
 
+#include <stdio.h>
+
 #define LISTING_CACHE "no-cache" /* ask again each time; the ETag makes that cheap */
 #define BY_ID_CACHE "public, max-age=31536000, immutable"
 
@@ -202,6 +204,17 @@ static void answer_bytes(struct web_job *j)
     http_answer_bytes(j->x, &a, tarn_out_bytes(&j->body));
 }
 
+static void answer_zeros(struct web_job *j)
+{
+    char etag[40];
+    (void)snprintf(etag, sizeof etag, "\"zeros-%llu\"", (unsigned long long)j->zeros);
+    http_answer_file(j->x, &(struct http_file){ .file = j->door->web->node->doors.zeros,
+                                                .len = j->zeros,
+                                                .etag = etag,
+                                                .type = "application/octet-stream",
+                                                .cache = BY_ID_CACHE });
+}
+
 static void answer_redirect(struct web_job *j)
 {
     const struct http_extra to = { "Location", tarn_out_bytes(&j->body) };
@@ -231,6 +244,9 @@ static void on_found(struct loop_job *job)
             break;
         case WEB_REDIRECT:
             answer_redirect(j);
+            break;
+        case WEB_ZEROS:
+            answer_zeros(j);
             break;
         }
     }

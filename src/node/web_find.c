@@ -265,6 +265,18 @@ static void find_sibling(struct web_job *j, struct catalog_read *r,
         web_sibling_of_file(j, r, in, e, path, kind);
 }
 
+/* Clients that do not know padding when they see it (Transmission 3.00, aria2 1.36) fetch it from
+ * web seeds as they fetch files. */
+static bool is_padding(struct web_job *j, const struct catalog_collection *c)
+{
+    if (c->bt == CATALOG_BT_OFF || c->bt == CATALOG_BT_V2 || j->route.is_folder ||
+        j->door->web->node->doors.zeros == NULL || !node_padding(j->route.path, &j->zeros) ||
+        j->zeros >= c->piece_len || j->zeros > NODE_ZEROS)
+        return false;
+    j->found = WEB_ZEROS;
+    return true;
+}
+
 static void find_path(struct web_job *j, struct catalog_read *r)
 {
     struct catalog_collection c;
@@ -296,7 +308,7 @@ static void find_path(struct web_job *j, struct catalog_read *r)
     if (!j->route.is_folder && kind != NODE_NO_SIBLING &&
         catalog_find(r, &c, stem, &e, &err) == CATALOG_FOUND && e.kind == CATALOG_FILE)
         find_sibling(j, r, &c, &e, stem, kind);
-    else
+    else if (!is_padding(j, &c))
         not_here(j);
 }
 

@@ -79,6 +79,7 @@ enum web_found {
     WEB_PAGE,
     WEB_BYTES,    /* 200, body */
     WEB_REDIRECT, /* 301, body is the place */
+    WEB_ZEROS,    /* so many of them */
 };
 
 struct web_job {
@@ -102,6 +103,7 @@ struct web_job {
     const char *detail; /* static, or in why */
     struct tarn_err why;
     struct web_page *page;
+    uint64_t zeros;
     struct tarn_out body;
     const char *type, *cache, *vary; /* static */
     char etag[96];
