@@ -15,8 +15,8 @@ struct derived_from {
     const char *version; /* of tarn */
 };
 
-/* A collection, whole: TARN_E_POLICY when something of it is not held, or a name or its size cannot
- * be in a torrent. hashes may be NULL. */
+/* A collection, whole: TARN_E_DAEMON when something of it is not held (yet), TARN_E_POLICY when a
+ * name or its size cannot be in a torrent. hashes may be NULL. */
 bool derived_collection(struct catalog_read *r, const struct catalog_collection *c,
                         const struct derived_from *from, struct tarn_out *torrent,
                         struct bt_hashes *hashes, struct tarn_err *err) TARN_MUST;
