@@ -88,7 +88,7 @@ bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t coll
     case KV_FAILED:
         return false;
     case KV_NONE:
-        return tarn_fail(err, TARN_E_POLICY,
+        return tarn_fail(err, TARN_E_DAEMON,
                          "its torrent is not made yet: all of it has to be read first");
     case KV_FOUND:
         break;
