@@ -3,7 +3,9 @@ kept connection as come. All configuration is written here, into a folder of the
 import os
 import re
 import resource
+import shutil
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -173,13 +175,25 @@ class Node(Server):
     has_tls = False
     hello, hello_len = "/healthz", 3
 
+    def __enter__(self):
+        self.state = tempfile.mkdtemp(prefix="tarn-")  # the path of its socket must be short
+        try:
+            return super().__enter__()
+        except Exception:
+            shutil.rmtree(self.state)
+            raise
+
+    def __exit__(self, *_):
+        super().__exit__()
+        shutil.rmtree(self.state)
+
     @property
     def below(self):
         return f"/c/{self.site.root.name}"
 
     def command(self):
         off = [f"--set={door}.listen=off" for door in ("admin", "bt")]
-        return ["env", f"TARN_HOME={self.home}", self.site.build / "tarn", "up", "--json",
+        return ["env", f"TARN_HOME={self.state}", self.site.build / "tarn", "up", "--json",
                 f"--set=http.listen=127.0.0.1:{self.port}", "--set=http.loops=1",
                 "--set=http.connections=20000", *off, self.site.root]
 
