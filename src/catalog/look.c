@@ -364,6 +364,9 @@ static void see(struct look_job *j, const struct look_folder *f, struct tarn_byt
     case CANNOT_TELL:
         return; /* a disk that fails forgets nothing */
     case NOTHING:
+        if (row != NULL &&
+            row->e.kind == CATALOG_FILE) /* written to by this name, and then unlinked? */
+            disk_report_links(j->c, &(struct sys_stat){ .ino = row->e.stat.ino }, row->e.id);
         if (row != NULL && row->e.state != CATALOG_MISSING)
             add_op(j, j->look->is_doubted ? LOOK_DOUBTED : LOOK_LOST, name, row, NULL);
         return;
