@@ -2,13 +2,15 @@
 kept connection as come. All configuration is written here, into a folder of the run."""
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
 
 from common import Child, free_port, wait_for
 
 CORE = 0
-FILES = 16000  # descriptors: 10,000 connections and what else there is
+# Descriptors: 10,000 connections and what else there is; lighttpd wants two for each.
+FILES = min(24000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 HELLO = b"Hello, world!\n"
 
 NGINX = """
@@ -53,7 +55,7 @@ server.errorlog = "{home}/error.log"
 server.network-backend = "sendfile"
 server.max-keep-alive-requests = 1000000000
 server.max-keep-alive-idle = 600
-server.max-connections = 12000
+server.max-connections = {connections}
 server.max-fds = {files}
 mimetype.assign = ( "" => "application/octet-stream" )
 $SERVER["socket"] == "127.0.0.1:{tls_port}" {{
@@ -80,6 +82,7 @@ class Server:
     name = ""
     has_tls = True
     hello = "/hello"
+    most = 10000  # connections at once
 
     def __init__(self, site):
         self.site = site
@@ -91,7 +94,7 @@ class Server:
     def fill(self, text, **more):
         return text.format(home=self.home, root=self.site.root, port=self.port,
                            tls_port=self.tls_port, chain=self.site.chain, key=self.site.key,
-                           files=FILES, **more)
+                           files=FILES, connections=FILES // 2, **more)
 
     def command(self):
         raise NotImplementedError
@@ -142,6 +145,7 @@ class NginxOpenFiles(Nginx):
 class Lighttpd(Server):
     """Its constant answer is a file of 14 bytes, from its cache of small files."""
     name = "lighttpd"
+    most = min(10000, FILES // 2 - 100)
 
     def command(self):
         conf = self.home / "lighttpd.conf"

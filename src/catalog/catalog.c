@@ -33,7 +33,7 @@ static bool run_change(struct kv_write *kw, struct kv_txn *t, struct tarn_err *e
     return index_begin(&w->ix, t, err) && w->change(&w->ix, w->arg, err) && index_end(&w->ix, err);
 }
 
-static void raise_seq(struct catalog *c, uint64_t seq)
+void catalog_raise_seq(struct catalog *c, uint64_t seq)
 {
     uint64_t was = atomic_load(&c->seq);
     while (was < seq && !atomic_compare_exchange_weak(&c->seq, &was, seq))
@@ -51,7 +51,7 @@ bool catalog_write(struct catalog *c, index_change *change, void *arg, struct ta
     if (ok) {
         for (size_t i = 0; i < w.ix.n_given; i++)
             catalog_leaves_give(c->leaves, w.ix.given[i]);
-        raise_seq(c, w.ix.head.seq);
+        catalog_raise_seq(c, w.ix.head.seq);
     }
     index_release(&w.ix);
     return ok;
@@ -160,6 +160,7 @@ struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err 
     sys_lock_init(&c->lock);
     c->report_msg.on_loop = on_reports;
     tarn_list_init(&c->asks);
+    tarn_list_init(&c->notes);
     take_settings(c, set);
     if (make_parts(c, set, err))
         return c;
@@ -173,6 +174,7 @@ void catalog_free(struct catalog *c)
         return;
     atomic_store(&c->is_ending, true);
     publish_cancel(c);
+    note_cancel(c);
     check_free(c->check);
     actor_free(c->actor);
     store_intake_free(c->intake);

@@ -120,10 +120,11 @@ struct catalog {
     _Atomic bool is_ending; /* jobs stop soon */
 
     /* the loop's thread */
-    struct actor *actor;   /* owned: actor.c */
-    struct feed *feed;     /* owned: feed.c */
-    struct check *check;   /* owned: check.c */
-    struct tarn_list asks; /* publish.c */
+    struct actor *actor;    /* owned: actor.c */
+    struct feed *feed;      /* owned: feed.c */
+    struct check *check;    /* owned: check.c */
+    struct tarn_list asks;  /* publish.c */
+    struct tarn_list notes; /* note.c: on their way into the index */
 
     /* any thread */
     struct sys_lock lock; /* of reports */
@@ -144,6 +145,10 @@ struct catalog {
 typedef bool index_change(struct index_write *w, void *arg, struct tarn_err *err);
 bool catalog_write(struct catalog *c, index_change *change, void *arg, struct tarn_err *err)
     TARN_MUST;
+
+/* The journal is committed up to this number. Any thread. */
+void catalog_raise_seq(struct catalog *c, uint64_t seq);
+void note_cancel(struct catalog *c); /* those under way are written, and nobody is told */
 
 /* --- actor.c: the loop's thread --- */
 

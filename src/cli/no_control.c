@@ -1,6 +1,8 @@
-/* cli/no_control: in place of control.c where the node is not built: the library says so. */
+/* cli/no_control: in place of control.c and watch.c where the node is not built: the library says
+ * so. */
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/watch.h"
 
 #include <tarn/node.h>
 
@@ -55,4 +57,28 @@ int cli_rm(const struct cli_args *args)
 int cli_scrub(const struct cli_args *args)
 {
     return refuse(args);
+}
+
+/* There is no node that could be watched. */
+
+struct cli_watch *cli_watch_start(const char *socket, struct tarn_err *err)
+{
+    (void)socket;
+    tarn_fail(err, TARN_E_FAILED, "there is no node");
+    return NULL;
+}
+
+void cli_watch_stop(struct cli_watch *w)
+{
+    (void)w;
+}
+
+void cli_watch_give_way(struct cli_watch *w)
+{
+    (void)w;
+}
+
+void cli_watch_go_on(struct cli_watch *w)
+{
+    (void)w;
 }

@@ -1,8 +1,8 @@
 /* cli/up: a node in the foreground: where it serves, and until stopped how it goes. */
 #include "base/mem.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "cli/verbs.h"
+#include "cli/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,8 @@ enum { STEP_MS = 200 };
 
 struct upping {
     bool as_json;
-    struct cli_progress progress;
+    bool is_drawn;           /* a table, on a terminal */
+    struct cli_watch *watch; /* NULL: not now */
 };
 
 /* Notes of the node; it stays silent about what is going well. */
@@ -27,9 +28,11 @@ static void on_log(void *arg, enum tarn_log_level level, const char *text)
         json_put_str(&l.json, "text", text);
         cli_line_end(&l, stdout);
     } else if (level <= TARN_LOG_WARNING) {
+        cli_watch_give_way(x->watch);
         fprintf(stderr, "%s: ", names[level]);
         cli_put_text(stderr, text);
         fputc('\n', stderr);
+        cli_watch_go_on(x->watch);
     }
 }
 
@@ -62,12 +65,13 @@ static void tell_places(const struct upping *x, const struct tarn_node *n)
 
 static bool run(struct upping *x, struct tarn_node *n, struct tarn_err *err)
 {
+    bool ok = true;
     tell_places(x, n);
-    while (!tarn_node_has_stopped(n))
-        if (!tarn_node_step(n, STEP_MS, err))
-            return false;
-    cli_progress_clear(&x->progress);
-    return true;
+    if (x->is_drawn)
+        x->watch = cli_watch_start(tarn_node_socket(n), err); /* without it all else goes on */
+    while (ok && !tarn_node_has_stopped(n))
+        ok = tarn_node_step(n, STEP_MS, err);
+    return ok;
 }
 
 /* The folders by their whole paths: whatever the node's own folder is. */
@@ -96,7 +100,9 @@ int cli_up(const struct cli_args *args)
         .arg = &x,
     };
     struct tarn_node *n = NULL;
-    cli_progress_init(&x.progress, args);
+    const char *progress = cli_text(args, CLI_PROGRESS);
+    x.is_drawn = !x.as_json && cli_is_terminal(stdout) &&
+                 (progress == NULL || strcmp(progress, "auto") == 0);
     bool ok = paths != NULL ? whole_paths(args, paths, &err) : tarn_fail_mem(&err, "starting");
     if (ok && cli_texts(args, CLI_SET, &set, &settings.config.n_set, &err)) {
         settings.config.set = set;
@@ -104,7 +110,8 @@ int cli_up(const struct cli_args *args)
         n = tarn_node_open(&settings, &err);
     }
     ok = n != NULL && run(&x, n, &err);
-    tarn_node_close(n);
+    tarn_node_close(n); /* and with it a request of the table's that still waits */
+    cli_watch_stop(x.watch);
     tarn_free(set);
     for (unsigned i = 0; paths != NULL && i < args->n_operands; i++)
         free(paths[i]);

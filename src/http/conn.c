@@ -55,11 +55,19 @@ void conn_kick(struct conn *c)
     loop_idle_set(c->server->loop, &c->server->idle);
 }
 
+void conn_count(struct conn *c)
+{
+    struct http_server *s = c->server;
+    count(&s->n.received, c->stream.received - c->told_received);
+    count(&s->n.sent, c->stream.sent - c->told_sent);
+    c->told_received = c->stream.received;
+    c->told_sent = c->stream.sent;
+}
+
 void conn_free(struct conn *c)
 {
     struct http_server *s = c->server;
-    count(&s->n.received, c->stream.received);
-    count(&s->n.sent, c->stream.sent);
+    conn_count(c);
     struct exchange *x;
     while ((x = c->leaving) != NULL) {
         c->leaving = x->next;
@@ -299,6 +307,7 @@ static void on_drain(struct loop_stream *stream)
 {
     struct conn *c = TARN_OUTER(stream, struct conn, stream);
     struct exchange *x;
+    conn_count(c);
     while ((x = c->leaving) != NULL && stream->sent >= x->to) {
         c->leaving = x->next;
         exchange_over(x);
@@ -335,6 +344,7 @@ static void on_end(struct loop_stream *stream, const struct tarn_err *err)
 }
 
 static const struct loop_stream_ops stream_ops = {
+    .is_bulk = true,
     .on_bytes = on_bytes,
     .on_drain = on_drain,
     .on_finish = on_finish,

@@ -11,6 +11,9 @@
 
 struct node;
 
+/* Most zeros of a file between files: a piece has at most 16 MiB. */
+enum { NODE_ZEROS = 16 << 20 };
+
 /* The web door on one loop. What it answers reads node (catalog, kv: any thread), and changes
  * nothing there but through loop_post. */
 struct node_web {
@@ -38,6 +41,11 @@ void node_web_close(struct node_web *w); /* accepts one that did not open */
 extern const struct http_ops node_admin_ops;
 bool node_admin_open(struct node *n, struct tarn_err *err) TARN_MUST;
 void node_admin_close(struct node *n); /* accepts one that did not open */
+/* The node stops: change streams end. */
+void node_admin_drain(struct node *n);
+/* After node_admin_close, when nothing is under way any more: those whose clients had gone while
+ * something was. */
+void node_admin_forget(struct node *n);
 /* The journal has grown: tell those who watch it. */
 void node_admin_changed(struct node *n);
 
@@ -47,6 +55,7 @@ struct node_doors {
     unsigned n_webs;
     struct http_server *admin;
     struct http_log *access_log; /* counted; NULL: none */
+    struct sys_file *zeros;      /* counted; NODE_ZEROS of them; NULL: none */
     struct crypt_tls *tls;       /* counted; of the web door; NULL: plain */
     void *admin_door;            /* admin.c's own */
     struct node_config *old;     /* owned: until all webs have the new one */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "bt/resume.h"
 #include "node/parts.h"
+#include "node/ref.h"
 #include "sys/file.h"
 
 #include <stdio.h>
@@ -17,7 +18,23 @@ static void on_changes(void *arg, uint64_t seq)
     node_bt_look(n);
     if (n->seeding != NULL)
         node_seeding_look(n->seeding);
+    if (n->singles != NULL)
+        node_singles_look(n->singles);
     node_admin_changed(n);
+}
+
+/* How fast files are read, over at least a second. */
+static void on_progress(void *arg, const struct catalog_progress *p)
+{
+    struct node *n = arg;
+    int64_t now_us = loop_now_us(n->loop), took_us = now_us - n->hashed_us;
+    if (p->files_waiting > 0 && took_us < 1000000)
+        return;
+    n->hash_rate = p->files_waiting == 0 || n->hashed_us == 0 || p->bytes_done < n->hashed
+                       ? 0
+                       : (uint64_t)((double)(p->bytes_done - n->hashed) * 1e6 / (double)took_us);
+    n->hashed = p->bytes_done;
+    n->hashed_us = p->files_waiting == 0 ? 0 : now_us;
 }
 
 static void on_line(void *arg, bool is_warning, const char *line)
@@ -47,6 +64,7 @@ static bool open_index(struct node *n, const char *folder, struct tarn_err *err)
         names[i] = catalog_tables[i];
     names[NODE_TABLE_TORRENT] = NODE_TORRENTS_TABLE;
     names[NODE_TABLE_SEEDING] = NODE_SEEDING_TABLE;
+    names[NODE_TABLE_SINGLE] = NODE_SINGLES_TABLE;
     n->kv = kv_open(
         &(struct kv_settings){ .path = file,
                                .kind = "tarn index",
@@ -76,7 +94,7 @@ static bool open_catalog(struct node *n, const char *folder, struct tarn_err *er
             .walk_every_ms = (int64_t)node_config_number(c, NODE_CATALOG_WALK_INTERVAL) * 1000,
             .scrub_every_ms = (int64_t)node_config_number(c, NODE_SCRUB_INTERVAL) * 1000,
             .scrub_rate_bps = node_config_number(c, NODE_SCRUB_RATE),
-            .ops = { .on_changes = on_changes, .on_line = on_line },
+            .ops = { .on_changes = on_changes, .on_progress = on_progress, .on_line = on_line },
             .arg = n,
         },
         err);
@@ -114,24 +132,26 @@ static bool take_from(struct node *n, struct tarn_err *err)
 /* ---- collections that are not in the index alone ---- */
 
 struct publishing {
+    struct tarn_list place; /* in the node's asks */
     struct catalog_ask ask;
     struct node *node;
-    char name[NODE_CONFIG_NAME_MAX + 1];
+    bool is_wanted; /* by who starts the node: without it the start fails */
 };
 
 static void on_published(struct catalog_ask *ask)
 {
     struct publishing *p = TARN_OUTER(ask, struct publishing, ask);
-    if (!ask->is_ok) {
-        struct tarn_err err = ask->err;
-        (void)tarn_fail_in(&err, "publishing %s", p->name);
-        node_fault_add(p->node, "publish", err.msg);
-    }
-    p->node->asks--;
+    struct node *n = p->node;
+    bool fails_start = p->is_wanted && n->state == NODE_STARTING;
+    if (!ask->is_ok && !fails_start)
+        node_fault_add(n, "publish", ask->err.msg); /* it names the folder */
+    else if (!ask->is_ok && n->unpublished.code == TARN_OK)
+        n->unpublished = ask->err;
+    tarn_list_remove(&p->place);
     tarn_free(p);
 }
 
-static void publish(struct node *n, const struct catalog_spec *spec, const char *name)
+static void publish(struct node *n, const struct catalog_spec *spec, bool is_wanted)
 {
     struct publishing *p = tarn_calloc(1, sizeof *p);
     if (p == NULL) {
@@ -140,8 +160,8 @@ static void publish(struct node *n, const struct catalog_spec *spec, const char 
     }
     p->node = n;
     p->ask.done = on_published;
-    (void)snprintf(p->name, sizeof p->name, "%s", name);
-    n->asks++;
+    p->is_wanted = is_wanted;
+    tarn_list_push_back(&n->asks, &p->place);
     catalog_publish(n->catalog, spec, &p->ask);
 }
 
@@ -163,7 +183,7 @@ static void publish_configured(struct node *n)
             .links = node_config_on(n->config, NODE_CATALOG_SYMLINKS),
             .origin = CATALOG_CONFIGURED,
         };
-        publish(n, &spec, c->name);
+        publish(n, &spec, false);
     }
     for (size_t i = 0; i < n->set.n_publish; i++) {
         const struct catalog_spec spec = { .path = n->set.publish[i],
@@ -172,7 +192,7 @@ static void publish_configured(struct node *n)
                                            .http = true,
                                            .links =
                                                node_config_on(n->config, NODE_CATALOG_SYMLINKS) };
-        publish(n, &spec, n->set.publish[i]);
+        publish(n, &spec, true);
     }
 }
 
@@ -199,8 +219,7 @@ static void drop_unconfigured(struct node *n)
             continue;
         p->node = n;
         p->ask.done = on_published;
-        (void)snprintf(p->name, sizeof p->name, "%.*s", (int)c.name.len, (const char *)c.name.p);
-        n->asks++;
+        tarn_list_push_back(&n->asks, &p->place);
         catalog_unpublish(n->catalog, c.id, CATALOG_CONFIGURED, &p->ask);
     }
     catalog_read_end(&r);
@@ -214,11 +233,63 @@ static void on_note(void *arg, struct bt_torrent *t, const char *text)
     node_log(((struct node *)arg)->log, NODE_DEBUG, "bt", "%s", text);
 }
 
+static bool on_unknown(void *arg, const uint8_t hash[20])
+{
+    struct node *n = arg;
+    return n->singles != NULL && node_singles_want(n->singles, hash);
+}
+
+struct want {
+    struct loop_msg msg;
+    struct node *node;
+    uint8_t hash[SINGLES_HASH];
+};
+
+static void on_want(struct loop_msg *msg)
+{
+    struct want *w = TARN_OUTER(msg, struct want, msg);
+    (void)on_unknown(w->node, w->hash);
+    tarn_free(w);
+}
+
+void node_want_single(struct node *n, const uint8_t hash[SINGLES_HASH])
+{
+    struct want *w = tarn_calloc(1, sizeof *w);
+    if (w == NULL)
+        return; /* the first peer will want it */
+    w->msg.on_loop = on_want;
+    w->node = n;
+    memcpy(w->hash, hash, sizeof w->hash);
+    loop_post(n->loop, &w->msg);
+}
+
 static void on_trouble(void *arg, struct tarn_bytes collection, const struct tarn_err *err)
 {
     struct node *n = arg;
     struct tarn_quote q;
     node_log(n->log, NODE_WARNING, "bt", "collection %s: %s", tarn_quote(&q, collection), err->msg);
+}
+
+/* Told to who watches the changes. That a torrent is complete is news only when it was not so at
+ * the start already. */
+static void note_torrent(struct node *n, const struct node_torrent *t, enum node_torrent_event e)
+{
+    static const char *const states[] = {
+        [NODE_TORRENT_KNOWN] = "known",     [NODE_TORRENT_COMPLETE] = "seeding",
+        [NODE_TORRENT_FAILED] = "failed",   [NODE_TORRENT_PAUSED] = "paused",
+        [NODE_TORRENT_RESUMED] = "resumed",
+    };
+    struct bt_stats s = { 0 };
+    if (t->bt != NULL)
+        bt_torrent_stats(t->bt, &s);
+    if (e == NODE_TORRENT_COMPLETE && s.downloaded == 0 && t->added_ms < n->started_ms)
+        return;
+    bool is_state = e != NODE_TORRENT_ADDED && e != NODE_TORRENT_REMOVED;
+    catalog_note(n->catalog, node_id_of_torrent(t->id), tarn_bytes_str(t->name),
+                 is_state                  ? "torrent-state"
+                 : e == NODE_TORRENT_ADDED ? "torrent-added"
+                                           : "torrent-removed",
+                 tarn_bytes_str(is_state ? states[e] : ""));
 }
 
 static void on_torrent(void *arg, const struct node_torrent *t, enum node_torrent_event e)
@@ -231,6 +302,7 @@ static void on_torrent(void *arg, const struct node_torrent *t, enum node_torren
     };
     struct node *n = arg;
     struct tarn_quote q;
+    note_torrent(n, t, e);
     node_log(n->log, e == NODE_TORRENT_FAILED ? NODE_WARNING : NODE_INFO, "bt",
              "torrent %s: %s%s%s", tarn_quote_str(&q, t->name), words[e],
              e == NODE_TORRENT_FAILED ? ": " : "", e == NODE_TORRENT_FAILED ? t->failure : "");
@@ -240,8 +312,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
 {
     static const enum sys_file_way ways[] = { SYS_FILE_AUTO, SYS_FILE_MMAP, SYS_FILE_PREAD };
     const struct node_config *c = n->config;
-    char agent[64];
-    (void)snprintf(agent, sizeof agent, "tarn %s", n->set.version);
+    (void)snprintf(n->agent, sizeof n->agent, "tarn %s", n->set.version);
     char *state = node_home_path(&n->home, "resume");
     n->resume = state == NULL ? NULL : bt_resume_files_new(state, err);
     tarn_free(state);
@@ -260,8 +331,9 @@ static bool open_session(struct node *n, struct tarn_err *err)
         .slots = (uint32_t)node_config_number(c, NODE_BT_SLOTS),
         .resume = &bt_resume_files_ops,
         .resume_arg = n->resume,
-        .agent = agent,
+        .agent = n->agent,
         .on_note = on_note,
+        .on_unknown = on_unknown,
         .arg = n,
     };
     set.listen = node_config_addrs(c, NODE_BT_LISTEN, &set.n_listen);
@@ -303,15 +375,31 @@ static bool open_torrents(struct node *n, struct tarn_err *err)
                                                                 .on_trouble = on_trouble,
                                                                 .arg = n },
                                err);
-    return n->seeding != NULL;
+    n->singles = n->seeding == NULL
+                     ? NULL
+                     : node_singles_new(
+                           &(struct node_singles_settings){
+                               .loop = n->loop,
+                               .table = NODE_TABLE_SINGLE,
+                               .catalog = n->catalog,
+                               .bt = n->bt,
+                               .no_trackers = !node_config_on(n->config, NODE_BT_TRACKERS),
+                               .from = n->from,
+                           },
+                           err);
+    atomic_store(&n->is_seeding, n->singles != NULL);
+    return n->singles != NULL;
 }
 
 static void close_bt(struct node *n)
 {
+    atomic_store(&n->is_seeding, false);
+    node_singles_free(n->singles);
     node_seeding_free(n->seeding);
     node_torrents_free(n->torrents);
     bt_session_free(n->bt);
     bt_resume_files_free(n->resume);
+    n->singles = NULL;
     n->seeding = NULL;
     n->torrents = NULL;
     n->bt = NULL;
@@ -429,6 +517,9 @@ void node_holdings_close(struct node *n)
         node_log_err(n->log, NODE_ERROR, "index", &err);
     close_bt(n);
     catalog_free(n->catalog);
+    struct tarn_list *left; /* nobody answers these any more */
+    while ((left = tarn_list_pop_front(&n->asks)) != NULL)
+        tarn_free(TARN_OUTER(left, struct publishing, place));
     kv_close(n->kv);
     for (uint32_t i = 0; i < n->from.n_trackers; i++)
         tarn_free(n->trackers[i]);

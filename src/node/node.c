@@ -62,6 +62,16 @@ static bool open_parts(struct node *n, struct tarn_err *err)
            node_service_open(n, err);
 }
 
+/* What is to be published is, or why it cannot be: answers take as long as a commit. */
+static bool await_published(struct node *n, struct tarn_err *err)
+{
+    while (!tarn_list_empty(&n->asks))
+        if (!loop_turn(n->loop, -1, err))
+            return false;
+    return n->unpublished.code == TARN_OK ||
+           tarn_fail(err, n->unpublished.code, "%s", n->unpublished.msg);
+}
+
 struct node *node_open(const struct node_settings *set, struct tarn_err *err)
 {
     struct node *n = tarn_calloc(1, sizeof *n);
@@ -75,9 +85,11 @@ struct node *node_open(const struct node_settings *set, struct tarn_err *err)
     n->set.config = NULL;
     n->log = set->log;
     n->signals = -1;
+    tarn_list_init(&n->asks);
+    tarn_list_init(&n->left_calls);
     n->started_ms = sys_wall_ms();
     take_log_settings(n);
-    if (!open_parts(n, err)) {
+    if (!open_parts(n, err) || !await_published(n, err)) {
         node_close(n);
         return NULL;
     }
@@ -149,6 +161,7 @@ void node_close(struct node *n)
         node_doors_close(n);
         node_holdings_close(n);
         fetcher_free(n->fetcher);
+        node_admin_forget(n);
         loop_free(n->loop);
     }
     node_sockets_release(&n->sockets);

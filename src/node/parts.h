@@ -9,8 +9,11 @@
 #include "node/doors.h"
 #include "node/node.h"
 #include "node/seeding.h"
+#include "node/singles.h"
 #include "node/sockets.h"
 #include "node/torrents.h"
+
+#include <stdatomic.h>
 
 enum node_state { NODE_STARTING, NODE_RUNNING, NODE_STOPPING, NODE_STOPPED };
 
@@ -33,14 +36,21 @@ struct node {
     /* holdings.c */
     struct kv *kv;
     struct catalog *catalog;
-    struct bt_resume_files *resume; /* these four NULL: BitTorrent is off */
+    struct bt_resume_files *resume; /* these five NULL: BitTorrent is off */
     struct bt_session *bt;
     struct node_torrents *torrents;
     struct node_seeding *seeding;
+    struct node_singles *singles;
+    _Atomic bool is_seeding; /* seeding is there: for other threads */
     size_t n_bt_addrs;
-    struct derived_from from; /* what torrents say of where we are: the same from start to end */
+    char agent[64]; /* what peers are told; the session borrows it */
+    uint64_t hash_rate, hashed; /* bytes a second that are read now; bytes at hashed_us */
+    int64_t hashed_us;          /* 0: nothing was being read */
+    struct derived_from from;   /* what torrents say of where we are: the same from start to end */
     char *public_base, **trackers; /* owned: of from */
-    unsigned asks;                 /* of the catalog, under way */
+    struct tarn_list asks;         /* of the catalog, under way: what is to be published */
+    struct tarn_list left_calls;   /* admin.c: asked something, and their clients went */
+    struct tarn_err unpublished;   /* of those that a start fails without; code 0: none failed */
 
     struct node_sockets sockets; /* until the doors have taken them */
     struct node_doors doors;
@@ -68,12 +78,20 @@ struct node {
 /* ---- holdings.c: the index, the catalog, BitTorrent ---- */
 
 /* Tables of the index. */
-enum { NODE_TABLE_CATALOG, NODE_TABLE_TORRENT = CATALOG_TABLES, NODE_TABLE_SEEDING, NODE_TABLES };
+enum {
+    NODE_TABLE_CATALOG,
+    NODE_TABLE_TORRENT = CATALOG_TABLES,
+    NODE_TABLE_SEEDING,
+    NODE_TABLE_SINGLE,
+    NODE_TABLES
+};
 
 bool node_holdings_open(struct node *n, struct tarn_err *err) TARN_MUST;
 /* BitTorrent is opened when something is to be shared by it. */
 bool node_bt_need(struct node *n, struct tarn_err *err) TARN_MUST;
 void node_bt_look(struct node *n);
+/* Any thread: a file's own torrent was handed out, so that somebody may ask for it. */
+void node_want_single(struct node *n, const uint8_t hash[SINGLES_HASH]);
 /* A new configuration: collections that are new, changed or gone in it. */
 void node_holdings_reload(struct node *n);
 /* Tell trackers, save state; then node_part_stopped. */

@@ -36,6 +36,14 @@ enum node_sibling node_sibling_of(struct tarn_bytes name, struct tarn_bytes *ste
     return NODE_NO_SIBLING;
 }
 
+bool node_padding(struct tarn_bytes path, uint64_t *len)
+{
+    static const char folder[] = ".pad/";
+    const size_t n = sizeof folder - 1;
+    return begins(path, folder) && path.len > n && path.p[n] != '0' &&
+           tarn_parse_u64(behind(path, n), INT64_MAX, len);
+}
+
 /* <64 hex>-<decimal length>, without a sign or leading zeros: one way to write each. */
 static bool read_identity(struct node_route *r, struct tarn_bytes text)
 {
@@ -92,13 +100,17 @@ static void read_as(struct node_query *q, struct tarn_bytes value)
 void node_query(struct node_query *q, struct tarn_bytes query)
 {
     struct tarn_bytes key, value;
-    *q = (struct node_query){ .as = NODE_NO_SIBLING };
+    *q = (struct node_query){ .as = NODE_NO_SIBLING, .is_plain = true };
     while (url_query_next(&query, &key, &value)) {
+        bool is_ours = true;
         if (tarn_bytes_eq_str(key, "as"))
             read_as(q, value);
         else if (tarn_bytes_eq_str(key, "proof"))
             q->wants_proof = true;
         else if (tarn_bytes_eq_str(key, "after"))
             q->after = value;
+        else
+            is_ours = false;
+        q->is_plain &= !is_ours;
     }
 }

@@ -32,7 +32,9 @@ struct making {
     uint32_t collection;
     /* out */
     enum { MADE, NOT_YET, GONE, FAILED } end;
+    bool is_removed; /* GONE, and the collection with it: what is stored of it goes too */
     uint64_t version;
+    uint64_t left_out;       /* files that are in no torrent */
     bool is_stored;          /* it was in the table as it is */
     struct tarn_out torrent; /* with HEAD in front */
     struct bt_metainfo meta;
@@ -129,7 +131,7 @@ static bool make(struct making *m, struct catalog_read *r, const struct catalog_
         return true;
     tarn_out_clear(&m->torrent);
     put_head(m);
-    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, NULL, &m->err))
+    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, &m->left_out, &m->err))
         return false;
     return tarn_out_ok(&m->torrent) ||
            tarn_fail(&m->err, TARN_E_POLICY,
@@ -147,6 +149,7 @@ static void make_from(struct making *m, struct catalog_read *r)
         return;
     if (found == CATALOG_NOT_THERE || c.bt == CATALOG_BT_OFF || c.policy != CATALOG_PUBLIC) {
         m->end = GONE;
+        m->is_removed = found == CATALOG_NOT_THERE;
         return;
     }
     if (c.phase != CATALOG_COMPLETE || c.files == 0) {
@@ -284,6 +287,24 @@ static void take(struct seed *seed, struct making *m)
         s->set.on_torrent(s->set.arg, seed->seen.collection);
 }
 
+static void tell_left_out(struct seed *seed, uint64_t n)
+{
+    struct tarn_err err;
+    struct catalog_read r;
+    struct catalog_collection c;
+    struct node_seeding *s = seed->of;
+    if (n == 0 || s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &err))
+        return;
+    if (catalog_collection_get(&r, seed->seen.collection, &c, &err) == CATALOG_FOUND) {
+        (void)tarn_fail(&err, TARN_E_PARTIAL,
+                        "%llu of its files are not in its torrent: they cannot be read, or no "
+                        "torrent can hold their names (over 240 bytes, not UTF-8)",
+                        (unsigned long long)n);
+        s->set.on_trouble(s->set.arg, c.name, &err);
+    }
+    catalog_read_end(&r);
+}
+
 /* ---- one after the other ---- */
 
 static void next(struct node_seeding *s);
@@ -316,6 +337,19 @@ static void on_stored(struct node_write *w)
     done_making(m);
 }
 
+static bool run_forget(struct node_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    struct making *m = TARN_OUTER(w, struct making, write);
+    uint8_t key[5];
+    return kv_txn_del_prefix(t, m->seeding->set.table,
+                             tarn_bytes_of(key_of(key, m->collection, 'T').p, 4), err);
+}
+
+static void on_forgotten(struct node_write *w)
+{
+    done_making(TARN_OUTER(w, struct making, write));
+}
+
 static void on_made(struct loop_job *job)
 {
     struct making *m = TARN_OUTER(job, struct making, job);
@@ -325,6 +359,7 @@ static void on_made(struct loop_job *job)
         switch (m->end) {
         case MADE:
             take(seed, m);
+            tell_left_out(seed, m->left_out);
             if (!m->is_stored) {
                 m->write = (struct node_write){ .run = run_store, .done = on_stored };
                 node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
@@ -335,6 +370,11 @@ static void on_made(struct loop_job *job)
             break; /* what was seeded goes on with what is left of it */
         case GONE:
             free_seed(seed);
+            if (m->is_removed) {
+                m->write = (struct node_write){ .run = run_forget, .done = on_forgotten };
+                node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
+                return;
+            }
             break;
         case FAILED:
             fail(seed, &m->err);
@@ -423,6 +463,7 @@ static void take_change(struct node_seeding *s, struct catalog_read *r,
     case CATALOG_E_ADDED:
     case CATALOG_E_REPLACED:
     case CATALOG_E_REFUSED:
+    case CATALOG_E_NOTE:
         break;
     }
 }
@@ -532,6 +573,20 @@ const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t 
 {
     struct seed *seed = find(s, collection);
     return seed == NULL ? NULL : &seed->seen;
+}
+
+uint64_t node_seeding_rate_up(const struct node_seeding *s)
+{
+    uint64_t sum = 0;
+    for (struct tarn_list *at = s->all.next; at != &s->all; at = at->next) {
+        struct seed *seed = TARN_OUTER(at, struct seed, node);
+        struct bt_stats stats;
+        if (seed->seen.bt == NULL)
+            continue;
+        bt_torrent_stats(seed->seen.bt, &stats);
+        sum += stats.rate_up;
+    }
+    return sum;
 }
 
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash)

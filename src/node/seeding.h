@@ -52,6 +52,8 @@ void node_seeding_look(struct node_seeding *s);
 
 /* NULL: it is not to be seeded (bt is off), or there is no such collection. */
 const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t collection);
+/* Bytes a second that all of them send. */
+uint64_t node_seeding_rate_up(const struct node_seeding *s);
 /* By v1 (20 bytes) or v2 (32 bytes) info-hash. */
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash);
 /* The torrent of a collection, as it was last made, appended to o. Any thread. TARN_E_POLICY when

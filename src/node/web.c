@@ -9,6 +9,8 @@
 #include "node/html.h"
 #include "sys/clock.h"
 
+#include <stdio.h>
+
 #define LISTING_CACHE "no-cache" /* ask again each time; the ETag makes that cheap */
 #define BY_ID_CACHE "public, max-age=31536000, immutable"
 
@@ -25,8 +27,10 @@ void web_page_unref(struct web_page *p)
 {
     if (p == NULL || --p->refs > 0)
         return;
-    for (unsigned i = 0; i < p->n; i++)
+    for (unsigned i = 0; i < p->n; i++) {
         sys_file_unref(p->files[i].file);
+        tarn_free(p->files[i].bytes);
+    }
     tarn_free(p->path);
     tarn_free(p);
 }
@@ -146,6 +150,7 @@ static void answer_page(struct http_exchange *x, struct web_page *p)
         x, &(struct http_file){
                .file = f->file,
                .len = f->id.len,
+               .bytes = f->bytes,
                .etag = f->etag,
                .modified_s = f->modified_s,
                .type = p->type,
@@ -169,6 +174,7 @@ static void free_job(struct web_job *j)
     tarn_out_release(&j->path);
     tarn_out_release(&j->query_text);
     tarn_out_release(&j->body);
+    tarn_out_release(&j->disposition);
     tarn_free(j);
 }
 
@@ -198,15 +204,30 @@ static void answer_bytes(struct web_job *j)
     http_answer_bytes(j->x, &a, tarn_out_bytes(&j->body));
 }
 
+static void answer_zeros(struct web_job *j)
+{
+    char etag[40];
+    (void)snprintf(etag, sizeof etag, "\"zeros-%llu\"", (unsigned long long)j->zeros);
+    http_answer_file(j->x, &(struct http_file){ .file = j->door->web->node->doors.zeros,
+                                                .len = j->zeros,
+                                                .etag = etag,
+                                                .type = "application/octet-stream",
+                                                .cache = BY_ID_CACHE });
+}
+
 static void answer_redirect(struct web_job *j)
 {
     const struct http_extra to = { "Location", tarn_out_bytes(&j->body) };
     http_answer_error(j->x, 301, NULL, &to, 1);
 }
 
+static void next_heavy(struct web_door *d);
+
 static void on_found(struct loop_job *job)
 {
     struct web_job *j = TARN_OUTER(job, struct web_job, job);
+    struct web_door *d = j->door;
+    bool was_heavy = j->is_heavy;
     if (j->page != NULL)
         keep_page(j->door, j->page);
     if (j->x != NULL) {
@@ -224,14 +245,44 @@ static void on_found(struct loop_job *job)
         case WEB_REDIRECT:
             answer_redirect(j);
             break;
+        case WEB_ZEROS:
+            answer_zeros(j);
+            break;
         }
     }
     free_job(j);
+    if (was_heavy)
+        next_heavy(d);
 }
 
 static void run_find(struct loop_job *job)
 {
     web_find(TARN_OUTER(job, struct web_job, job));
+}
+
+/* On the pool, unless it is a heavy one and another one is there. So strangers who ask for the
+ * torrents of the largest files keep one thread busy, and the rest is served by the others. */
+static void submit(struct web_door *d, struct web_job *j)
+{
+    if (j->is_heavy && d->is_heavy_out)
+        return; /* it stands in line */
+    tarn_list_remove(&j->node);
+    tarn_list_push_back(&d->jobs, &j->node);
+    d->is_heavy_out |= j->is_heavy;
+    loop_pool_submit(d->web->loop, &j->job);
+}
+
+/* A heavy one is done: those whose clients have gone are not begun. */
+static void next_heavy(struct web_door *d)
+{
+    d->is_heavy_out = false;
+    while (!d->is_heavy_out && !tarn_list_empty(&d->line)) {
+        struct web_job *j = TARN_OUTER(d->line.next, struct web_job, node);
+        if (j->x == NULL)
+            free_job(j);
+        else
+            submit(d, j);
+    }
 }
 
 /* Which part of the file a proof is wanted for: a Range of one part, else all of it. */
@@ -250,6 +301,9 @@ static void take_accept(struct web_job *j, const struct http_request *req)
     static const char *const types[] = { "text/html", "application/json" };
     j->was_told = j->query.as_json || j->query.as_list;
     j->wants_json = j->query.as_json || (!j->was_told && http_accept_type(req, types, 2) == 1);
+    j->is_heavy = j->query.wants_proof || j->query.as != NODE_NO_SIBLING ||
+                  node_sibling_of(j->route.path.len > 0 ? j->route.path : j->route.collection,
+                                  &(struct tarn_bytes){ 0 }) != NODE_NO_SIBLING;
 }
 
 static struct web_job *new_job(struct web_door *d, struct http_exchange *x, struct tarn_bytes path,
@@ -265,7 +319,8 @@ static struct web_job *new_job(struct web_door *d, struct http_exchange *x, stru
     tarn_out_init(&j->disposition, DISPOSITION_MAX);
     tarn_out_put(&j->path, path);
     tarn_out_put(&j->query_text, query);
-    tarn_list_push_back(&d->jobs, &j->node);
+    j->shows_folders = node_config_on(d->web->config, NODE_HTTP_INDEX);
+    tarn_list_push_back(&d->line, &j->node);
     d->n_jobs++;
     if (!tarn_out_ok(&j->path) || !tarn_out_ok(&j->query_text)) {
         free_job(j);
@@ -299,7 +354,7 @@ static void look_up(struct web_door *d, struct http_exchange *x, struct tarn_byt
         return;
     }
     x->arg = NULL;
-    loop_pool_submit(d->web->loop, &j->job);
+    submit(d, j);
 }
 
 /* ---- requests ---- */
@@ -310,12 +365,15 @@ static void answer_health(struct http_exchange *x)
     http_answer_bytes(x, &a, tarn_bytes_str("ok\n"));
 }
 
-/* A file may have been looked up before; a query or a range of a proof asks for something else. */
+/* A file may have been looked up before. A query that asks for something of ours asks for something
+ * else; another one ("?v=2") does not. */
 static void answer_path(struct web_door *d, struct http_exchange *x, struct tarn_bytes path)
 {
     const struct http_request *req = x->request;
     struct tarn_bytes query = http_text(req, req->query);
-    struct web_page *p = query.len == 0 ? find_page(d, path) : NULL;
+    struct node_query asks;
+    node_query(&asks, query);
+    struct web_page *p = asks.is_plain ? find_page(d, path) : NULL;
     if (p != NULL)
         answer_page(x, p);
     else if (tarn_bytes_eq_str(path, "/healthz"))
@@ -340,13 +398,19 @@ static void on_request(void *arg, struct http_exchange *x)
         http_answer_error(x, 414, "The path is longer than 8 KiB.", NULL, 0);
 }
 
-static void forget_exchange(struct web_door *d, const struct http_exchange *x)
+static void forget_in(struct tarn_list *list, const struct http_exchange *x)
 {
-    for (struct tarn_list *at = d->jobs.next; at != &d->jobs; at = at->next) {
+    for (struct tarn_list *at = list->next; at != list; at = at->next) {
         struct web_job *j = TARN_OUTER(at, struct web_job, node);
         if (j->x == x)
             j->x = NULL;
     }
+}
+
+static void forget_exchange(struct web_door *d, const struct http_exchange *x)
+{
+    forget_in(&d->jobs, x);
+    forget_in(&d->line, x);
 }
 
 static void on_over(void *arg, struct http_exchange *x)
@@ -393,8 +457,18 @@ bool node_web_open(struct node_web *w, struct tarn_err *err)
     tarn_map_init(&d->pages, seed);
     tarn_list_init(&d->latest);
     tarn_list_init(&d->jobs);
+    tarn_list_init(&d->line);
     d->policy = policy_text();
     return d->policy != NULL || tarn_fail_mem(err, "opening the public door");
+}
+
+static void free_jobs(struct web_door *d, struct tarn_list *list)
+{
+    while (!tarn_list_empty(list)) {
+        struct web_job *j = TARN_OUTER(list->next, struct web_job, node);
+        loop_pool_cancel(d->web->loop, &j->job); /* harmless for those in line */
+        free_job(j);
+    }
 }
 
 void node_web_close(struct node_web *w)
@@ -402,11 +476,8 @@ void node_web_close(struct node_web *w)
     struct web_door *d = w->door;
     if (d == NULL)
         return;
-    while (!tarn_list_empty(&d->jobs)) {
-        struct web_job *j = TARN_OUTER(d->jobs.next, struct web_job, node);
-        loop_pool_cancel(w->loop, &j->job);
-        free_job(j);
-    }
+    free_jobs(d, &d->jobs);
+    free_jobs(d, &d->line);
     while (d->n_pages > 0)
         drop_page(d, oldest(d));
     tarn_map_release(&d->pages);

@@ -5,9 +5,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "codec/url.h"
+#include "crypt/sha.h"
 #include "http/core/media.h"
 
 #include <stdio.h>
+
+enum { TAG_LEN = 16 }; /* bytes of a digest in an ETag */
 
 void web_refuse(struct web_job *j, unsigned status, const char *detail)
 {
@@ -80,6 +83,20 @@ static void fill_file(struct web_file *f, const struct catalog_entry *e, enum ht
     (void)snprintf(f->etag, sizeof f->etag, "\"%s\"", e->identity.len == 0 ? "empty" : id);
 }
 
+/* Read before the stat that is_same asks for: bytes that had changed by then are never sent. */
+static void keep_short(struct web_file *f)
+{
+    size_t got, len = (size_t)f->id.len;
+    if (f->id.len == 0 || f->id.len > WEB_SHORT_MAX)
+        return;
+    f->bytes = tarn_calloc(len, 1);
+    if (f->bytes != NULL &&
+        (!sys_read_at(f->file->fd, f->bytes, len, 0, &got, NULL) || got != len)) {
+        tarn_free(f->bytes);
+        f->bytes = NULL;
+    }
+}
+
 static struct web_page *new_page(struct web_job *j, struct catalog_read *r)
 {
     struct web_page *p = tarn_calloc(1, sizeof *p);
@@ -112,6 +129,7 @@ static bool add_file(struct web_job *j, struct catalog_read *r, struct web_page 
         return false;
     }
     fill_file(f, e, coding);
+    keep_short(f);
     p->n++;
     return true;
 }
@@ -185,16 +203,15 @@ static void redirect_to_folder(struct web_job *j, struct tarn_bytes path)
 }
 
 static bool find_index_html(struct web_job *j, struct catalog_read *r,
-                            const struct catalog_collection *in, const struct catalog_entry *folder)
+                            const struct catalog_collection *in)
 {
     struct catalog_entry e;
     struct tarn_err err;
     char path[CATALOG_PATH_MAX + 16];
-    if (j->query.as_list || j->query.as_json || j->wants_json)
+    if (j->was_told) /* a publisher's page is what the folder is, whatever Accept says */
         return false;
     int len = snprintf(path, sizeof path, "%.*s%sindex.html", (int)j->route.path.len,
                        (const char *)j->route.path.p, j->route.path.len > 0 ? "/" : "");
-    (void)folder;
     if (catalog_find(r, in, tarn_bytes_of(path, (size_t)len), &e, &err) != CATALOG_FOUND ||
         e.kind != CATALOG_FILE || e.state == CATALOG_MISSING || e.state == CATALOG_REFUSED)
         return false;
@@ -209,9 +226,13 @@ static void find_folder(struct web_job *j, struct catalog_read *r,
         redirect_to_folder(j, j->route.path);
         return;
     }
-    if (find_index_html(j, r, in, e))
+    if (j->query.as != NODE_NO_SIBLING && j->route.path.len == 0)
+        web_sibling_of_collection(j, r, in, j->query.as);
+    else if (j->query.as != NODE_NO_SIBLING)
+        web_refuse(j, 404, "A folder has none of its own: its collection has, and its files.");
+    else if (find_index_html(j, r, in))
         return;
-    if (!node_config_on(j->door->web->config, NODE_HTTP_INDEX))
+    else if (!j->shows_folders)
         web_refuse(j, 404, "The contents of folders are not shown here.");
     else
         web_list(j, r, in, e);
@@ -236,6 +257,26 @@ static bool find_collection(struct web_job *j, struct catalog_read *r, struct ta
     return false;
 }
 
+static void find_sibling(struct web_job *j, struct catalog_read *r,
+                         const struct catalog_collection *in, const struct catalog_entry *e,
+                         struct tarn_bytes path, enum node_sibling kind)
+{
+    if (!is_refused(j, e))
+        web_sibling_of_file(j, r, in, e, path, kind);
+}
+
+/* Clients that do not know padding when they see it (Transmission 3.00, aria2 1.36) fetch it from
+ * web seeds as they fetch files. */
+static bool is_padding(struct web_job *j, const struct catalog_collection *c)
+{
+    if (c->bt == CATALOG_BT_OFF || c->bt == CATALOG_BT_V2 || j->route.is_folder ||
+        j->door->web->node->doors.zeros == NULL || !node_padding(j->route.path, &j->zeros) ||
+        j->zeros >= c->piece_len || j->zeros > NODE_ZEROS)
+        return false;
+    j->found = WEB_ZEROS;
+    return true;
+}
+
 static void find_path(struct web_job *j, struct catalog_read *r)
 {
     struct catalog_collection c;
@@ -250,12 +291,14 @@ static void find_path(struct web_job *j, struct catalog_read *r)
     case CATALOG_NOT_THERE:
         break;
     case CATALOG_FOUND:
+        if (e.kind == CATALOG_FILE && e.state == CATALOG_MISSING)
+            break;
         if (e.kind == CATALOG_FOLDER)
             find_folder(j, r, &c, &e);
         else if (j->route.is_folder)
             not_here(j);
         else if (j->query.as != NODE_NO_SIBLING)
-            web_sibling_of_file(j, r, &c, &e, j->route.path, j->query.as);
+            find_sibling(j, r, &c, &e, j->route.path, j->query.as);
         else
             find_file(j, r, &c, j->route.path, &e);
         return;
@@ -264,8 +307,8 @@ static void find_path(struct web_job *j, struct catalog_read *r)
     enum node_sibling kind = node_sibling_of(j->route.path, &stem);
     if (!j->route.is_folder && kind != NODE_NO_SIBLING &&
         catalog_find(r, &c, stem, &e, &err) == CATALOG_FOUND && e.kind == CATALOG_FILE)
-        web_sibling_of_file(j, r, &c, &e, stem, kind);
-    else
+        find_sibling(j, r, &c, &e, stem, kind);
+    else if (!is_padding(j, &c))
         not_here(j);
 }
 
@@ -276,31 +319,56 @@ static void find_top(struct web_job *j, struct catalog_read *r)
     struct tarn_err err;
     struct tarn_bytes name = j->route.collection, stem;
     enum node_sibling kind = node_sibling_of(name, &stem);
-    enum catalog_found found = catalog_collection_named(r, name, &c, &err);
-    if (found == CATALOG_FOUND && web_is_shown(&c)) {
-        if (j->query.as != NODE_NO_SIBLING)
-            web_sibling_of_collection(j, r, &c, j->query.as);
-        else
-            redirect_to_folder(j, name);
-    } else if (kind != NODE_NO_SIBLING && find_collection(j, r, stem, &c)) {
+    if (kind == NODE_NO_SIBLING ||
+        (catalog_collection_named(r, name, &c, &err) == CATALOG_FOUND && web_is_shown(&c)))
+        kind = j->query.as;
+    else
+        name = stem;
+    if (!find_collection(j, r, name, &c))
+        return;
+    if (kind != NODE_NO_SIBLING)
         web_sibling_of_collection(j, r, &c, kind);
-    } else if (kind == NODE_NO_SIBLING) {
-        not_here(j);
-    }
+    else
+        redirect_to_folder(j, name);
+}
+
+/* A held file with this identity that may be shown here. */
+static bool find_shown(struct catalog_read *r, const struct catalog_identity *id,
+                       struct catalog_entry *e)
+{
+    struct tarn_err err;
+    struct catalog_collection c;
+    e->id = 0;
+    while (catalog_place_next(r, id, e->id, e, &err) == CATALOG_FOUND)
+        if (e->state == CATALOG_HELD &&
+            catalog_collection_get(r, e->collection, &c, &err) == CATALOG_FOUND &&
+            web_is_shown(&c) && c.phase != CATALOG_AWAY)
+            return true;
+    return false;
 }
 
 static void find_root(struct web_job *j, struct catalog_read *r)
 {
     struct catalog_identity id = { .len = j->route.len };
     struct catalog_entry e;
-    struct tarn_err err;
     memcpy(id.root, j->route.root, sizeof id.root);
-    if (catalog_find_identity(r, &id, CATALOG_PUBLIC, &e, &err) != CATALOG_FOUND)
+    if (!find_shown(r, &id, &e))
         not_here(j);
     else if (j->query.wants_proof)
         web_proof(j, r, &id);
     else
         find_file(j, r, NULL, tarn_bytes_of(NULL, 0), &e);
+}
+
+/* What is made for the request is tagged by its own bytes: it is the same for all that they are,
+ * whatever the index has seen meanwhile. */
+static void tag_bytes(struct web_job *j)
+{
+    uint8_t digest[CRYPT_SHA256_LEN];
+    char hex[2 * TAG_LEN + 1];
+    crypt_hash(CRYPT_SHA256, tarn_out_bytes(&j->body), digest);
+    (void)snprintf(j->etag, sizeof j->etag, "\"%s\"",
+                   tarn_hex(hex, tarn_bytes_of(digest, TAG_LEN)));
 }
 
 void web_find(struct web_job *j)
@@ -330,4 +398,7 @@ void web_find(struct web_job *j)
         break;
     }
     catalog_read_end(&r);
+    if (j->found == WEB_BYTES)
+        tag_bytes(j);
+    web_note_torrent(j);
 }

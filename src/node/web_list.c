@@ -26,14 +26,12 @@ static const char *state_word(const struct catalog_entry *e)
     return "refused";
 }
 
-static void finish(struct web_job *j, uint64_t seq)
+static void finish(struct web_job *j)
 {
     j->found = WEB_BYTES;
     j->type = j->wants_json ? "application/json" : "text/html; charset=utf-8";
     j->vary = j->was_told ? NULL : "Accept";
     j->cache = "no-cache";
-    (void)snprintf(j->etag, sizeof j->etag, "W/\"%s%llx\"", j->wants_json ? "j" : "h",
-                   (unsigned long long)seq);
     if (!tarn_out_ok(&j->body))
         web_refuse(j, 503, "The server is out of memory.");
 }
@@ -57,13 +55,12 @@ static void put_row(struct node_listing *l, const struct catalog_collection *in,
 }
 
 /* Rows from behind `after` on; *last is the last name, when there are more. */
-static bool put_rows(struct web_job *j, struct catalog_read *r, struct node_listing *l,
+static bool put_rows(struct catalog_read *r, struct node_listing *l,
                      const struct catalog_collection *in, const struct catalog_entry *folder,
                      struct tarn_out *last)
 {
     struct tarn_err err;
     struct catalog_entry e;
-    url_unescape(last, j->query.after, true);
     for (unsigned n = 0;; n++) {
         enum catalog_found found = catalog_next(r, folder->id, tarn_out_bytes(last), &e, &err);
         if (found == CATALOG_FAILED)
@@ -90,12 +87,18 @@ void web_list(struct web_job *j, struct catalog_read *r, const struct catalog_co
                                             .path = j->route.path,
                                             .has_torrent =
                                                 in->bt != CATALOG_BT_OFF && in->version > 0 };
-    tarn_out_init(&last, CATALOG_NAME_MAX * 3);
+    tarn_out_init(&last, CATALOG_NAME_MAX);
+    url_unescape(&last, j->query.after, true);
+    if (!tarn_out_ok(&last)) {
+        tarn_out_release(&last);
+        web_refuse(j, 400, "after= is the name of a file or folder of this page.");
+        return;
+    }
     node_listing_begin(&l, &j->body, j->wants_json, &head);
-    bool ok = put_rows(j, r, &l, in, folder, &last);
+    bool ok = put_rows(r, &l, in, folder, &last);
     node_listing_end(&l, tarn_out_bytes(&last));
     tarn_out_release(&last);
-    finish(j, kv_read_seq(&r->kv));
+    finish(j);
     if (!ok)
         web_refuse(j, 500, "The index cannot be read.");
 }
@@ -123,7 +126,7 @@ void web_list_collections(struct web_job *j, struct catalog_read *r)
                              });
     }
     node_listing_end(&l, tarn_bytes_of(NULL, 0));
-    finish(j, kv_read_seq(&r->kv));
+    finish(j);
     if (found == CATALOG_FAILED)
         web_refuse(j, 500, "The index cannot be read.");
 }

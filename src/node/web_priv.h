@@ -28,13 +28,15 @@ enum {
     WEB_JOBS = 512,  /* requests that wait for the pool at a time; more are answered by 503 */
     WEB_ID_TEXT = 64 + 1 + 20, /* <64 hex>-<length> */
     WEB_CODINGS = 4,
-    WEB_PATH_MAX = 8 << 10, /* of a request, unescaped */
+    WEB_PATH_MAX = 8 << 10,  /* of a request, unescaped */
+    WEB_SHORT_MAX = 4 << 10, /* files up to here are kept in memory as long as they are kept open */
 };
 
 /* One representation of a file: itself, or a precompressed sibling. */
 struct web_file {
     enum http_coding coding;
     struct sys_file *file; /* counted */
+    uint8_t *bytes;        /* owned: what is in it, when it is short; else NULL */
     uint64_t entry;
     struct catalog_identity id;
     char etag[WEB_ID_TEXT + 3];
@@ -65,7 +67,9 @@ struct web_door {
     struct tarn_map pages;
     struct tarn_list latest; /* web_page, the latest used at the end */
     size_t n_pages;
-    struct tarn_list jobs; /* web_job */
+    struct tarn_list jobs; /* web_job: on the pool, and of these one heavy one at most */
+    struct tarn_list line; /* web_job: heavy ones that wait for it */
+    bool is_heavy_out;
     size_t n_jobs;
 };
 
@@ -75,6 +79,7 @@ enum web_found {
     WEB_PAGE,
     WEB_BYTES,    /* 200, body */
     WEB_REDIRECT, /* 301, body is the place */
+    WEB_ZEROS,    /* so many of them */
 };
 
 struct web_job {
@@ -89,6 +94,8 @@ struct web_job {
     struct tarn_out query_text;
     bool wants_json; /* listings as JSON; by Accept unless was_told */
     bool was_told;
+    bool shows_folders; /* http.index, as it was then: a job may not look into a configuration */
+    bool is_heavy;      /* what it makes may cost seconds: one at a time on each loop */
     struct http_range part; /* of a proof */
     /* Out. */
     enum web_found found;
@@ -96,9 +103,13 @@ struct web_job {
     const char *detail; /* static, or in why */
     struct tarn_err why;
     struct web_page *page;
+    uint64_t zeros;
     struct tarn_out body;
     const char *type, *cache, *vary; /* static */
     char etag[96];
+    struct bt_hashes hashes; /* of a file's own torrent that was handed out; none: none was */
+    uint32_t collection;     /* where that file is, and its path: in `path` or route */
+    struct tarn_bytes handed;
     struct tarn_out disposition; /* Content-Disposition; empty: none */
 };
 
@@ -113,13 +124,14 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
                          struct tarn_bytes path, enum node_sibling kind);
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
                                const struct catalog_collection *c, enum node_sibling kind);
+void web_note_torrent(struct web_job *j); /* when no read is open any more */
 void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id);
 
 void web_refuse(struct web_job *j, unsigned status, const char *detail);
 /* The same for what went wrong below. */
 void web_refuse_err(struct web_job *j, const struct tarn_err *err);
 
-/* May this door show the collection at all? */
+/* May this door show the collection at all? Its folder may be away all the same. */
 bool web_is_shown(const struct catalog_collection *c);
 /* "<64 hex>-<length>" of an identity that is not empty. dst: WEB_ID_TEXT + 1 bytes. */
 void web_id_text(char *dst, const struct catalog_identity *id);

@@ -19,11 +19,8 @@ static void name_download(struct web_job *j, struct tarn_bytes name, const char 
         tarn_out_clear(&j->disposition); /* the browser names it by the URL then */
 }
 
-static void finish(struct web_job *j, struct catalog_read *r, const char *type, bool ok,
-                   const struct tarn_err *err)
+static void finish(struct web_job *j, const char *type, bool ok, const struct tarn_err *err)
 {
-    uint64_t oldest, newest;
-    struct tarn_err why;
     j->found = WEB_BYTES;
     j->type = type;
     j->cache = "no-cache";
@@ -31,8 +28,6 @@ static void finish(struct web_job *j, struct catalog_read *r, const char *type, 
         web_refuse_err(j, err);
     else if (!tarn_out_ok(&j->body))
         web_refuse(j, 503, "The answer is longer than 8 MiB, or the server is out of memory.");
-    else if (catalog_journal_span(r, &oldest, &newest, &why))
-        (void)snprintf(j->etag, sizeof j->etag, "W/\"s%llx\"", (unsigned long long)newest);
 }
 
 /* A torrent's bytes in the body become its magnet link. */
@@ -77,11 +72,11 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
     case NODE_NO_SIBLING:
         break;
     case NODE_TORRENT:
-        ok = derived_file(r, in, e, path, from, &j->body, NULL, &err);
+        ok = derived_file(r, in, e, path, from, &j->body, &j->hashes, &err);
         name_download(j, e->name, ".torrent");
         break;
     case NODE_MAGNET:
-        ok = derived_file(r, in, e, path, from, &j->body, NULL, &err) && to_magnet(j, &err);
+        ok = derived_file(r, in, e, path, from, &j->body, &j->hashes, &err) && to_magnet(j, &err);
         break;
     case NODE_META4:
         ok = derived_meta4(r, in, e, path, from, &j->body, &err);
@@ -91,7 +86,25 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
         ok = derived_sha256(r, in, e, path, &j->body, &err);
         break;
     }
-    finish(j, r, types[kind], ok, &err);
+    j->collection = in->id;
+    j->handed = path;
+    if (!ok)
+        j->hashes = (struct bt_hashes){ 0 };
+    finish(j, types[kind], ok, &err);
+}
+
+/* Whoever has the torrent of a file may come for it: let him be served. */
+void web_note_torrent(struct web_job *j)
+{
+    struct node *n = j->door->web->node;
+    const struct bt_hashes *h = &j->hashes;
+    struct tarn_err err;
+    if (!h->has_v1 && !h->has_v2)
+        return;
+    if (!node_singles_note(n->kv, NODE_TABLE_SINGLE, h, j->collection, j->handed, &err))
+        node_log_err(n->log, NODE_WARNING, "http", &err);
+    else
+        node_want_single(n, h->has_v1 ? h->v1 : h->v2);
 }
 
 /* The torrent of a collection is the one that is seeded: made once for each version, and kept. */
@@ -99,9 +112,10 @@ static bool read_torrent(struct web_job *j, struct catalog_read *r,
                          const struct catalog_collection *c, struct tarn_err *err)
 {
     const struct node *n = j->door->web->node;
-    if (n->seeding != NULL)
+    if (atomic_load(&n->is_seeding))
         return node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err);
-    return derived_collection(r, c, &n->from, &j->body, NULL, err);
+    uint64_t left_out;
+    return derived_collection(r, c, &n->from, &j->body, &left_out, err);
 }
 
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
@@ -130,16 +144,15 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
         ok = derived_sha256(r, c, NULL, tarn_bytes_of(NULL, 0), &j->body, &err);
         break;
     }
-    finish(j, r, types[kind], ok, &err);
+    finish(j, types[kind], ok, &err);
 }
 
 void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id)
 {
     struct tarn_err err;
     bool ok = derived_proof(r, id, j->part.at, j->part.len, &j->body, &err);
-    finish(j, r, "application/json", ok, &err);
+    finish(j, "application/json", ok, &err);
     if (j->found == WEB_BYTES) { /* it is of this identity, for ever; and of the range asked for */
-        j->etag[0] = '\0';
         j->vary = "Range";
         j->cache = "public, max-age=31536000, immutable";
     }

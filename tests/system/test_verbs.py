@@ -1,0 +1,310 @@
+"""The verbs of a node against a node: what they publish is on the web and in the swarm."""
+import hashlib
+import json
+import os
+import pty
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from daemon import Tarnd
+from program import FAILED, NETWORK, NOT_FOUND, POLICY, USAGE, fill, run
+from programs import PATIENCE, TARN, Tarn, TarnSeed, end, end_with_parent, wait_until
+
+SETTINGS = ["--catalog-quiet=1", "--bt-listen=127.0.0.1:0"]
+
+
+@pytest.fixture(autouse=True)
+def short_home(monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="tarn-verbs-") as folder:
+        monkeypatch.setenv("TARN_HOME", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def node(short_home):
+    with Tarnd(short_home, *SETTINGS) as daemon:
+        yield daemon.wait_runs()
+
+
+@pytest.fixture
+def www(tmp_path):
+    root = tmp_path / "www"
+    fill(root / "a.bin", 300000, 1)
+    fill(root / "sub" / "b.bin", 20000, 2)
+    (root / "empty").touch()
+    return root
+
+
+def items(*words):
+    return [line for line in run("ls", *words, "--json").lines]
+
+
+def item(ref):
+    return items(ref)[0]
+
+
+def wait_complete(ref):
+    def look():
+        now = item(ref)
+        return now if now["state"] == "ok" and now.get("magnet") else None
+
+    return wait_until(look, lambda: f"{ref} is complete: {items()}")
+
+
+def get(url, **fields):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=fields)) as answer:
+        return answer.read()
+
+
+# publish, ls
+
+
+def test_published_folder_is_everywhere(node, www, tmp_path):
+    done = run("publish", www, "--json")
+    assert done.lines[0]["type"] == "collection" and done.lines[0]["name"] == "www"
+    told = wait_complete("www")
+    assert told["files"] == 3 and told["bytes"] == 320000 and told["path"] == str(www)
+    assert get(told["url"] + "sub/b.bin") == (www / "sub" / "b.bin").read_bytes()
+    assert get(told["url"] + "a.bin", Range="bytes=5-9") == (www / "a.bin").read_bytes()[5:10]
+    torrent = tmp_path / "www.torrent"
+    torrent.write_bytes(get(told["torrent_url"]))
+    assert run("show", torrent, "--json").lines[0]["v2"] == told["v2"]
+    assert run("verify", torrent, www).code == 0
+    port = node.status()["bt"]["addrs"][0].rsplit(":", 1)[1]
+    run("fetch", torrent, "-o", tmp_path / "got", "--peer", f"127.0.0.1:{port}", "--listen",
+        "127.0.0.1:0", "--no-state")
+    for path in ("a.bin", "sub/b.bin", "empty"):
+        assert (tmp_path / "got" / "www" / path).read_bytes() == (www / path).read_bytes()
+
+
+def test_names_for_one_thing(node, www, monkeypatch):
+    run("publish", www, "--as", "docs")
+    told = wait_complete("docs")
+    monkeypatch.chdir(www)
+    for ref in (told["id"], "docs", www, ".", told["v1"], told["v2"], told["magnet"], told["url"]):
+        assert item(ref)["id"] == told["id"], ref
+    one = item("docs/sub/b.bin")
+    for ref in ("./sub/b.bin", www / "sub" / "b.bin", one["id"], one["url"]):
+        assert item(ref)["path"] == "sub/b.bin", ref
+    assert one["sha256"] == hashlib.sha256((www / "sub" / "b.bin").read_bytes()).hexdigest()
+    for ref in ("nothing", "999", "docs/none", "/nonexistent", "0" * 40):
+        run("ls", ref, code=NOT_FOUND)
+        error = run("ls", ref, "--json", code=NOT_FOUND).error
+        assert error["code"] == "not-found"
+
+
+def test_list_for_programs(node, www):
+    run("publish", www)
+    wait_complete("www")
+    assert run("ls").text == f"1\twww\tok\t3\t320000\t0\t{www}\n"
+    lines = run("ls", "www").text.splitlines()
+    assert [line.split("\t")[:3] for line in lines[-3:]] == [
+        ["300000", "held", "a.bin"], ["0", "held", "empty"], ["20000", "held", "sub/b.bin"]]
+
+
+def test_publish_again_and_what_is_refused(node, www, tmp_path):
+    first = run("publish", www, "--json").lines[0]
+    again = run("publish", www, "--policy", "mine", "--json").lines[0]
+    assert again["id"] == first["id"] and again["policy"] == "mine"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        get(f"http://127.0.0.1:{node.port()}/c/www/a.bin")
+    assert refused.value.code == 404
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "belongs to" in run("publish", other, "--as", "www", code=USAGE).words
+    assert "lies inside" in run("publish", www / "sub", code=USAGE).words
+    run("publish", www / "a.bin", code=USAGE)
+    run("publish", tmp_path / "missing", code=NOT_FOUND)
+    run("publish", www, "--bt", "v3", code=USAGE)
+
+
+def test_changes_are_seen(node, www):
+    run("publish", www)
+    before = wait_complete("www")
+    (www / "new.txt").write_text("new")
+    wait_until(lambda: item("www")["files"] == 4 and wait_complete("www")["v2"] != before["v2"],
+               "the new file is published")
+    (www / "a.bin").write_bytes(b"other")
+    wait_until(lambda: item("www/a.bin")["length"] == 5 and item("www/a.bin")["state"] == "held",
+               "the other bytes are")
+    assert get(wait_complete("www")["url"] + "a.bin") == b"other"
+
+
+def test_everything_outlives_a_restart(short_home, www):
+    with Tarnd(short_home, *SETTINGS) as first:
+        first.wait_runs()
+        run("publish", www)
+        before = wait_complete("www")
+        run("pause", "www")
+        first.process.kill()
+        first.wait()
+    with Tarnd(short_home, *SETTINGS) as second:
+        second.wait_runs()
+        after = wait_complete("www")
+        assert (after["id"], after["v2"]) == (before["id"], before["v2"]) and after["is_paused"]
+        assert not run("resume", "www", "--json").lines[0]["is_paused"]
+
+
+# pause, rm, scrub, status, peers
+
+
+def test_rm_leaves_files(node, www):
+    run("publish", www)
+    told = wait_complete("www")
+    removed = run("rm", "www", "--json").lines[0]
+    assert (removed["type"], removed["id"], removed["name"]) == ("removed", told["id"], "www")
+    assert items() == [] and (www / "a.bin").exists()
+    run("rm", "www", code=NOT_FOUND)
+    with pytest.raises(urllib.error.HTTPError):
+        get(told["url"] + "a.bin")
+
+
+def test_scrub_finds_what_rots(node, www):
+    run("publish", www)
+    wait_complete("www")
+    path = www / "a.bin"
+    was = path.stat()
+    with open(path, "r+b") as f:
+        f.seek(100000)
+        f.write(b"rot")
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))  # as a disk does: nothing tells
+    assert run("scrub", "www").code == 0
+    wait_until(lambda: item("www/a.bin")["state"] != "held" or
+               item("www/a.bin")["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest(),
+               "the old identity is not served")
+    run("scrub", "nothing", code=NOT_FOUND)
+
+
+def test_status_and_peers(node, www, tmp_path):
+    run("publish", www)
+    told = wait_complete("www")
+    text = run("status").text
+    assert "1 collection, 3 files" in text and told["url"].removesuffix("c/www/") in text
+    status = run("status", "--json").lines[0]
+    assert status["catalog"]["collections"] == 1 and status["state"] == "running"
+    torrent = tmp_path / "t.torrent"
+    torrent.write_bytes(get(told["torrent_url"]))
+    port = status["bt"]["addrs"][0].rsplit(":", 1)[1]
+    with Tarn("fetch", torrent, "-o", tmp_path / "got", "--peer", f"127.0.0.1:{port}", "--listen",
+              "127.0.0.1:0", "--rate-down", "1", "--json", "--no-state"):
+        peers = wait_until(lambda: run("peers", "www", "--json").lines, "a peer is shown")
+        assert peers[0]["type"] == "peer" and peers[0]["is_incoming"]
+        wait_until(lambda: "\ttarn" in run("peers", "www").text, "it has said what it is")
+    run("peers", "nothing", code=NOT_FOUND)
+
+
+# add
+
+
+def test_add_fetches_and_seeds(node, www, create, tmp_path):
+    torrent = create(www)
+    with TarnSeed(torrent, www) as seed:
+        added = run("add", torrent, "-o", tmp_path, "--paused", "--json").lines[0]
+        assert added["type"] == "torrent" and added["is_paused"]
+        again = run("add", torrent, "--json").lines[0]
+        assert again["id"] == added["id"]
+        assert run("rm", added["id"]).code == 0
+        link = run("show", torrent, "--json").lines[0]["magnet"] + f"&x.pe={seed.address}"
+        (tmp_path / "down").mkdir()
+        told = run("add", link, "-o", tmp_path / "down", "--json").lines[0]
+        wait_until(lambda: item(told["id"])["state"] == "seeding", lambda: f"seeding: {items()}")
+    assert (tmp_path / "down" / "www" / "a.bin").read_bytes() == (www / "a.bin").read_bytes()
+    assert item(told["id"])["name"] == "www" and item(told["v2"] or told["v1"])["id"] == told["id"]
+
+
+def test_add_refuses(node, tmp_path):
+    (tmp_path / "bad").write_text("nonsense")
+    run("add", tmp_path / "bad", code=FAILED)
+    run("add", tmp_path / "missing", code=NOT_FOUND)
+    assert "magnet" in run("add", "magnet:?nothing", code=FAILED).words
+    run("add", "http://127.0.0.1:1/x.torrent", code=NETWORK)
+
+
+# configuration and node
+
+
+def test_configured_collections(short_home, www, tmp_path):
+    path = tmp_path / "tarn.conf"
+    path.write_text(f"[collection conf]\npath = {www}\n")
+    with Tarnd(short_home, *SETTINGS, "--config", path) as daemon:
+        daemon.wait_runs()
+        assert wait_complete("conf")["from"] == "config"
+        assert "remove it there" in run("rm", "conf", code=POLICY).words
+        path.write_text("")
+        run_reload(daemon)
+        wait_until(lambda: items() == [], "it goes when the configuration no longer names it")
+        path.write_text(f"[collection conf]\npath = {www}\npolicy = mine\n")
+        run_reload(daemon)
+        wait_until(lambda: items() and item("conf")["policy"] == "mine", "it is back")
+
+
+def run_reload(daemon):
+    code, _ = daemon.ask("POST", "/v1/reload", {})
+    assert code == 200, daemon.output()
+
+
+def test_up(short_home, www):
+    with Tarn("up", "--json", "--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0",
+              "--set", "bt.listen=127.0.0.1:0", "--set", "catalog.quiet=1", www) as up:
+        told = up.wait_for(lambda e: e["type"] == "up", "it serves")
+        assert told["socket"] == str(short_home / "tarn.sock")
+        assert wait_complete("www")["url"] == told["url"] + "c/www/"
+        seen = subprocess.run(["curl", "-sL", "-c", "/dev/null", told["page"]], capture_output=True)
+        assert b"<html" in seen.stdout  # the token has become a cookie
+        up.process.terminate()
+        assert up.wait() == 0
+
+
+def test_up_on_a_terminal(short_home, www):
+    """A table that is drawn over, and stays below what was said."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [TARN, "up", "--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=off", "--set",
+         "bt.listen=off", "--set", "catalog.quiet=1", www],
+        stdin=subprocess.DEVNULL, stdout=its, stderr=its, preexec_fn=end_with_parent)
+    os.close(its)
+    seen = b""
+    try:
+        while b"100%" not in seen or seen.count(b"3 files") < 2:
+            seen += os.read(ours, 4096)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        end(process)
+        os.close(ours)
+    text = seen.decode()
+    assert text.index("serving at http://127.0.0.1:") < text.index("www")
+    assert "\x1b[2A" in text  # two lines are drawn over: the collection and the sum
+
+
+def test_up_of_what_is_not_there(tmp_path):
+    run("up", tmp_path / "none", code=NOT_FOUND)
+
+
+def test_up_of_what_cannot_be(short_home, www):
+    """A folder inside another one: said at once, and nothing is left running."""
+    done = run("up", www, www / "sub", "--set", "http.listen=off", "--set", "admin.listen=off",
+               "--set", "bt.listen=off", code=USAGE)
+    assert "it lies" in done.words and done.words.count("\n") == 1  # whichever comes second
+
+
+def test_changes_stream(node, www):
+    process = subprocess.Popen(["curl", "-sN", "--unix-socket", node.home / "tarn.sock",
+                                "http://tarn/v1/changes?since=0&wait=60"], stdout=subprocess.PIPE)
+    try:
+        run("publish", www)
+        seen = []
+        for line in process.stdout:
+            if line.strip():
+                seen.append(json.loads(line))
+            if sum(e["type"] == "file-held" for e in seen) == 3:
+                break
+        assert seen[0]["type"] == "collection-added"
+        assert [e["seq"] for e in seen] == sorted(e["seq"] for e in seen)
+    finally:
+        process.kill()
+        process.wait()
