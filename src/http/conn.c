@@ -55,11 +55,18 @@ void conn_kick(struct conn *c)
     loop_idle_set(c->server->loop, &c->server->idle);
 }
 
+void conn_count(struct conn *c)
+{
+    count(&c->server->n.received, c->stream.received - c->counted_in);
+    count(&c->server->n.sent, c->stream.sent - c->counted_out);
+    c->counted_in = c->stream.received;
+    c->counted_out = c->stream.sent;
+}
+
 void conn_free(struct conn *c)
 {
     struct http_server *s = c->server;
-    count(&s->n.received, c->stream.received);
-    count(&s->n.sent, c->stream.sent);
+    conn_count(c);
     struct exchange *x;
     while ((x = c->leaving) != NULL) {
         c->leaving = x->next;

@@ -284,8 +284,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
 {
     static const enum sys_file_way ways[] = { SYS_FILE_AUTO, SYS_FILE_MMAP, SYS_FILE_PREAD };
     const struct node_config *c = n->config;
-    char agent[64];
-    (void)snprintf(agent, sizeof agent, "tarn %s", n->set.version);
+    (void)snprintf(n->agent, sizeof n->agent, "tarn %s", n->set.version);
     char *state = node_home_path(&n->home, "resume");
     n->resume = state == NULL ? NULL : bt_resume_files_new(state, err);
     tarn_free(state);
@@ -304,7 +303,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
         .slots = (uint32_t)node_config_number(c, NODE_BT_SLOTS),
         .resume = &bt_resume_files_ops,
         .resume_arg = n->resume,
-        .agent = agent,
+        .agent = n->agent,
         .on_note = on_note,
         .arg = n,
     };

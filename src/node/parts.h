@@ -40,6 +40,7 @@ struct node {
     struct node_torrents *torrents;
     struct node_seeding *seeding;
     _Atomic bool is_seeding; /* seeding is there: for other threads */
+    char agent[64]; /* what the session calls itself */
     size_t n_bt_addrs;
     uint64_t hash_rate, hashed; /* bytes a second that are read now; bytes at hashed_us */
     int64_t hashed_us;          /* 0: nothing was being read */

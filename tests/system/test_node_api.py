@@ -554,6 +554,8 @@ def test_peers(node, tmp_path):
     assert {"agent", "is_incoming", "is_seed", "downloaded", "uploaded", "pieces", "requests_in",
             "is_interested", "am_choking"} <= set(told)
     assert told["is_incoming"] is True and told["is_web_seed"] is False
+    wait_until(lambda: any(p.client.startswith(b"tarn ") for p in handle.get_peer_info()),
+               "we are called what we are")
     wait_until(lambda: node.item("www")["peers"] == 1 and node.status()["bt"]["peers"] == 1,
                "it is counted")
 
