@@ -31,7 +31,7 @@ static void heading(struct tarn_out *o, const struct node_listing_head *head)
         }
         html_text(o, name);
         tarn_out_str(o, above > 1 ? "</a> / " : "");
-        const uint8_t *slash = memchr(rest.p, '/', rest.len);
+        const uint8_t *slash = rest.len == 0 ? NULL : memchr(rest.p, '/', rest.len);
         size_t n = slash == NULL ? rest.len : (size_t)(slash - rest.p);
         name = tarn_bytes_of(rest.p, n);
         rest = slash == NULL ? tarn_bytes_of(NULL, 0) : tarn_bytes_of(slash + 1, rest.len - n - 1);

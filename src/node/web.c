@@ -169,6 +169,7 @@ static void free_job(struct web_job *j)
     tarn_out_release(&j->path);
     tarn_out_release(&j->query_text);
     tarn_out_release(&j->body);
+    tarn_out_release(&j->disposition);
     tarn_free(j);
 }
 
