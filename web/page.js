@@ -3,7 +3,7 @@
 
 const POINTS = 60; // of a line: two minutes at one every 2 s
 const EVERY_MS = 2000;
-const CHANGES = 30;
+const CHANGES = 12;
 
 const at = (id) => document.getElementById(id);
 
@@ -81,8 +81,8 @@ function showStored({ bytes_published: published, bytes_stored: stored, files })
   at('files').textContent = count(files, 'file');
   at('stored').textContent = size(stored);
   const saved = published > stored ? Math.round(100 * (1 - stored / published)) : 0;
-  at('saving').textContent = published === 0 ? '' : `1 : ${(published / Math.max(1, stored)).toFixed(2)} published`
-    + (saved > 0 ? `, ${saved} % kept once` : '');
+  at('saving').textContent = published === 0 ? '' : `1 : ${(published / Math.max(1, stored)).toFixed(2)}`
+    + (saved > 0 ? `, ${saved} % saved` : '');
   at('ratio').firstElementChild.style.width = `${published === 0 ? 0 : Math.min(100, (100 * stored) / published)}%`;
   at('ratio').setAttribute('aria-label', `${size(stored)} stored for ${size(published)} published`);
 }
@@ -125,8 +125,7 @@ function showWork({ catalog, scrub }) {
     lines.push(element('p', words), bar(mostLeft === 0 ? 0 : 1 - left / mostLeft, words));
   }
   if (scrub.state === 'running') {
-    const words = `Scrub: ${size(scrub.done)} of ${size(scrub.total)} read again`;
-    lines.push(element('p', words), bar(scrub.total === 0 ? 0 : scrub.done / scrub.total, words));
+    lines.push(element('p', 'Scrub: everything is read again and compared'));
   }
   at('work').replaceChildren(...lines);
   at('work').hidden = lines.length === 0;
@@ -145,9 +144,7 @@ function stateCell(item) {
   const cell = element('td');
   const word = item.is_paused ? `${item.state}, paused` : item.state;
   cell.append(element('span', word, MOODS[item.state] ?? 'mark'));
-  if (item.changed + item.missing > 0) {
-    cell.append(element('span', ` ${count(item.changed + item.missing, 'file')} to look at`, 'mark'));
-  }
+  if (item.refused > 0) cell.append(element('span', `, ${item.refused} refused`, 'bad'));
   if (item.error) cell.append(element('span', item.error, 'error'));
   return cell;
 }
@@ -187,10 +184,14 @@ async function showItems() {
   at('torrents-part').hidden = torrents.length === 0;
 }
 
+let listens = false;
+
 async function turn() {
   try {
     const [status] = await ask('/v1/status');
     showState(status.state);
+    if (!listens) listen(status.seq);
+    listens = true;
     at('version').textContent = status.version;
     showStored(status.catalog);
     showSent(status, status.now_ms);
@@ -204,23 +205,26 @@ async function turn() {
 }
 
 const WORDS = {
-  'collection-added': 'published', 'collection-changed': 'changed', 'collection-removed': 'no longer published',
-  'file-held': 'added', 'file-changed': 'changed', 'file-missing': 'gone', 'file-refused': 'refused',
-  'file-damaged': 'damaged', 'torrent-added': 'added', 'torrent-state': 'is now', 'torrent-removed': 'removed',
-  'scrub-done': 'scrub is over', gap: 'changes before this are no longer kept',
+  'collection-added': 'published', 'collection-changed': 'has other settings',
+  'collection-removed': 'no longer published', 'collection-complete': 'is complete',
+  'collection-away': 'its folder is not there', 'collection-back': 'its folder is there again',
+  'file-held': 'is served', 'file-changed': 'has changed', 'file-moved': 'has another name',
+  'file-missing': 'is gone', 'file-refused': 'is refused', 'file-damaged': 'is damaged',
+  'torrent-added': 'added', 'torrent-state': 'is', 'torrent-removed': 'removed',
+  gap: 'changes before this are no longer kept',
 };
 
 function showChange(change) {
   const line = element('li');
   line.append(element('time', new Date(change.at_ms ?? Date.now()).toLocaleTimeString()));
   const what = [change.name, change.path].filter(Boolean).join(': ');
-  line.append(`${what} ${WORDS[change.type] ?? change.type} ${change.state ?? ''}`);
+  line.append(element('b', what), ` ${WORDS[change.type] ?? change.type} ${change.state ?? ''}`);
   at('changes').prepend(line);
   while (at('changes').childElementCount > CHANGES) at('changes').lastElementChild.remove();
 }
 
-function listen() {
-  const changes = new EventSource('/v1/changes?wait=3600');
+function listen(seq) {
+  const changes = new EventSource(`/v1/changes?wait=3600&since=${Math.max(0, seq - CHANGES)}`);
   for (const type of Object.keys(WORDS)) {
     changes.addEventListener(type, (event) => showChange(JSON.parse(event.data)));
   }
@@ -230,4 +234,3 @@ function listen() {
 setInterval(() => document.hidden || turn(), EVERY_MS);
 document.addEventListener('visibilitychange', () => document.hidden || turn());
 turn();
-listen();

@@ -72,6 +72,7 @@ static void give_back(struct http_server *s, struct exchange *x)
 void exchange_over(struct exchange *x)
 {
     struct http_server *s = x->conn->server;
+    conn_count(x->conn);
     if (x->answer == ANSWER_NONE)
         count(&s->n.requests[0], 1);
     if (s->log != NULL)

@@ -40,9 +40,9 @@ static bool is_same(struct exchange *x)
 static bool may_leave(struct loop_guard *g, struct tarn_err *err)
 {
     struct exchange *x = TARN_OUTER(g, struct exchange, guard);
-    conn_count(x->conn);
     bool was_asked = x->asked_us == loop_now_us(x->conn->server->loop);
     x->asked_us = INT64_MIN;
+    conn_count(x->conn); /* a long body is seen while it leaves */
     return was_asked || is_same(x) ||
            tarn_fail(err, TARN_E_INTEGRITY, "a file changed while it was sent");
 }

@@ -232,10 +232,12 @@ static void on_torrent(struct node_torrent_ask *ask)
     struct admin_call *c = TARN_OUTER(ask, struct admin_call, ask.torrent);
     if (!admin_asked(c))
         return;
-    if (!ask->is_ok)
-        admin_fail(c, &ask->err);
-    else
+    if (ask->is_ok)
         answer_torrent(c, ask->result);
+    else if (ask->is_malformed)
+        admin_refuse(c, 422, ask->err.code, ask->err.msg);
+    else
+        admin_fail(c, &ask->err);
 }
 
 static void on_added(struct node_torrent_ask *ask)

@@ -174,16 +174,17 @@ static bool read_token(struct node_home *h, const char *path, struct tarn_err *e
     while (len > 0 && (data[len - 1] == '\n' || data[len - 1] == '\r'))
         len--;
     bool ok = len >= NODE_TOKEN_MIN && len <= NODE_TOKEN_MAX;
-    for (size_t i = 0; ok && i < len; i++)
-        ok = data[i] > ' ' && data[i] < 0x7F;
+    for (size_t i = 0; ok && i < len; i++) /* what a URL and a cookie take as it is */
+        ok = (data[i] >= 'a' && data[i] <= 'z') || (data[i] >= 'A' && data[i] <= 'Z') ||
+             (data[i] >= '0' && data[i] <= '9') ||
+             (data[i] != 0 && strchr("-._~", data[i]) != NULL);
     if (ok)
         memcpy(h->token, data, len), h->token[len] = 0;
     tarn_free(data);
     if (!ok)
         return tarn_fail(err, TARN_E_USAGE,
-                         "the token in %s wants one line of %d to %d printable characters without "
-                         "blanks",
-                         q.s, NODE_TOKEN_MIN, NODE_TOKEN_MAX);
+                         "the token in %s wants one line of %d to %d letters, digits and -._~", q.s,
+                         NODE_TOKEN_MIN, NODE_TOKEN_MAX);
     return (st.mode & 077) == 0 ||
            tarn_fail(err, TARN_E_USAGE, "others may read the token in %s: try chmod 600 on it",
                      q.s);

@@ -23,7 +23,9 @@ static const char style[] =
     "th,td{padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);white-space:nowrap}"
     "td:first-child{white-space:normal;overflow-wrap:anywhere;width:100%}"
     "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}"
-    "td.s a{margin-right:.6em;font-size:.85em}"
+    "td.s a{margin-right:.6em;font-size:.85em;display:inline-block}"
+    "@media(max-width:44rem){.t{display:none}td:first-child{min-width:10rem}"
+    "td.s{white-space:normal;min-width:7rem}}"
     "em{font-style:normal;color:var(--mark);font-size:.85em}"
     "footer{margin-top:2rem;color:var(--soft);font-size:.85em}";
 

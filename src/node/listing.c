@@ -31,7 +31,7 @@ static void heading(struct tarn_out *o, const struct node_listing_head *head)
         }
         html_text(o, name);
         tarn_out_str(o, above > 1 ? "</a> / " : "");
-        const uint8_t *slash = memchr(rest.p, '/', rest.len);
+        const uint8_t *slash = rest.len == 0 ? NULL : memchr(rest.p, '/', rest.len);
         size_t n = slash == NULL ? rest.len : (size_t)(slash - rest.p);
         name = tarn_bytes_of(rest.p, n);
         rest = slash == NULL ? tarn_bytes_of(NULL, 0) : tarn_bytes_of(slash + 1, rest.len - n - 1);
@@ -62,8 +62,9 @@ static void begin_page(struct tarn_out *o, const struct node_listing_head *head)
             siblings(o, "../", head->collection, head->has_torrent);
         tarn_out_str(o, "<a href=\"?as=json\">json</a></p>");
     }
-    tarn_out_fmt(o, "<div class=\"wide\"><table><tr><th>%s<th class=\"n\">%s<th>%s<th></tr>",
-                 is_list ? "Collection" : "Name", "Size", is_list ? "Files" : "Modified");
+    tarn_out_fmt(o,
+                 "<div class=\"wide\"><table><tr><th>%s<th class=\"n\">%s<th class=\"%s<th></tr>",
+                 is_list ? "Collection" : "Name", "Size", is_list ? "n\">Files" : "t\">Modified");
 }
 
 static void begin_json(struct json *j, const struct node_listing_head *head)
@@ -112,11 +113,12 @@ static void row_html(struct tarn_out *o, const struct node_row *r)
     tarn_out_str(o, "<td class=\"n\">");
     if (r->kind != NODE_ROW_FOLDER)
         html_size(o, r->size);
-    tarn_out_str(o, "<td>");
-    if (r->kind == NODE_ROW_COLLECTION)
-        tarn_out_fmt(o, "%llu", (unsigned long long)r->files);
-    else
+    if (r->kind == NODE_ROW_COLLECTION) {
+        tarn_out_fmt(o, "<td class=\"n\">%llu", (unsigned long long)r->files);
+    } else {
+        tarn_out_str(o, "<td class=\"t\">");
         put_time(o, r->mtime_ns);
+    }
     tarn_out_str(o, "<td class=\"s\">");
     if (r->kind != NODE_ROW_FOLDER && r->state == NULL)
         siblings(o, r->kind == NODE_ROW_COLLECTION ? "c/" : "./", r->name, r->has_torrent);

@@ -42,6 +42,7 @@ struct node {
     struct node_seeding *seeding;
     struct node_singles *singles;
     _Atomic bool is_seeding; /* seeding is there: for other threads */
+    char agent[64]; /* what the session calls itself */
     size_t n_bt_addrs;
     char agent[64];             /* what peers are told; the session borrows it */
     uint64_t hash_rate, hashed; /* bytes a second that are read now; bytes at hashed_us */

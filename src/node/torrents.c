@@ -450,7 +450,8 @@ static bool is_being_added(const struct node_torrent_ask *a)
 static bool is_wanted(struct node_torrent_ask *a)
 {
     struct node_torrents *ts = a->torrents;
-    if (!read_hashes(a))
+    a->is_malformed = !read_hashes(a);
+    if (a->is_malformed)
         return false;
     const struct node_torrent *here = find_here(ts, &a->hashes);
     a->id = here == NULL ? 0 : here->id;

@@ -81,6 +81,7 @@ struct node_torrent_ask {
     struct tarn_err err;
     const struct node_torrent *result; /* NULL after a removal */
     bool is_new;                       /* false: it was here already */
+    bool is_malformed;                 /* not is_ok: what was given is no torrent, or no link */
     /* private */
     struct node_torrents *torrents;
     struct tarn_list node;

@@ -6,7 +6,7 @@ import time
 from http.client import HTTPConnection
 
 from daemon import Tarnd, UnixConnection
-from programs import PATIENCE, free_port, wait_until
+from programs import PATIENCE, end, free_port, wait_until
 
 BLOCK = 16384
 PLAIN = ["--catalog-quiet=1", "--bt-listen=127.0.0.1:0", "--http-loops=2"]
@@ -77,6 +77,14 @@ class Node(Tarnd):
         super().__init__(home, f"--config={config}", f"--http-listen=127.0.0.1:{self.web_port}",
                          *PLAIN, *options, **more)
         self.wait_runs()
+
+    def stop(self):
+        """It ends well, and no sanitizer has anything to say."""
+        end(self.process)
+        said = self.output()
+        self.log.close()
+        assert self.process.returncode == 0 and "anitizer" not in said, said
+        assert "runtime error" not in said, said
 
     def get(self, target, method="GET", body=None, **fields):
         """From the public door."""

@@ -125,7 +125,7 @@ static void test_tokens(void **unused)
     open_home(&h);
     node_home_release(&h);
     put("token", "short", 0600);
-    refused("", "wants one line of 16 to 256 printable characters");
+    refused("", "wants one line of 16 to 256 letters, digits");
     put("token", "0123456789abcdef\nmore", 0600);
     refused("", "wants one line");
     put("token", "0123456789abcdef\n", 0640);
