@@ -189,14 +189,14 @@ static void on_reports(struct loop_msg *m)
     actor_reports(TARN_OUTER(m, struct catalog, report_msg));
 }
 
-void catalog_report_changed(struct catalog *c, uint64_t entry)
+static void report(struct catalog *c, uint64_t entry, bool has_lost)
 {
     sys_lock_take(&c->lock);
     bool is_there = false;
     for (size_t i = 0; i < c->n_reports && !is_there; i++)
-        is_there = c->reports[i] == entry;
+        is_there = c->reports[i].entry == entry && c->reports[i].has_lost == has_lost;
     if (!is_there && c->n_reports < REPORTS_MAX)
-        c->reports[c->n_reports++] = entry;
+        c->reports[c->n_reports++] = (struct report){ entry, has_lost };
     else if (!is_there)
         c->too_many_reports = true;
     bool must_post = !c->is_report_out;
@@ -205,4 +205,14 @@ void catalog_report_changed(struct catalog *c, uint64_t entry)
     sys_lock_give(&c->lock);
     if (must_post)
         loop_post(c->loop, &c->report_msg);
+}
+
+void catalog_report_changed(struct catalog *c, uint64_t entry)
+{
+    report(c, entry, false);
+}
+
+void catalog_report_lost(struct catalog *c, uint64_t entry)
+{
+    report(c, entry, true);
 }

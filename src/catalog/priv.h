@@ -47,6 +47,7 @@ struct look {
     /* Something wrote to it, or a door saw it changed: when it is gone now, it is not believed
      * elsewhere. */
     bool is_doubted;
+    bool has_lost; /* its hashes: to be read again although it is the same */
     /* A deep one: where it stands in each folder on the way. stack[0] is `folder`. Owned. */
     struct look_level *stack;
     size_t depth, cap;
@@ -125,7 +126,10 @@ struct catalog {
 
     /* any thread */
     struct sys_lock lock; /* of reports */
-    uint64_t reports[REPORTS_MAX];
+    struct report {
+        uint64_t entry;
+        bool has_lost; /* its hashes, not its bytes */
+    } reports[REPORTS_MAX];
     size_t n_reports;
     bool too_many_reports;
     struct loop_msg report_msg;
@@ -143,6 +147,8 @@ bool catalog_write(struct catalog *c, index_change *change, void *arg, struct ta
 /* Something was written, or a job has ended: see what is next. */
 void actor_kick(struct catalog *c);
 void actor_say(struct catalog *c, const struct lines *l);
+/* Nothing can be recorded (a full disk): said once, until the index takes something again. */
+void actor_fault(struct catalog *c, const char *what, const struct tarn_err *why);
 void actor_look_name(struct catalog *c, uint64_t folder, struct tarn_bytes name, bool is_closed,
                      bool is_doubted);
 void actor_look_deep(struct catalog *c, uint64_t folder);
