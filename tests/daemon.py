@@ -25,9 +25,10 @@ class UnixConnection(http.client.HTTPConnection):
 
 class Tarnd:
     """A daemon in a state folder of its own. sockets: what it is to find as systemd would hand it
-    over, by name."""
+    over, by name. limits: called in the child before it becomes the daemon."""
 
-    def __init__(self, home, *options, environment=None, sockets=None, log_file=None):
+    def __init__(self, home, *options, environment=None, sockets=None, log_file=None,
+                 limits=None):
         self.home = Path(home)
         self.log = log_file or tempfile.TemporaryFile()
         environment = {**os.environ, "TARN_HOME": str(home), **(environment or {})}
@@ -38,6 +39,8 @@ class Tarnd:
             away = [os.dup2(s.fileno(), 100 + i) for i, s in enumerate(listening)]
             for i, fd in enumerate(away):
                 os.dup2(fd, 3 + i)
+            if limits:
+                limits()
 
         if sockets:
             environment["LISTEN_FDS"] = str(len(sockets))

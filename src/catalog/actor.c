@@ -12,7 +12,7 @@
 
 enum {
     EVENTS_A_READ = 256,
-    AFTER_FAULT_US = 30 * 1000000,
+    AFTER_FAULT_US = 10 * 1000000,
     PROGRESS_US = 200 * 1000,
 };
 
@@ -42,6 +42,8 @@ struct actor {
     struct loop_idle tell;
     uint64_t told_seq, fed_seq;
     bool is_progress_timed;
+    bool is_faulty;     /* what is found cannot be recorded: told, and ... */
+    uint64_t fault_seq; /* ... the number of commits at that time */
     struct sys_notify_event events[EVENTS_A_READ];
 };
 
@@ -67,6 +69,32 @@ static void say_fault(struct catalog *c, const char *what, const struct tarn_err
     struct lines l = { 0 };
     lines_add(&l, true, "%s: %s", what, why->msg);
     actor_say(c, &l);
+}
+
+void actor_fault(struct catalog *c, const char *what, const struct tarn_err *why)
+{
+    struct actor *a = c->actor;
+    struct tarn_err err = *why;
+    if (a->is_faulty)
+        return;
+    a->is_faulty = true;
+    a->fault_seq = kv_seq(c->kv);
+    (void)tarn_fail_in(&err, "%s", what);
+    if (c->ops.on_fault != NULL)
+        c->ops.on_fault(c->arg, err.msg);
+    else
+        say_fault(c, what, why);
+}
+
+/* The index has taken something since: whatever it was, it is over. */
+static void cure(struct catalog *c)
+{
+    struct actor *a = c->actor;
+    if (!a->is_faulty || kv_seq(c->kv) == a->fault_seq)
+        return;
+    a->is_faulty = false;
+    if (c->ops.on_fault != NULL)
+        c->ops.on_fault(c->arg, NULL);
 }
 
 static void on_tell(struct loop_idle *i)
@@ -222,15 +250,16 @@ static void too_much(struct actor *a)
     actor_walk_all(a->c, false);
 }
 
-static void look_at(struct catalog *c, uint64_t folder, struct tarn_bytes name, bool is_closed,
-                    bool is_doubted)
+/* The look that stands in line then; NULL: everything is walked instead. */
+static struct look *look_at(struct catalog *c, uint64_t folder, struct tarn_bytes name,
+                            bool is_closed, bool is_doubted)
 {
     struct actor *a = c->actor;
     struct look *l = look_new(folder, name);
     if (l == NULL || a->n_quick == LOOKS_MAX) {
         look_free(l);
         too_much(a);
-        return;
+        return NULL;
     }
     uint64_t *there = tarn_map_get(&a->in_line, tarn_bytes_of(l->key, l->key_len));
     if (there != NULL) {
@@ -238,28 +267,29 @@ static void look_at(struct catalog *c, uint64_t folder, struct tarn_bytes name, 
         other->is_closed = is_closed;
         other->is_doubted |= is_doubted;
         look_free(l);
-        return;
+        return other;
     }
     l->is_closed = is_closed;
     l->is_doubted = is_doubted;
     if (!tarn_map_put(&a->in_line, tarn_bytes_of(l->key, l->key_len), (uintptr_t)l)) {
         look_free(l);
         too_much(a);
-        return;
+        return NULL;
     }
     tarn_list_push_back(&a->quick, &l->node);
     a->n_quick++;
+    return l;
 }
 
 void actor_look_name(struct catalog *c, uint64_t folder, struct tarn_bytes name, bool is_closed,
                      bool is_doubted)
 {
-    look_at(c, folder, name, is_closed, is_doubted);
+    (void)look_at(c, folder, name, is_closed, is_doubted);
 }
 
 static void look_folder(struct catalog *c, uint64_t folder)
 {
-    look_at(c, folder, tarn_bytes_of(NULL, 0), false, false);
+    (void)look_at(c, folder, tarn_bytes_of(NULL, 0), false, false);
 }
 
 void actor_look_deep(struct catalog *c, uint64_t folder)
@@ -301,7 +331,18 @@ static void come_again(struct actor *a, const struct look *l)
     else if (l->is_deep)
         actor_look_deep(a->c, l->folder);
     else
-        look_at(a->c, l->folder, tarn_bytes_of(l->name, l->name_len), l->is_closed, l->is_doubted);
+        (void)look_at(a->c, l->folder, tarn_bytes_of(l->name, l->name_len), l->is_closed,
+                      l->is_doubted);
+}
+
+/* A name that could not be looked at is found by walking. */
+static void walk_later(struct actor *a)
+{
+    int64_t at = loop_now_us(a->c->loop) + AFTER_FAULT_US;
+    for (size_t i = 0; i < a->n_rooms; i++)
+        if (!a->rooms[i].is_in_line && a->rooms[i].walk_us > at)
+            a->rooms[i].walk_us = at;
+    set_walk_timer(a);
 }
 
 static void become_deaf(struct actor *a)
@@ -325,18 +366,16 @@ static void look_done(struct loop_job *job)
         become_deaf(a);
     l->was_disturbed |= j->is_again;
     if (j->replaced.e.id != 0)
-        look_at(c, j->replaced.e.parent, j->replaced.e.name, false, false);
+        (void)look_at(c, j->replaced.e.parent, j->replaced.e.name, false, false);
     for (size_t i = 0; i < j->n_deep; i++)
         actor_look_deep(c, j->deep[i]);
     if (j->is_over || j->is_failed || j->is_away || j->wants_walk) {
         end_walk(a, l, j->is_away);
         if (j->is_failed) {
-            struct room *r = room_of(a, j->collection);
-            say_fault(c, "cannot compare a folder with the index; it is tried again in 30 seconds",
-                      &j->err);
-            if (r != NULL)
-                r->walk_us = loop_now_us(c->loop) + AFTER_FAULT_US;
-            set_walk_timer(a);
+            actor_fault(c, "what has changed cannot be recorded; it is tried every 10 seconds",
+                        &j->err);
+            throw_quick(a);
+            walk_later(a);
         } else if (j->is_away || j->wants_walk) {
             if (!l->is_walk && j->collection != 0)
                 actor_walk(c, j->collection, false);
@@ -393,7 +432,7 @@ static void settle_done(struct loop_job *job)
     a->is_settling = false;
     actor_say(a->c, &s->lines);
     if (s->is_failed)
-        say_fault(a->c, "cannot record what has gone", &s->err);
+        actor_fault(a->c, "cannot record what has gone", &s->err);
     for (size_t i = 0; i < s->n_names; i++) /* once for each: the line knows its own */
         look_folder(a->c, s->names[i]);
     actor_kick(a->c);
@@ -438,6 +477,7 @@ void actor_kick(struct catalog *c)
         loop_pool_submit(c->loop, &a->drop.job);
     }
     uint64_t seq = kv_seq(c->kv);
+    cure(c);
     if (seq != a->fed_seq) {
         a->fed_seq = seq;
         feed_kick(c->feed);
@@ -510,7 +550,9 @@ static void look_at_report(struct catalog *c, const struct report *report)
         kv_get(&r, c->base + T_PARENTS, kv_key_bytes(&k), &key, NULL) == KV_FOUND) {
         struct tarn_cur at = tarn_cur_of(key);
         uint64_t folder = tarn_cur_be64(&at);
-        actor_look_name(c, folder, tarn_cur_rest(&at), false, report->is_doubted);
+        struct look *l = look_at(c, folder, tarn_cur_rest(&at), false, report->is_doubted);
+        if (l != NULL)
+            l->has_lost |= report->has_lost;
     }
     kv_read_end(&r);
 }

@@ -200,6 +200,7 @@ void catalog_report_changed(struct catalog *c, uint64_t entry)
 static bool is_same_report(const struct report *a, const struct report *b)
 {
     return a->entry == b->entry && (a->is_doubted || !b->is_doubted) &&
+           (a->has_lost || !b->has_lost) &&
            tarn_bytes_eq(tarn_bytes_of(a->name, a->name_len), tarn_bytes_of(b->name, b->name_len));
 }
 
@@ -228,4 +229,9 @@ void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name)
     struct report r = { .entry = folder, .name_len = (uint8_t)name.len };
     memcpy(r.name, name.p, name.len);
     take_report(c, &r);
+}
+
+void catalog_report_lost(struct catalog *c, uint64_t entry)
+{
+    take_report(c, &(struct report){ .entry = entry, .has_lost = true });
 }

@@ -299,6 +299,8 @@ struct catalog_ops {
     /* The journal has grown, up to seq: read it. Gathered: one call a turn. */
     void (*on_changes)(void *arg, uint64_t seq);
     void (*on_progress)(void *arg, const struct catalog_progress *p); /* at most 5 a second */
+    /* What is found cannot be recorded: one sentence, told once. NULL: it can again. */
+    void (*on_fault)(void *arg, const char *sentence);
     /* A line for the log: one sentence that a person can act on. */
     void (*on_line)(void *arg, bool is_warning, const char *line);
 };
@@ -364,6 +366,9 @@ void catalog_note(struct catalog *c, uint64_t number, struct tarn_bytes name, co
 /* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
  * and looked at again. Any thread. */
 void catalog_report_changed(struct catalog *c, uint64_t entry);
+/* Its hashes are not those of its root any more (TARN_E_INTEGRITY from catalog/leaves.h): the file
+ * is read again for them, and is held meanwhile. Any thread. */
+void catalog_report_lost(struct catalog *c, uint64_t entry);
 
 void catalog_progress(const struct catalog *c, struct catalog_progress *out);
 /* Nothing is under way and nothing waits (but for timers of walks and scrubs): for tests and for

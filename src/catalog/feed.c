@@ -12,7 +12,7 @@
 enum {
     PICK_IDS = 256,               /* waiting entries considered in one job */
     LOST_MAX = 16,                /* names found gone in one */
-    AFTER_FAULT_US = 30 * 1000000 /* disk full, or an index that cannot be written */
+    AFTER_FAULT_US = 10 * 1000000 /* disk full, or an index that cannot be written */
 };
 
 /* A file that is being read, or about to be recorded. */
@@ -464,9 +464,7 @@ static void go_on(struct feed *f);
 
 static void pause_feed(struct feed *f, const struct tarn_err *why)
 {
-    struct lines l = { 0 };
-    lines_add(&l, true, "%s; hashing goes on in %d seconds", why->msg, AFTER_FAULT_US / 1000000);
-    actor_say(f->c, &l);
+    actor_fault(f->c, "hashing pauses, for 10 seconds at a time", why);
     f->is_pausing = f->is_timed =
         loop_timer_set(f->c->loop, &f->timer, loop_now_us(f->c->loop) + AFTER_FAULT_US);
 }

@@ -48,6 +48,7 @@ struct look {
     /* Something wrote to it, or a door saw it changed: when it is gone now, it is not believed
      * elsewhere. */
     bool is_doubted;
+    bool has_lost; /* its hashes: to be read again although it is the same */
     /* A deep one: where it stands in each folder on the way. stack[0] is `folder`. Owned. */
     struct look_level *stack;
     size_t depth, cap;
@@ -131,6 +132,7 @@ struct catalog {
     struct report {
         uint64_t entry; /* or, when name_len is not 0, the folder */
         bool is_doubted;
+        bool has_lost; /* its hashes, not its bytes */
         uint8_t name_len;
         uint8_t name[CATALOG_NAME_MAX];
     } reports[REPORTS_MAX];
@@ -155,6 +157,8 @@ void note_cancel(struct catalog *c); /* those under way are written, and nobody 
 /* Something was written, or a job has ended: see what is next. */
 void actor_kick(struct catalog *c);
 void actor_say(struct catalog *c, const struct lines *l);
+/* Nothing can be recorded (a full disk): said once, until the index takes something again. */
+void actor_fault(struct catalog *c, const char *what, const struct tarn_err *why);
 void actor_look_name(struct catalog *c, uint64_t folder, struct tarn_bytes name, bool is_closed,
                      bool is_doubted);
 void actor_look_deep(struct catalog *c, uint64_t folder);

@@ -73,6 +73,16 @@ static bool feed_pieces(void *arg, uint64_t first, const uint8_t *hashes, size_t
     return derive_pieces(arg, hashes, n, err);
 }
 
+/* Hashes that are not of their root: they are wanted, so the file is read again for them. */
+static bool tell_lost(struct catalog_read *r, const struct catalog_entry *e, struct tarn_err *err)
+{
+    if (err->code != TARN_E_INTEGRITY)
+        return false;
+    catalog_report_lost(r->c, e->id);
+    return tarn_fail(err, TARN_E_POLICY,
+                     "its hashes were lost, and are being read again: try again soon");
+}
+
 static bool add_file(struct derive *d, struct catalog_read *r, const struct catalog_entry *e,
                      struct tarn_bytes path, struct tarn_err *err)
 {
@@ -89,14 +99,15 @@ static bool add_file(struct derive *d, struct catalog_read *r, const struct cata
         .tail = known.has_tail ? known.tail : NULL,
         .tail_padded = known.has_tail ? known.tail_padded : NULL,
     };
-    return derive_begin(d, &f, err) &&
-           (!derive_wants_leaves(d, len) ||
-            catalog_leaves_walk(hashes, known.leaves, CATALOG_LEAVES, e->identity.root, feed_leaves,
-                                d, err)) &&
-           (!derive_wants_pieces(d, len) || known.pieces.len == 0 ||
-            catalog_leaves_walk(hashes, known.pieces, CATALOG_PIECES, e->identity.root, feed_pieces,
-                                d, err)) &&
-           derive_end(d, err);
+    bool ok = derive_begin(d, &f, err) &&
+              (!derive_wants_leaves(d, len) ||
+               catalog_leaves_walk(hashes, known.leaves, CATALOG_LEAVES, e->identity.root,
+                                   feed_leaves, d, err)) &&
+              (!derive_wants_pieces(d, len) || known.pieces.len == 0 ||
+               catalog_leaves_walk(hashes, known.pieces, CATALOG_PIECES, e->identity.root,
+                                   feed_pieces, d, err)) &&
+              derive_end(d, err);
+    return ok || tell_lost(r, e, err);
 }
 
 static struct derive_settings settings_of(const struct catalog_collection *c,
@@ -250,7 +261,7 @@ static bool put_meta4(struct catalog_read *r, const struct catalog_collection *c
     meta4_file_end(o, &f);
     tarn_free(text);
     tarn_free(torrent);
-    return ok;
+    return ok || tell_lost(r, e, err);
 }
 
 /* Calls put for each held file of a collection. */

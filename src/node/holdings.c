@@ -37,6 +37,17 @@ static void on_progress(void *arg, const struct catalog_progress *p)
     n->hashed_us = p->files_waiting == 0 ? 0 : now_us;
 }
 
+static void on_fault(void *arg, const char *sentence)
+{
+    struct node *n = arg;
+    if (sentence != NULL) {
+        node_fault_add(n, "index", sentence);
+        return;
+    }
+    node_fault_cure(n, "index");
+    node_log(n->log, NODE_NOTICE, "index", "what is found can be recorded again");
+}
+
 static void on_line(void *arg, bool is_warning, const char *line)
 {
     node_log(((struct node *)arg)->log, is_warning ? NODE_WARNING : NODE_INFO, "catalog", "%s",
@@ -94,7 +105,10 @@ static bool open_catalog(struct node *n, const char *folder, struct tarn_err *er
             .walk_every_ms = (int64_t)node_config_number(c, NODE_CATALOG_WALK_INTERVAL) * 1000,
             .scrub_every_ms = (int64_t)node_config_number(c, NODE_SCRUB_INTERVAL) * 1000,
             .scrub_rate_bps = node_config_number(c, NODE_SCRUB_RATE),
-            .ops = { .on_changes = on_changes, .on_progress = on_progress, .on_line = on_line },
+            .ops = { .on_changes = on_changes,
+                     .on_progress = on_progress,
+                     .on_fault = on_fault,
+                     .on_line = on_line },
             .arg = n,
         },
         err);
@@ -452,6 +466,17 @@ void node_bt_look(struct node *n)
 
 /* ---- all of it ---- */
 
+/* What somebody can put right at start is a matter of configuration. */
+static bool cannot_use(const char *folder, struct tarn_err *err)
+{
+    struct tarn_quote q;
+    if (err != NULL && err->code != TARN_E_NO_SPACE && err->code != TARN_E_NO_MEMORY &&
+        err->code != TARN_E_INTEGRITY)
+        err->code = TARN_E_USAGE;
+    return tarn_fail_in(err, "cannot use the index in '%s' (index.path says where)",
+                        tarn_quote_str(&q, folder));
+}
+
 bool node_holdings_open(struct node *n, struct tarn_err *err)
 {
     const char *configured = node_config_text(n->config, NODE_INDEX_PATH);
@@ -459,8 +484,10 @@ bool node_holdings_open(struct node *n, struct tarn_err *err)
                                        : node_home_path(&n->home, "index");
     size_t n_listen;
     bool ok = folder != NULL || tarn_fail_mem(err, "opening the index");
-    ok = ok && sys_make_folders(folder, err) && open_index(n, folder, err) &&
-         open_catalog(n, folder, err) && take_from(n, err);
+    ok = ok && ((sys_make_folders(folder, err) && open_index(n, folder, err) &&
+                 open_catalog(n, folder, err)) ||
+                cannot_use(folder, err));
+    ok = ok && take_from(n, err);
     tarn_free(folder);
     if (!ok)
         return false;
