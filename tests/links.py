@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Fail when a document points at something that is not there: a relative link, a heading of a page
-(#...), or a file of this project that is named in `backticks` by its path from the top."""
+(#...), or a file of this project that is named in `backticks` by its path from the top; and when a
+metric is in no document."""
 import re
 import subprocess
 import sys
@@ -59,9 +60,18 @@ def faults(root):
                     yield f"{where}: there is no `{name}`"
 
 
+def silent_metrics(root):
+    """Each figure of /metrics has its line in the guide."""
+    source = (root / "src/node/metrics.c").read_text()
+    guide = (root / "docs/node.md").read_text()
+    for name in re.findall(r'(?:head|gauge|counter|doors)\(o, "(\w+)"', source):
+        if not re.search(rf"`tarn_{name}(?:{{[\w,]+}})?`", guide):
+            yield f"docs/node.md: nothing is said of tarn_{name}"
+
+
 def main():
     root = Path(sys.argv[1]).resolve()
-    found = list(faults(root))
+    found = [*faults(root), *silent_metrics(root)]
     print(*found, sep="\n")
     if not documents(root):
         sys.exit("there are no documents")
