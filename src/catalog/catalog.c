@@ -145,6 +145,11 @@ static bool make_parts(struct catalog *c, const struct catalog_settings *set, st
     return c->check != NULL;
 }
 
+static void on_reports(struct loop_msg *m)
+{
+    actor_reports(TARN_OUTER(m, struct catalog, report_msg));
+}
+
 struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err *err)
 {
     struct catalog *c = tarn_calloc(1, sizeof *c);
@@ -153,6 +158,7 @@ struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err 
         return NULL;
     }
     sys_lock_init(&c->lock);
+    c->report_msg.on_loop = on_reports;
     tarn_list_init(&c->asks);
     tarn_list_init(&c->notes);
     take_settings(c, set);
@@ -186,11 +192,6 @@ uint64_t catalog_seq(const struct catalog *c)
     return atomic_load(&c->seq);
 }
 
-static void on_reports(struct loop_msg *m)
-{
-    actor_reports(TARN_OUTER(m, struct catalog, report_msg));
-}
-
 void catalog_report_changed(struct catalog *c, uint64_t entry)
 {
     report(c, entry, true);
@@ -212,7 +213,6 @@ static void take_report(struct catalog *c, const struct report *r)
         c->too_many_reports = true;
     bool must_post = !c->is_report_out;
     c->is_report_out = true;
-    c->report_msg.on_loop = on_reports;
     sys_lock_give(&c->lock);
     if (must_post)
         loop_post(c->loop, &c->report_msg);

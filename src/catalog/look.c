@@ -167,8 +167,11 @@ static bool enter(struct look_job *j, uint64_t id, struct look_folder *f)
     if (f->fd >= 0)
         return begin_folder(j, f);
     if (err.code == TARN_E_NOT_FOUND || is_path_broken(f)) {
-        f->is_gone = true;
-        return true;
+        /* Or only for a moment, and whoever renames it back tells nothing of what is in it. So its
+         * name decides, from above: either this folder is missing then, or it is there. */
+        report_name(j->c, f->row.e.parent, f->row.e.name);
+        j->deep[j->n_deep++] = id;
+        return false;
     }
     struct tarn_quote q;
     lines_add(&j->lines, true, "collection '%s': '%s' is left as it was: %s", f->place.col.name,

@@ -69,11 +69,12 @@ bool http_refuse_method(struct http_exchange *x, unsigned allowed);
 /* A file, or a part of one that is a representation of its own. GET and HEAD only. Conditionals
  * (304, 412), ranges (206, multipart, 416) and If-Range are answered by its etag and time.
  *
- * is_same is asked before the first byte is read, and again before each batch of them leaves,
- * the last one too; it must be quick (an fstat). When it says no before the head has left, the
- * answer is 503 with Retry-After; later the connection is cut, so that nobody takes the body for
- * whole. NULL: the file's size, times and inode are compared with those it had when it was opened
- * (file->at_open). A file that has become shorter, or cannot be read, cuts the connection too. */
+ * is_same is asked before a 304, before the first byte is read, and again before each batch of them
+ * leaves, the last one too; it must be quick (an fstat). When it says no before the head has left,
+ * the answer is 503 with Retry-After; later the connection is cut, so that nobody takes the body
+ * for whole. NULL: the file's size, times and inode are compared with those it had when it was
+ * opened (file->at_open). A file that has become shorter, or cannot be read, cuts the connection
+ * too. */
 struct http_file {
     struct sys_file *file; /* the exchange takes a reference of its own */
     uint64_t off, len;     /* where in it the representation lies */

@@ -240,8 +240,11 @@ void http_answer_file(struct http_exchange *pub, const struct http_file *f)
     struct http_validators v = validators(x, f);
     struct plan p = { .f = f };
     switch (http_cond_check(&x->req, &v, server_wall_s(x->conn->server))) {
-    case HTTP_COND_UNCHANGED:
-        answer_unchanged(x, f);
+    case HTTP_COND_UNCHANGED: /* says as much as all the bytes would */
+        if (is_same(x))
+            answer_unchanged(x, f);
+        else
+            answer_changed(x);
         return;
     case HTTP_COND_FAILED:
         answer_error(x, 412, "The file is not the one that the request was made for.", NULL, 0,

@@ -43,7 +43,7 @@ struct node {
     struct node_singles *singles;
     _Atomic bool is_seeding; /* seeding is there: for other threads */
     size_t n_bt_addrs;
-    char agent[64]; /* what peers are told; the session borrows it */
+    char agent[64];             /* what peers are told; the session borrows it */
     uint64_t hash_rate, hashed; /* bytes a second that are read now; bytes at hashed_us */
     int64_t hashed_us;          /* 0: nothing was being read */
     struct derived_from from;   /* what torrents say of where we are: the same from start to end */

@@ -40,6 +40,7 @@ struct node_seed {
     struct bt_torrent *bt;          /* NULL: none yet, or it failed */
     const struct bt_metainfo *meta; /* NULL: none yet */
     const char *failure;            /* or NULL */
+    const char *note;               /* what is not in the torrent, and why; or NULL */
 };
 
 struct node_seeding *node_seeding_new(const struct node_seeding_settings *set, struct tarn_err *err)
@@ -56,7 +57,7 @@ const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t 
 uint64_t node_seeding_rate_up(const struct node_seeding *s);
 /* By v1 (20 bytes) or v2 (32 bytes) info-hash. */
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash);
-/* The torrent of a collection, as it was last made, appended to o. Any thread. TARN_E_POLICY when
+/* The torrent of a collection, as it was last made, appended to o. Any thread. TARN_E_DAEMON when
  * there is none yet. */
 bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t collection,
                           struct tarn_out *o, struct tarn_err *err) TARN_MUST;

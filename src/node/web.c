@@ -337,10 +337,6 @@ static void look_up(struct web_door *d, struct http_exchange *x, struct tarn_byt
                     struct tarn_bytes query)
 {
     struct web_job *j = NULL;
-    if (query.len > QUERY_MAX) {
-        http_answer_error(x, 414, "The query is longer than 4 KiB.", NULL, 0);
-        return;
-    }
     if (d->n_jobs < WEB_JOBS)
         j = new_job(d, x, path, query);
     if (j == NULL) {
@@ -372,6 +368,10 @@ static void answer_path(struct web_door *d, struct http_exchange *x, struct tarn
     const struct http_request *req = x->request;
     struct tarn_bytes query = http_text(req, req->query);
     struct node_query asks;
+    if (query.len > QUERY_MAX) {
+        http_answer_error(x, 414, "The query is longer than 4 KiB.", NULL, 0);
+        return;
+    }
     node_query(&asks, query);
     struct web_page *p = asks.is_plain ? find_page(d, path) : NULL;
     if (p != NULL)

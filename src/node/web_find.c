@@ -26,9 +26,9 @@ static void not_here(struct web_job *j)
 
 void web_refuse_err(struct web_job *j, const struct tarn_err *err)
 {
-    if (err->code == TARN_E_POLICY) { /* of the file, not of this machine: it may be said */
-        j->why = *err;
-        web_refuse(j, 503, j->why.msg);
+    if (err->code == TARN_E_POLICY || err->code == TARN_E_DAEMON) {
+        j->why = *err; /* of the file, not of this machine: it may be said */
+        web_refuse(j, err->code == TARN_E_DAEMON ? 503 : 404, j->why.msg);
     } else if (err->code == TARN_E_NOT_FOUND) {
         not_here(j);
     } else {
