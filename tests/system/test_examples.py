@@ -1,9 +1,14 @@
 """The programs in examples/, which know <tarn/tarn.h> alone."""
 import os
 import subprocess
+import tempfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 
+import pytest
 from program import INTEGRITY, NOT_FOUND, damage, fill, run
+from programs import PATIENCE, end, wait_until
 
 EXAMPLES = Path(os.environ.get("TARN_EXAMPLES", "build-test/examples"))
 
@@ -49,3 +54,32 @@ def test_seed_folder(tmp_path):
         assert seed.returncode == 0 and trouble == "", trouble
         sent = sum(70000 + i for i in (0, 50, 98))
         assert f"{sent} bytes sent" in last
+
+
+@pytest.mark.skipif(not (EXAMPLES.parent / "tarnd").exists(), reason="built without the node")
+def test_publish_folder(tmp_path):
+    """A node in a program of somebody else's; what it knows is there again the next time."""
+    www = tmp_path / "www"
+    fill(www / "a.bin", 70000, seed=1)
+
+    def get(url):
+        try:
+            with urllib.request.urlopen(f"{url}c/www/a.bin") as answer:
+                return answer.read()
+        except urllib.error.HTTPError as refusal:
+            assert refusal.code == 503  # it is still being read
+            return None
+
+    with tempfile.TemporaryDirectory(prefix="tarn-example-") as state:
+        for _ in range(2):
+            node = subprocess.Popen(
+                [EXAMPLES / "publish_folder", www, state, "http.listen=127.0.0.1:0",
+                 "bt.listen=off", "catalog.quiet=1"], stdout=subprocess.PIPE, text=True)
+            try:
+                url = node.stdout.readline().strip()
+                wait_until(lambda: get(url) == (www / "a.bin").read_bytes(), "it is published")
+            finally:
+                end(node, PATIENCE)
+            assert node.returncode == 0
+    refused = example("publish_folder", tmp_path / "nowhere", tmp_path / "s", "http.listen=off")
+    assert refused.returncode != 0 and "nowhere" in refused.stderr
