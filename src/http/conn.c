@@ -21,11 +21,22 @@ static void unlist(struct conn *c)
         count(&c->server->n.idle, (uint64_t)-1);
 }
 
+/* At each turn of a connection's life: those that are kept for hours count too. */
+static void count_bytes(struct conn *c)
+{
+    struct http_server *s = c->server;
+    count(&s->n.received, c->stream.received - c->counted_in);
+    count(&s->n.sent, c->stream.sent - c->counted_out);
+    c->counted_in = c->stream.received;
+    c->counted_out = c->stream.sent;
+}
+
 static void stand(struct conn *c, enum waits waits)
 {
     struct http_server *s = c->server;
     bool is_again = c->waits == (uint8_t)waits && !c->is_anew;
     unlist(c);
+    count_bytes(c);
     c->waits = (uint8_t)waits;
     c->since_us = loop_now_us(s->loop);
     if (waits == WAITS_BODY) /* what came with the head counts too */
@@ -58,8 +69,7 @@ void conn_kick(struct conn *c)
 void conn_free(struct conn *c)
 {
     struct http_server *s = c->server;
-    count(&s->n.received, c->stream.received);
-    count(&s->n.sent, c->stream.sent);
+    count_bytes(c);
     struct exchange *x;
     while ((x = c->leaving) != NULL) {
         c->leaving = x->next;

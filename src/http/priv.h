@@ -60,10 +60,11 @@ struct conn {
     struct exchange *current;   /* owned; NULL between requests */
     struct exchange *leaving, *leaving_last; /* owned */
     struct http_scan scan;
-    int64_t since_us; /* in this list */
-    uint64_t mark;    /* at since_us: bytes sent, or of the body */
-    uint16_t ahead;   /* answers queued since the queue was empty last */
-    uint8_t waits;    /* enum waits */
+    int64_t since_us;                 /* in this list */
+    uint64_t mark;                    /* at since_us: bytes sent, or of the body */
+    uint64_t counted_in, counted_out; /* of the stream's bytes, in the server's counters so far */
+    uint16_t ahead;                   /* answers queued since the queue was empty last */
+    uint8_t waits;                    /* enum waits */
     bool is_tls;
     bool is_paused;  /* what the stream was told */
     bool is_closing; /* no more requests: it ends when the last answer has left */
