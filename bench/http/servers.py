@@ -3,7 +3,11 @@ kept connection as come. All configuration is written here, into a folder of the
 import os
 import re
 import resource
+import shutil
 import subprocess
+import tempfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from common import Child, free_port, wait_for
@@ -81,7 +85,8 @@ class Server:
 
     name = ""
     has_tls = True
-    hello = "/hello"
+    hello, hello_len = "/hello", len(HELLO)
+    below = ""  # where the files are
     most = 10000  # connections at once
 
     def __init__(self, site):
@@ -163,4 +168,45 @@ class Serve(Server):
                 self.site.root]
 
 
-SERVERS = [Serve, Nginx, NginxOpenFiles, Lighttpd]
+class Node(Server):
+    """All of tarn: a published folder, found in the index, watched, its identity in the ETag. Its
+    constant answer is /healthz."""
+    name = "tarn up"
+    has_tls = False
+    hello, hello_len = "/healthz", 3
+
+    def __enter__(self):
+        self.state = tempfile.mkdtemp(prefix="tarn-")  # the path of its socket must be short
+        try:
+            return super().__enter__()
+        except Exception:
+            shutil.rmtree(self.state)
+            raise
+
+    def __exit__(self, *_):
+        super().__exit__()
+        shutil.rmtree(self.state)
+
+    @property
+    def below(self):
+        return f"/c/{self.site.root.name}"
+
+    def command(self):
+        off = [f"--set={door}.listen=off" for door in ("admin", "bt")]
+        return ["env", f"TARN_HOME={self.state}", self.site.build / "tarn", "up", "--json",
+                f"--set=http.listen=127.0.0.1:{self.port}", "--set=http.loops=1",
+                "--set=http.connections=20000", *off, self.site.root]
+
+    def is_there(self):
+        if not super().is_there():
+            return False
+        url = f"http://127.0.0.1:{self.port}{self.below}/"
+        try:
+            for name in ("1k", "100k", "100m"):
+                urllib.request.urlopen(urllib.request.Request(url + name, method="HEAD")).close()
+        except urllib.error.HTTPError:
+            return False  # not read yet
+        return True
+
+
+SERVERS = [Serve, Node, Nginx, NginxOpenFiles, Lighttpd]

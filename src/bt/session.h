@@ -36,7 +36,7 @@ struct bt_session_settings {
     uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
     const struct bt_resume_ops *resume; /* where state is kept; NULL: none is. Borrowed */
     void *resume_arg;
-    const char *agent; /* what we call ourselves to peers: "tarn 0.1.0" */
+    const char *agent; /* what we call ourselves to peers: "tarn 0.1.0". Borrowed */
     /* Somebody was refused, a tracker answered: for logs. May be NULL; comes from anywhere, and
      * must call nothing here. */
     void (*on_note)(void *arg, struct bt_torrent *t, const char *text);

@@ -175,6 +175,10 @@ struct catalog_walk {
 };
 enum catalog_found catalog_walk_next(struct catalog_read *r, struct catalog_walk *w,
                                      struct catalog_entry *out, struct tarn_err *err) TARN_MUST;
+/* Begin, or go on, behind this path, which need not be there any more. CATALOG_NOT_THERE: no such
+ * collection. */
+enum catalog_found catalog_walk_behind(struct catalog_read *r, struct catalog_walk *w,
+                                       struct tarn_bytes path, struct tarn_err *err) TARN_MUST;
 
 /* Some held file with this identity in a collection of at most this policy (CATALOG_PUBLIC: public
  * ones only; CATALOG_MINE: any). */
@@ -224,6 +228,8 @@ enum catalog_event {
     CATALOG_E_COLLECTION_COMPLETE, /* number is the version */
     CATALOG_E_COLLECTION_AWAY,
     CATALOG_E_COLLECTION_BACK,
+    CATALOG_E_NOTE, /* of the owner (catalog_note): number, name; path is its word, other the rest
+                     */
 };
 
 struct catalog_change {
@@ -347,9 +353,15 @@ void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_orig
                        struct catalog_ask *ask);
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
-/* Read all held files again and compare them with their leaves. While one such check is under way:
- * once more after it. */
-void catalog_check(struct catalog *c);
+/* Read held files again and compare them with their leaves: of one collection, or of all (0). While
+ * such a check is under way: another one, of all, after it. */
+void catalog_check(struct catalog *c, uint32_t collection);
+
+/* Something that the owner has to tell, of what is none of the catalog's, in the same sequence: a
+ * record of the journal like the others. name, word and other are cut to 255, 32 and 240 bytes.
+ * Without memory, or when the index refuses, it is lost. */
+void catalog_note(struct catalog *c, uint64_t number, struct tarn_bytes name, const char *word,
+                  struct tarn_bytes other);
 
 /* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
  * and looked at again. Any thread. */
@@ -361,6 +373,6 @@ void catalog_report_lost(struct catalog *c, uint64_t entry);
 void catalog_progress(const struct catalog *c, struct catalog_progress *out);
 /* Nothing is under way and nothing waits (but for timers of walks and scrubs): for tests and for
  * `tarn up`, which says when all is served. */
-bool catalog_is_settled(const struct catalog *c);
+bool catalog_is_settled(struct catalog *c);
 
 #endif

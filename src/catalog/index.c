@@ -623,6 +623,20 @@ static bool drop_oldest(struct index_write *w, struct tarn_err *err)
     return true;
 }
 
+/* The next record of the journal. */
+static bool append(struct index_write *w, const struct catalog_change *c, struct tarn_err *err)
+{
+    struct kv_key k = { 0 };
+    kv_key_be64(&k, ++w->head.seq);
+    tarn_out_clear(&w->out);
+    row_put_change(&w->out, c);
+    if (!tarn_out_ok(&w->out))
+        return tarn_fail_mem(err, "noting a change");
+    return kv_txn_append(w->t, w->base + T_JOURNAL, kv_key_bytes(&k), tarn_out_bytes(&w->out),
+                         err) &&
+           drop_oldest(w, err);
+}
+
 bool index_note(struct index_write *w, enum catalog_event event, const struct row_entry *of,
                 struct tarn_bytes other, uint64_t number, struct tarn_err *err)
 {
@@ -647,15 +661,19 @@ bool index_note(struct index_write *w, enum catalog_event event, const struct ro
             c.identity = of->e.identity;
     }
     tally(&w->col, event);
-    struct kv_key k = { 0 };
-    kv_key_be64(&k, ++w->head.seq);
-    tarn_out_clear(&w->out);
-    row_put_change(&w->out, &c);
-    if (!tarn_out_ok(&w->out))
-        return tarn_fail_mem(err, "noting a change");
-    return kv_txn_append(w->t, w->base + T_JOURNAL, kv_key_bytes(&k), tarn_out_bytes(&w->out),
-                         err) &&
-           drop_oldest(w, err);
+    return append(w, &c, err);
+}
+
+bool index_note_own(struct index_write *w, uint64_t number, struct tarn_bytes name,
+                    struct tarn_bytes word, struct tarn_bytes other, struct tarn_err *err)
+{
+    const struct catalog_change c = { .at_ms = w->now_ms,
+                                      .event = CATALOG_E_NOTE,
+                                      .number = number,
+                                      .name = name,
+                                      .path = word,
+                                      .other = other };
+    return append(w, &c, err);
 }
 
 bool index_version(struct index_write *w, const uint8_t digest[32], struct tarn_err *err)

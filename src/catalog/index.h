@@ -50,6 +50,11 @@ uint64_t index_new_id(struct index_write *w);
 bool index_note(struct index_write *w, enum catalog_event event, const struct row_entry *of,
                 struct tarn_bytes other, uint64_t number, struct tarn_err *err) TARN_MUST;
 
+/* A note of the catalog's owner: catalog_note. */
+bool index_note_own(struct index_write *w, uint64_t number, struct tarn_bytes name,
+                    struct tarn_bytes word, struct tarn_bytes other, struct tarn_err *err)
+    TARN_MUST;
+
 /* A file that is gone: a held one is kept as missing, until index_forget; others are forgotten. */
 bool index_lose(struct index_write *w, const struct row_entry *e, struct tarn_err *err) TARN_MUST;
 bool index_forget(struct index_write *w, const struct row_entry *e, struct tarn_err *err) TARN_MUST;

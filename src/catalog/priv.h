@@ -16,11 +16,12 @@
 #include "sys/thread.h"
 
 enum {
-    LOOKS_MAX = 4096,   /* folders and names to be looked at; of more, the collection is walked */
-    LOOK_NAMES = 256,   /* names compared in one slice of a look, and changes in one write */
-    FEED_MAX = 64,      /* files with store/intake at a time: four for each of its lanes */
-    REPORTS_MAX = 1024, /* of doors, not looked at yet */
-    LINES_MAX = 8,      /* for the log, of one job */
+    LOOKS_MAX = 4096, /* folders and names to be looked at; of more, the collection is walked */
+    LOOK_NAMES = 256, /* names compared in one slice of a look, and changes in one write */
+    FEED_MAX = 64,    /* files with store/intake at a time: four for each of its lanes */
+    REPORTS_MAX =
+        4096,      /* of doors and jobs, not looked at yet; pages that are not used cost nothing */
+    LINES_MAX = 8, /* for the log, of one job */
     LINE_MAX = 400,
     GRAIN_MS = 100,    /* file times tick: every 1 to 10 ms on Linux */
     COARSE_MS = 2100,  /* ... where they have no parts of seconds: FAT writes every second one */
@@ -119,16 +120,20 @@ struct catalog {
     _Atomic bool is_ending; /* jobs stop soon */
 
     /* the loop's thread */
-    struct actor *actor;   /* owned: actor.c */
-    struct feed *feed;     /* owned: feed.c */
-    struct check *check;   /* owned: check.c */
-    struct tarn_list asks; /* publish.c */
+    struct actor *actor;    /* owned: actor.c */
+    struct feed *feed;      /* owned: feed.c */
+    struct check *check;    /* owned: check.c */
+    struct tarn_list asks;  /* publish.c */
+    struct tarn_list notes; /* note.c: on their way into the index */
 
     /* any thread */
     struct sys_lock lock; /* of reports */
     struct report {
-        uint64_t entry;
+        uint64_t entry; /* or, when name_len is not 0, the folder */
+        bool is_doubted;
         bool has_lost; /* its hashes, not its bytes */
+        uint8_t name_len;
+        uint8_t name[CATALOG_NAME_MAX];
     } reports[REPORTS_MAX];
     size_t n_reports;
     bool too_many_reports;
@@ -141,6 +146,10 @@ struct catalog {
 typedef bool index_change(struct index_write *w, void *arg, struct tarn_err *err);
 bool catalog_write(struct catalog *c, index_change *change, void *arg, struct tarn_err *err)
     TARN_MUST;
+
+/* The journal is committed up to this number. Any thread. */
+void catalog_raise_seq(struct catalog *c, uint64_t seq);
+void note_cancel(struct catalog *c); /* those under way are written, and nobody is told */
 
 /* --- actor.c: the loop's thread --- */
 
@@ -203,6 +212,9 @@ struct drop_job {
     struct tarn_err err;
 };
 void drop_run(struct loop_job *job);
+/* Somebody should look at this entry again. Any thread. */
+void report(struct catalog *c, uint64_t entry, bool is_doubted);
+void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name);
 void publish_cancel(struct catalog *c); /* asks under way are forgotten */
 
 #endif

@@ -199,6 +199,32 @@ static enum catalog_found walk_begin(struct catalog_read *r, struct catalog_walk
     return CATALOG_FOUND;
 }
 
+enum catalog_found catalog_walk_behind(struct catalog_read *r, struct catalog_walk *w,
+                                       struct tarn_bytes path, struct tarn_err *err)
+{
+    struct catalog_entry e;
+    enum catalog_found found = walk_begin(r, w, err);
+    struct tarn_bytes part;
+    while (found == CATALOG_FOUND && path.len > 0) {
+        if (!take_part(&path, &part) || w->len + part.len + 1 > CATALOG_PATH_MAX)
+            break; /* behind what was taken so far */
+        memcpy(w->text + w->len, part.p, part.len);
+        w->len += part.len;
+        struct kv_key k;
+        row_key_entry(&k, w->stack[w->depth - 1].folder, part);
+        found = path.len == 0 ? CATALOG_NOT_THERE : entry_at(r, kv_key_bytes(&k), &e, err);
+        if (found == CATALOG_FAILED)
+            return found;
+        if (found == CATALOG_NOT_THERE || e.kind != CATALOG_FOLDER || w->depth > CATALOG_DEPTH_MAX)
+            return CATALOG_FOUND; /* behind this name of the folder that we are in */
+        w->text[w->len++] = '/';
+        w->stack[w->depth].folder = e.id;
+        w->stack[w->depth].at = (uint16_t)w->len;
+        w->depth++;
+    }
+    return found;
+}
+
 enum catalog_found catalog_walk_next(struct catalog_read *r, struct catalog_walk *w,
                                      struct catalog_entry *out, struct tarn_err *err)
 {

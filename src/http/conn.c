@@ -21,22 +21,11 @@ static void unlist(struct conn *c)
         count(&c->server->n.idle, (uint64_t)-1);
 }
 
-/* At each turn of a connection's life: those that are kept for hours count too. */
-static void count_bytes(struct conn *c)
-{
-    struct http_server *s = c->server;
-    count(&s->n.received, c->stream.received - c->counted_in);
-    count(&s->n.sent, c->stream.sent - c->counted_out);
-    c->counted_in = c->stream.received;
-    c->counted_out = c->stream.sent;
-}
-
 static void stand(struct conn *c, enum waits waits)
 {
     struct http_server *s = c->server;
     bool is_again = c->waits == (uint8_t)waits && !c->is_anew;
     unlist(c);
-    count_bytes(c);
     c->waits = (uint8_t)waits;
     c->since_us = loop_now_us(s->loop);
     if (waits == WAITS_BODY) /* what came with the head counts too */
@@ -66,10 +55,19 @@ void conn_kick(struct conn *c)
     loop_idle_set(c->server->loop, &c->server->idle);
 }
 
+void conn_count(struct conn *c)
+{
+    struct http_server *s = c->server;
+    count(&s->n.received, c->stream.received - c->told_received);
+    count(&s->n.sent, c->stream.sent - c->told_sent);
+    c->told_received = c->stream.received;
+    c->told_sent = c->stream.sent;
+}
+
 void conn_free(struct conn *c)
 {
     struct http_server *s = c->server;
-    count_bytes(c);
+    conn_count(c);
     struct exchange *x;
     while ((x = c->leaving) != NULL) {
         c->leaving = x->next;
@@ -309,6 +307,7 @@ static void on_drain(struct loop_stream *stream)
 {
     struct conn *c = TARN_OUTER(stream, struct conn, stream);
     struct exchange *x;
+    conn_count(c);
     while ((x = c->leaving) != NULL && stream->sent >= x->to) {
         c->leaving = x->next;
         exchange_over(x);
@@ -345,6 +344,7 @@ static void on_end(struct loop_stream *stream, const struct tarn_err *err)
 }
 
 static const struct loop_stream_ops stream_ops = {
+    .is_bulk = true,
     .on_bytes = on_bytes,
     .on_drain = on_drain,
     .on_finish = on_finish,

@@ -69,16 +69,20 @@ bool http_refuse_method(struct http_exchange *x, unsigned allowed);
 /* A file, or a part of one that is a representation of its own. GET and HEAD only. Conditionals
  * (304, 412), ranges (206, multipart, 416) and If-Range are answered by its etag and time.
  *
- * is_same is asked before the first byte is read, and again before each batch of them leaves,
- * the last one too; it must be quick (an fstat). When it says no before the head has left, the
- * answer is 503 with Retry-After; later the connection is cut, so that nobody takes the body for
- * whole. NULL: the file's size, times and inode are compared with those it had when it was opened
- * (file->at_open). A file that has become shorter, or cannot be read, cuts the connection too. */
+ * is_same is asked before a 304, before the first byte is read, and again before each batch of them
+ * leaves, the last one too; it must be quick (an fstat). When it says no before the head has left,
+ * the answer is 503 with Retry-After; later the connection is cut, so that nobody takes the body
+ * for whole. NULL: the file's size, times and inode are compared with those it had when it was
+ * opened (file->at_open). A file that has become shorter, or cannot be read, cuts the connection
+ * too. */
 struct http_file {
     struct sys_file *file; /* the exchange takes a reference of its own */
     uint64_t off, len;     /* where in it the representation lies */
-    const char *etag;      /* strong, with its quotes; NULL: none, and If-Range never fits */
-    int64_t modified_s;    /* Last-Modified, since 1970; 0: none */
+    /* What lies there, when the caller keeps it in memory (is_same vouches for it too): saves the
+     * reading of short ones. Borrowed during the call; NULL: not kept. */
+    const uint8_t *bytes;
+    const char *etag;   /* strong, with its quotes; NULL: none, and If-Range never fits */
+    int64_t modified_s; /* Last-Modified, since 1970; 0: none */
     const char *type;
     const char *cache;
     const char *vary;

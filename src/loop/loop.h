@@ -84,6 +84,8 @@ struct loop_msg {
     struct loop_msg *next;
 };
 void loop_post(struct loop *l, struct loop_msg *m);
+/* Take a message back that has not run yet; harmless when it is not there. The loop's thread. */
+void loop_unpost(struct loop *l, struct loop_msg *m);
 
 /* Called once at the end of this turn (or of the next, when set while idle functions run). */
 struct loop_idle {

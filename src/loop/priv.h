@@ -77,9 +77,6 @@ struct loop {
     struct tarn_out nowhere; /* for those who write while there is no memory */
 };
 
-/* Take a message back that has not run yet; harmless when it is not there. */
-void loop_unpost(struct loop *l, struct loop_msg *m);
-
 void loop_resolve_free_all(struct loop *l);
 
 /* The send queue of a stream. */

@@ -20,7 +20,10 @@ enum {
 
 static void free_call(struct admin_call *c)
 {
-    char *const texts[] = { c->ref, c->prefix, c->state, c->after, c->since, c->wait, c->limit };
+    if (c->is_fetching)
+        tarn_out_release(&c->ask.torrent.fetch.body);
+    char *const texts[] = { c->ref,   c->prefix, c->state, c->after,
+                            c->since, c->wait,   c->limit, c->below };
     admin_forget_watcher(c);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         tarn_free(texts[i]);
@@ -36,6 +39,7 @@ bool admin_asked(struct admin_call *c)
     c->is_asking = false;
     if (c->x != NULL)
         return true;
+    tarn_list_remove(&c->node);
     free_call(c);
     return false;
 }
@@ -76,8 +80,16 @@ static unsigned status_of(enum tarn_code code)
 void admin_refuse(struct admin_call *c, unsigned status, enum tarn_code code, const char *detail)
 {
     struct json *j = &c->json;
-    const struct http_extra again = { "Retry-After", tarn_bytes_str("1") };
-    const struct http_extra realm = { "WWW-Authenticate", tarn_bytes_str("Basic realm=\"tarn\"") };
+    struct http_extra extras[] = {
+        { "X-Content-Type-Options", tarn_bytes_str("nosniff") },
+        { "Cross-Origin-Resource-Policy", tarn_bytes_str("same-origin") },
+        { "Retry-After", tarn_bytes_str("1") },
+    };
+    if (status == 401)
+        extras[2] =
+            (struct http_extra){ "WWW-Authenticate", tarn_bytes_str("Basic realm=\"tarn\"") };
+    else if (status == 405)
+        extras[2] = (struct http_extra){ "Allow", c->allow };
     tarn_out_clear(&c->out);
     json_init(j, &c->out);
     json_open_object(j);
@@ -93,8 +105,8 @@ void admin_refuse(struct admin_call *c, unsigned status, enum tarn_code code, co
         .status = status,
         .type = "application/problem+json",
         .cache = "no-store",
-        .extras = status == 401 ? &realm : &again,
-        .n_extras = status == 503 || status == 401,
+        .extras = extras,
+        .n_extras = status == 401 || status == 405 || status == 503 ? 3 : 2,
     };
     http_answer_bytes(c->x, &a, tarn_out_bytes(&c->out));
 }
@@ -111,9 +123,16 @@ struct json *admin_object(struct admin_call *c, const char *type)
 
 void admin_send(struct admin_call *c, unsigned status)
 {
+    const struct http_extra extras[] = {
+        { "X-Content-Type-Options", tarn_bytes_str("nosniff") },
+        { "Cross-Origin-Resource-Policy", tarn_bytes_str("same-origin") },
+        { "Location", tarn_bytes_str(c->location) },
+    };
     const struct http_answer a = { .status = status,
                                    .type = "application/json",
-                                   .cache = "no-store" };
+                                   .cache = "no-store",
+                                   .extras = extras,
+                                   .n_extras = status == 201 ? 3 : 2 };
     admin_line_end(c);
     if (!tarn_out_ok(&c->out))
         admin_refuse(c, 500, TARN_E_NO_MEMORY, "there is no memory for the answer");
@@ -133,13 +152,23 @@ static void on_drain(struct http_exchange *x)
 void admin_stream(struct admin_call *c, void (*more)(struct admin_call *c))
 {
     static const struct http_stream stream = { .on_drain = on_drain };
+    const struct http_extra extras[] = {
+        { "X-Content-Type-Options", tarn_bytes_str("nosniff") },
+        { "Cross-Origin-Resource-Policy", tarn_bytes_str("same-origin") },
+    };
     const struct http_answer a = {
         .status = 200,
         .type = c->is_sse ? "text/event-stream" : "application/jsonl",
         .cache = "no-store",
+        .extras = extras,
+        .n_extras = 2,
     };
-    c->more = more;
     http_answer_stream(c->x, &a, &stream);
+    if (c->x->request->method == HTTP_HEAD) { /* nothing leaves, so nobody would ask for more */
+        http_stream_end(c->x);
+        return;
+    }
+    c->more = more;
     more(c);
 }
 
@@ -190,7 +219,8 @@ bool admin_ref(struct admin_call *c, struct catalog_read *r, struct node_ref *re
     struct tarn_err err;
     const struct node_ref_in in = { .read = r,
                                     .torrents = c->admin->node->torrents,
-                                    .seeding = c->admin->node->seeding };
+                                    .seeding = c->admin->node->seeding,
+                                    .public_url = c->admin->node->public_url };
     if (c->ref == NULL)
         (void)tarn_fail(&err, TARN_E_USAGE, "say which: ?ref=");
     else if (node_ref_find(&in, tarn_bytes_str(c->ref), ref, &err))
@@ -331,7 +361,8 @@ static void take_route(struct admin_call *c, const struct route *r)
     else if (!is_json(c->x->request))
         admin_refuse(c, 415, TARN_E_USAGE, "the body must be application/json");
     else
-        http_body_read(c->x, ADMIN_BODY_MAX, on_body);
+        http_body_read(c->x, node_config_number(c->admin->node->config, NODE_HTTP_BODY_MAX),
+                       on_body);
 }
 
 static void answer_health(struct http_exchange *x)
@@ -443,8 +474,8 @@ static bool is_own_origin(const struct http_exchange *x)
             strncasecmp((const char *)origin.p + n, (const char *)at.p, at.len) == 0);
 }
 
-/* GET /?token=...: the first visit. From then on the cookie says it, and the address bar does not.
- */
+/* GET /?token=...: the first visit, or the same link once more. From then on the cookie says it,
+ * and the address bar does not. */
 static bool is_first_visit(struct node_admin *a, struct http_exchange *x)
 {
     struct tarn_bytes query = http_text(x->request, x->request->query), key, value;
@@ -481,16 +512,39 @@ static bool is_welcome(struct node_admin *a, struct admin_call *c)
                      "this name is not one of this door's: use its address, or set admin.hosts");
     else if (!is_own_origin(x))
         admin_refuse(c, 403, TARN_E_POLICY, "a page of another site may not control this node");
+    else if (is_first_visit(a, x))
+        return false;
     else if (has_bearer(a, auth) || has_basic(a, auth) ||
              has_cookie(a, http_value(req, HTTP_COOKIE)))
         return true;
-    else if (!is_first_visit(a, x))
+    else
         admin_refuse(c, 401, TARN_E_POLICY,
                      "this door needs the node's token: `tarn status` prints the page's address");
     return false;
 }
 
 /* ---- requests ---- */
+
+/* Another method than those that the resource knows. False: it is one of them. */
+static bool refuse_method(struct admin_call *c, unsigned allowed)
+{
+    enum http_method method = (enum http_method)c->x->request->method;
+    if (allowed & HTTP_ALLOW(method))
+        return false;
+    if (method == HTTP_OPTIONS) {
+        (void)http_refuse_method(c->x, allowed | HTTP_ALLOW(HTTP_OPTIONS));
+        return true;
+    }
+    struct tarn_out list;
+    char room[128];
+    tarn_out_fixed(&list, room, sizeof room);
+    for (enum http_method m = HTTP_GET; m < HTTP_METHOD_COUNT; m++)
+        if (allowed & HTTP_ALLOW(m))
+            tarn_out_fmt(&list, "%s%s", list.len > 0 ? ", " : "", http_method_name(m));
+    c->allow = tarn_out_bytes(&list);
+    admin_refuse(c, 405, TARN_E_USAGE, "this is not done with this method: see Allow");
+    return true;
+}
 
 static void answer(struct node_admin *a, struct admin_call *c)
 {
@@ -506,7 +560,7 @@ static void answer(struct node_admin *a, struct admin_call *c)
     else if (r != NULL)
         take_route(c, r);
     else if (allowed != 0 || asset != NULL) {
-        if (!http_refuse_method(x, allowed != 0 ? allowed : (unsigned)GET))
+        if (!refuse_method(c, allowed != 0 ? allowed : (unsigned)GET))
             answer_asset(x, asset);
     } else
         admin_refuse(c, 404, TARN_E_NOT_FOUND, "there is no such resource: see docs/api.md");
@@ -536,7 +590,9 @@ static void on_over(void *arg, struct http_exchange *x)
     c->x = NULL;
     c->more = NULL;
     admin_forget_watcher(c);
-    if (!c->is_asking)
+    if (c->is_asking)
+        tarn_list_push_back(&c->admin->node->left_calls, &c->node);
+    else
         free_call(c);
 }
 
@@ -573,4 +629,11 @@ void node_admin_close(struct node *n)
     loop_timer_stop(n->loop, &a->beat);
     tarn_free(a);
     n->doors.admin_door = NULL;
+}
+
+void node_admin_forget(struct node *n)
+{
+    struct tarn_list *left;
+    while ((left = tarn_list_pop_front(&n->left_calls)) != NULL)
+        free_call(TARN_OUTER(left, struct admin_call, node));
 }

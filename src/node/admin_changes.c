@@ -5,6 +5,8 @@
 
 #include "base/num.h"
 
+#include <stdio.h>
+
 enum {
     PART = 64 << 10,
     BEAT_US = 15 * 1000 * 1000, /* shorter than the silence that proxies bear: 30 s and more */
@@ -37,19 +39,23 @@ static const char *event_word(const struct catalog_change *ch)
     case CATALOG_E_COLLECTION_AWAY:
         return "collection-away";
     case CATALOG_E_COLLECTION_BACK:
+    case CATALOG_E_NOTE:
         break;
     }
     return "collection-back";
 }
 
-static void put_change(struct admin_call *c, const struct catalog_change *ch)
+/* Notes are this node's own (node_note), and say themselves what they are. */
+static void put_note(struct json *j, const struct catalog_change *ch)
 {
-    const char *word = event_word(ch);
-    if (c->is_sse)
-        tarn_out_fmt(&c->out, "id: %llu\nevent: %s\ndata: ", (unsigned long long)ch->seq, word);
-    struct json *j = admin_line(c, word);
-    json_put_u64(j, "seq", ch->seq);
-    json_put_u64(j, "at_ms", (uint64_t)ch->at_ms);
+    json_put_u64(j, "item", ch->number);
+    json_put_bytes(j, "name", ch->name);
+    if (ch->other.len > 0)
+        json_put_bytes(j, "state", ch->other);
+}
+
+static void put_catalog_change(struct json *j, const struct catalog_change *ch)
+{
     json_put_u64(j, "item", node_id_of_collection(ch->collection));
     json_put_bytes(j, "name", ch->name);
     if (ch->entry != 0)
@@ -62,6 +68,23 @@ static void put_change(struct admin_call *c, const struct catalog_change *ch)
         json_put_bytes(j, "why", ch->other);
     if (ch->event == CATALOG_E_COLLECTION_COMPLETE)
         json_put_u64(j, "version", ch->number);
+}
+
+static void put_change(struct admin_call *c, const struct catalog_change *ch)
+{
+    char word[64];
+    bool is_note = ch->event == CATALOG_E_NOTE;
+    (void)snprintf(word, sizeof word, "%.*s", is_note ? (int)ch->path.len : 63,
+                   is_note ? (const char *)ch->path.p : event_word(ch));
+    if (c->is_sse)
+        tarn_out_fmt(&c->out, "id: %llu\nevent: %s\ndata: ", (unsigned long long)ch->seq, word);
+    struct json *j = admin_line(c, word);
+    json_put_u64(j, "seq", ch->seq);
+    json_put_u64(j, "at_ms", (uint64_t)ch->at_ms);
+    if (is_note)
+        put_note(j, ch);
+    else
+        put_catalog_change(j, ch);
     admin_line_end(c);
     if (c->is_sse)
         tarn_out_u8(&c->out, '\n');
@@ -71,7 +94,7 @@ static void put_change(struct admin_call *c, const struct catalog_change *ch)
 static void put_gap(struct admin_call *c, uint64_t seq)
 {
     if (c->is_sse)
-        tarn_out_str(&c->out, "event: gap\ndata: ");
+        tarn_out_fmt(&c->out, "id: %llu\nevent: gap\ndata: ", (unsigned long long)seq);
     json_put_u64(admin_line(c, "gap"), "seq", seq);
     admin_line_end(c);
     if (c->is_sse)
@@ -82,7 +105,10 @@ static void put_gap(struct admin_call *c, uint64_t seq)
 /* Without memory for a timer nobody is kept alive: those streams end at the next change. */
 static void set_beat(struct node_admin *a)
 {
-    if (!loop_timer_set(a->node->loop, &a->beat, loop_now_us(a->node->loop) + BEAT_US))
+    int64_t at_us = loop_now_us(a->node->loop) + BEAT_US;
+    for (struct tarn_list *at = a->watchers.next; at != &a->watchers; at = at->next)
+        at_us = tarn_min_i64(at_us, TARN_OUTER(at, struct admin_call, node)->ends_us);
+    if (!loop_timer_set(a->node->loop, &a->beat, at_us))
         node_log(a->node->log, NODE_WARNING, "admin", "no memory for a timer");
 }
 
@@ -94,8 +120,7 @@ static void watch(struct admin_call *c)
     c->is_watching = true;
     tarn_list_push_back(&a->watchers, &c->node);
     a->n_watchers++;
-    if (a->n_watchers == 1)
-        set_beat(a);
+    set_beat(a);
 }
 
 void admin_forget_watcher(struct admin_call *c)
@@ -142,7 +167,8 @@ static void more_changes(struct admin_call *c)
     catalog_read_end(&r);
     if (err.code != TARN_OK && err.code != TARN_E_NOT_FOUND)
         http_stream_cut(c->x);
-    else if (!is_more && loop_now_us(c->admin->node->loop) >= c->ends_us)
+    else if (!is_more && (loop_now_us(c->admin->node->loop) >= c->ends_us ||
+                          c->admin->node->state == NODE_STOPPING))
         admin_stream_end(c);
     else {
         admin_flush(c);
@@ -156,11 +182,20 @@ void node_admin_changed(struct node *n)
     struct node_admin *a = n->doors.admin_door;
     if (a == NULL)
         return;
-    for (struct tarn_list *at = a->watchers.next, *next; at != &a->watchers; at = next) {
-        struct admin_call *c = TARN_OUTER(at, struct admin_call, node);
-        next = at->next;
-        admin_forget_watcher(c); /* it comes again when it has told everything */
+    for (unsigned left = a->n_watchers; left > 0; left--) { /* it comes again, behind them all */
+        struct admin_call *c = TARN_OUTER(a->watchers.next, struct admin_call, node);
+        admin_forget_watcher(c);
         more_changes(c);
+    }
+}
+
+void node_admin_drain(struct node *n)
+{
+    struct node_admin *a = n->doors.admin_door;
+    while (a->n_watchers > 0) {
+        struct admin_call *c = TARN_OUTER(a->watchers.next, struct admin_call, node);
+        admin_forget_watcher(c);
+        admin_stream_end(c);
     }
 }
 
@@ -169,7 +204,6 @@ void admin_beat(struct loop_timer *t)
 {
     struct node_admin *a = TARN_OUTER(t, struct node_admin, beat);
     int64_t now_us = loop_now_us(a->node->loop);
-    set_beat(a);
     for (struct tarn_list *at = a->watchers.next, *next; at != &a->watchers; at = next) {
         struct admin_call *c = TARN_OUTER(at, struct admin_call, node);
         next = at->next;
@@ -178,9 +212,12 @@ void admin_beat(struct loop_timer *t)
             admin_flush(c);
         } else {
             admin_forget_watcher(c);
+            tarn_out_clear(&c->out);
             admin_stream_end(c);
         }
     }
+    if (a->n_watchers > 0)
+        set_beat(a);
 }
 
 /* False: answered. */

@@ -3,12 +3,23 @@
 #include "node/admin_priv.h"
 
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/text.h"
 
 #include <jansson.h>
 #include <stdio.h>
 
 /* ---- bodies ---- */
+
+static const char *nearest(const char *key, const char *const *keys)
+{
+    const char *near = NULL;
+    unsigned best = TARN_NEAR_MAX;
+    for (; *keys != NULL; keys++)
+        if (tarn_is_near(key, *keys, &best))
+            near = *keys;
+    return near;
+}
 
 /* An object with no other keys than these (NULL behind the last). NULL: answered. */
 static json_t *read_object(struct admin_call *c, struct tarn_bytes body, const char *const *keys)
@@ -32,8 +43,11 @@ static json_t *read_object(struct admin_call *c, struct tarn_bytes body, const c
             i++;
         if (keys[i] != NULL)
             continue;
-        (void)tarn_fail(&err, TARN_E_USAGE, "'%s' is no key of this request: see docs/api.md",
-                        tarn_quote_str(&q, key));
+        const char *near = nearest(key, keys);
+        (void)tarn_fail(&err, TARN_E_USAGE, "'%s' is no key of this request%s%s%s",
+                        tarn_quote_str(&q, key),
+                        near == NULL ? ": see docs/api.md" : "; did you mean '",
+                        near == NULL ? "" : near, near == NULL ? "" : "'?");
         admin_fail(c, &err);
         json_decref(o);
         return NULL;
@@ -96,6 +110,11 @@ static bool read_word(struct admin_call *c, const json_t *o, const char *key,
 
 /* ---- answers ---- */
 
+static void say_where(struct admin_call *c, uint64_t id)
+{
+    (void)snprintf(c->location, sizeof c->location, "/v1/items?ref=%llu", (unsigned long long)id);
+}
+
 /* The collection or torrent as it is now. */
 static void answer_collection(struct admin_call *c)
 {
@@ -106,6 +125,7 @@ static void answer_collection(struct admin_call *c)
         return;
     switch (catalog_collection_get(&r, c->collection, &k, &err)) {
     case CATALOG_FOUND:
+        say_where(c, node_id_of_collection(k.id));
         (void)admin_object(c, "collection");
         admin_put_collection(c, &r, &k);
         admin_send(c, c->status);
@@ -126,6 +146,7 @@ static void answer_torrent(struct admin_call *c, const struct node_torrent *t)
         admin_refuse(c, 404, TARN_E_NOT_FOUND, "somebody has removed the torrent meanwhile");
         return;
     }
+    say_where(c, node_id_of_torrent(t->id));
     (void)admin_object(c, "torrent");
     admin_put_torrent(c, t);
     admin_send(c, c->status);
@@ -143,6 +164,7 @@ static void on_published(struct catalog_ask *ask)
     struct admin_call *c = TARN_OUTER(ask, struct admin_call, ask.catalog);
     if (!admin_asked(c))
         return;
+    c->status = ask->collection > c->collection ? 201 : 200; /* c->collection: the newest before */
     c->collection = ask->collection;
     if (ask->is_ok)
         answer_collection(c);
@@ -170,19 +192,19 @@ static bool read_spec(struct admin_call *c, const json_t *o, struct catalog_spec
     return false;
 }
 
-/* 200 when there is a collection of that name and folder already, else 201. */
-static void foresee_status(struct admin_call *c, const struct catalog_spec *s)
+/* Numbers grow: what is made from now on has a greater one. */
+static uint32_t newest_collection(struct catalog *catalog)
 {
     struct catalog_read r;
     struct catalog_collection k = { 0 };
     struct tarn_err err;
-    c->status = 201;
-    if (!catalog_read_begin(c->admin->node->catalog, &r, &err))
-        return;
-    while (catalog_collection_next(&r, k.id, &k, &err) == CATALOG_FOUND)
-        if (tarn_bytes_eq_str(k.path, s->path))
-            c->status = 200;
+    uint32_t newest = 0;
+    if (!catalog_read_begin(catalog, &r, &err))
+        return UINT32_MAX;
+    while (catalog_collection_next(&r, newest, &k, &err) == CATALOG_FOUND)
+        newest = k.id;
     catalog_read_end(&r);
+    return newest;
 }
 
 void admin_publish(struct admin_call *c, struct tarn_bytes body)
@@ -197,7 +219,7 @@ void admin_publish(struct admin_call *c, struct tarn_bytes body)
     json_decref(o);
     if (!ok)
         return;
-    foresee_status(c, &spec);
+    c->collection = newest_collection(c->admin->node->catalog);
     c->is_asking = true;
     c->ask.catalog = (struct catalog_ask){ .done = on_published };
     catalog_publish(c->admin->node->catalog, &spec, &c->ask.catalog);
@@ -272,6 +294,7 @@ void admin_add(struct admin_call *c, struct tarn_bytes body)
     if (!ok)
         return;
     c->is_asking = true;
+    c->is_fetching = true;
     node_torrents_add(c->admin->node->torrents, &c->ask.torrent);
 }
 
@@ -320,6 +343,8 @@ void admin_pause(struct admin_call *c, bool is_paused)
         node_torrents_pause(c->admin->node->torrents, c->torrent, is_paused, &c->ask.torrent);
     } else if (c->admin->node->seeding == NULL) {
         refuse_without_bt(c);
+    } else if (node_seeding_get(c->admin->node->seeding, c->collection) == NULL) {
+        admin_refuse(c, 409, TARN_E_POLICY, "this collection is not shared by BitTorrent");
     } else {
         c->is_asking = true;
         c->ask.seeding = (struct node_seeding_ask){ .done = on_seeding };
@@ -408,8 +433,11 @@ void admin_scrub(struct admin_call *c)
                      "a scrub is of collections; a torrent checks what it sends");
         return;
     }
-    catalog_check(c->admin->node->catalog); /* of one is of all */
-    json_put_str(admin_object(c, "scrub"), "state", "running");
+    catalog_check(c->admin->node->catalog, c->collection);
+    struct json *j = admin_object(c, "scrub");
+    if (c->collection != 0)
+        json_put_u64(j, "id", node_id_of_collection(c->collection));
+    json_put_str(j, "state", "running");
     admin_send(c, 202);
 }
 

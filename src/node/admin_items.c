@@ -31,7 +31,7 @@ void admin_put_url(struct admin_call *c, const char *key, struct tarn_bytes coll
 {
     struct tarn_out o;
     json_key(&c->json, key);
-    if (c->admin->node->public_url[0] == '\0') {
+    if (c->admin->node->public_url == NULL) {
         json_none(&c->json);
         return;
     }
@@ -105,6 +105,8 @@ static void put_seed(struct admin_call *c, const struct catalog_collection *k)
     }
     if (s->failure != NULL)
         json_put_str(j, "error", s->failure);
+    else if (s->note != NULL)
+        json_put_str(j, "error", s->note);
 }
 
 void admin_put_collection(struct admin_call *c, struct catalog_read *r,
@@ -198,9 +200,18 @@ static bool is_full(const struct admin_call *c)
     return c->out.len > PART;
 }
 
-static void end_list(struct admin_call *c, uint64_t after)
+/* As many lines as were wanted: the last one says from where on there are more. */
+static void end_items(struct admin_call *c, uint64_t after)
 {
     json_put_u64(admin_line(c, "more"), "after", after);
+    admin_line_end(c);
+    admin_stream_end(c);
+}
+
+/* The same where the place is a path. */
+static void end_files(struct admin_call *c, struct tarn_bytes after)
+{
+    json_put_bytes(admin_line(c, "more"), "after", after);
     admin_line_end(c);
     admin_stream_end(c);
 }
@@ -210,9 +221,11 @@ static bool put_collections(struct admin_call *c, struct catalog_read *r)
 {
     struct catalog_collection k;
     struct tarn_err err;
-    while (c->left > 0 && !is_full(c)) {
+    while (!is_full(c)) {
         if (catalog_collection_next(r, (uint32_t)c->at, &k, &err) != CATALOG_FOUND)
             return false;
+        if (c->left == 0)
+            return true;
         c->at = k.id;
         c->left--;
         (void)admin_line(c, "collection");
@@ -224,13 +237,15 @@ static bool put_collections(struct admin_call *c, struct catalog_read *r)
 
 static bool put_torrents(struct admin_call *c)
 {
-    while (c->left > 0 && !is_full(c)) {
+    while (!is_full(c)) {
         const struct node_torrent *t =
             c->admin->node->torrents == NULL
                 ? NULL
                 : node_torrents_next(c->admin->node->torrents, c->at_torrent);
         if (t == NULL)
             return false;
+        if (c->left == 0)
+            return true;
         c->at_torrent = t->id;
         c->left--;
         (void)admin_line(c, "torrent");
@@ -255,8 +270,8 @@ static void more_items(struct admin_call *c)
     catalog_read_end(&r);
     if (c->kinds == 0)
         admin_stream_end(c);
-    else if (c->left == 0)
-        end_list(c, (c->kinds & 1) != 0 ? node_id_of_collection((uint32_t)c->at)
+    else if (c->left == 0 && !is_full(c))
+        end_items(c, c->at_torrent == 0 ? node_id_of_collection((uint32_t)c->at)
                                         : node_id_of_torrent(c->at_torrent));
     else
         admin_flush(c);
@@ -288,16 +303,22 @@ static void one_item(struct admin_call *c)
     catalog_read_end(&r);
 }
 
-/* Where a list begins and how long it may be. False: answered. */
+/* Where a list begins (after may be NULL: the caller reads it) and how long it may be. False:
+ * answered. */
 static bool read_span(struct admin_call *c, uint64_t *after)
 {
-    *after = 0;
+    if (after != NULL)
+        *after = 0;
     c->left = UINT64_MAX;
-    if ((c->limit == NULL ||
-         (tarn_parse_u64(tarn_bytes_str(c->limit), UINT32_MAX, &c->left) && c->left > 0)) &&
-        (c->after == NULL || tarn_parse_u64(tarn_bytes_str(c->after), UINT64_MAX, after)))
+    if (c->limit != NULL &&
+        !(tarn_parse_u64(tarn_bytes_str(c->limit), UINT32_MAX, &c->left) && c->left > 0)) {
+        admin_refuse(c, 400, TARN_E_USAGE, "limit= is a number from 1");
+        return false;
+    }
+    if (after == NULL || c->after == NULL ||
+        tarn_parse_u64(tarn_bytes_str(c->after), 2 * (uint64_t)UINT32_MAX, after))
         return true;
-    admin_refuse(c, 400, TARN_E_USAGE, "limit= is a number from 1, after= the number of an item");
+    admin_refuse(c, 400, TARN_E_USAGE, "after= is the number of an item");
     return false;
 }
 
@@ -378,6 +399,15 @@ static bool begins(struct tarn_bytes b, const char *with)
     return b.len >= n && memcmp(b.p, with, n) == 0;
 }
 
+/* Is this file below what was asked about, and of the kind that is wanted? */
+static bool is_wanted(const struct admin_call *c, struct tarn_bytes path, const char *state)
+{
+    return (c->is_one ? tarn_bytes_eq_str(path, c->below)
+                      : c->below == NULL || begins(path, c->below)) &&
+           (c->prefix == NULL || begins(path, c->prefix)) &&
+           (c->state == NULL || state == NULL || strcmp(c->state, state) == 0);
+}
+
 /* A part of the walk: some hundreds of entries are looked at, even when few of them are wanted. */
 static void more_files(struct admin_call *c)
 {
@@ -385,28 +415,35 @@ static void more_files(struct admin_call *c)
     struct catalog_collection in;
     struct catalog_entry e;
     struct tarn_err err;
+    bool is_over = false;
     enum catalog_found found = CATALOG_FAILED;
     if (!catalog_read_begin(c->admin->node->catalog, &r, &err)) {
         http_stream_cut(c->x);
         return;
     }
     if (catalog_collection_get(&r, c->collection, &in, &err) == CATALOG_FOUND)
-        for (unsigned n = 0; n < ROWS_AT_ONCE && !is_full(c) && c->left > 0; n++) {
+        for (unsigned n = 0; n < ROWS_AT_ONCE && !is_full(c); n++) {
             found = catalog_walk_next(&r, &c->walk, &e, &err);
             if (found != CATALOG_FOUND)
                 break;
-            if ((c->prefix != NULL && !begins(c->walk.path, c->prefix)) ||
-                (c->state != NULL && strcmp(c->state, entry_word(&e)) != 0))
+            if (!is_wanted(c, c->walk.path, entry_word(&e)))
                 continue;
+            is_over = c->left == 0; /* and there is one more */
+            if (is_over)
+                break;
             c->left--;
             (void)admin_line(c, "file");
             admin_put_entry(c, &r, &in, &e, c->walk.path);
             admin_line_end(c);
+            c->last_len = c->walk.path.len;
+            memcpy(c->last, c->walk.path.p, c->last_len);
         }
     catalog_read_end(&r);
     if (found == CATALOG_FAILED)
         http_stream_cut(c->x);
-    else if (found == CATALOG_NOT_THERE || c->left == 0)
+    else if (is_over)
+        end_files(c, tarn_bytes_of(c->last, c->last_len));
+    else if (found == CATALOG_NOT_THERE)
         admin_stream_end(c);
     else {
         if (c->out.len == 0)
@@ -421,44 +458,72 @@ static void more_files_of_torrent(struct admin_call *c)
     const struct node_torrent *t = node_torrents_get(c->admin->node->torrents, c->torrent);
     const struct bt_metainfo *m = t == NULL || t->bt == NULL ? NULL : bt_torrent_meta(t->bt);
     uint64_t n = m == NULL ? 0 : m->n_files;
-    for (; c->at < n && c->left > 0 && !is_full(c); c->at++) {
+    for (; c->at < n && !is_full(c); c->at++) {
         const struct bt_file *f = &m->files[c->at];
-        if (f->is_pad || f->symlink_target != NULL ||
-            (c->prefix != NULL && !begins(tarn_bytes_str(f->path), c->prefix)))
+        struct tarn_bytes path = tarn_bytes_str(f->path);
+        if (f->is_pad || f->symlink_target != NULL || !is_wanted(c, path, NULL) ||
+            (c->after != NULL && !c->is_behind)) {
+            c->is_behind |= c->after != NULL && tarn_bytes_eq_str(path, c->after);
             continue;
+        }
+        if (c->left == 0) {
+            end_files(c, tarn_bytes_of(c->last, c->last_len));
+            return;
+        }
         c->left--;
+        c->last_len = tarn_min_size(path.len, sizeof c->last);
+        memcpy(c->last, path.p, c->last_len);
         struct json *j = admin_line(c, "file");
-        json_put_bytes(j, "path", tarn_bytes_str(f->path));
+        json_put_bytes(j, "path", path);
         json_put_u64(j, "length", f->len);
         admin_line_end(c);
     }
-    if (c->at >= n || c->left == 0)
+    if (c->at >= n)
         admin_stream_end(c);
     else
         admin_flush(c);
+}
+
+/* Where the walk begins, and what of it is wanted. False: answered. */
+static bool begin_files(struct admin_call *c, struct catalog_read *r, const struct node_ref *ref)
+{
+    struct tarn_err err;
+    if (ref->kind == NODE_REF_ENTRY) {
+        struct tarn_out path;
+        tarn_out_init(&path, CATALOG_PATH_MAX + 2);
+        bool ok = catalog_path(r, &ref->entry, &path, &err);
+        c->is_one = ref->entry.kind == CATALOG_FILE;
+        if (!c->is_one)
+            tarn_out_u8(&path, '/');
+        c->below = tarn_out_take_str(&path);
+        if (ok && c->below == NULL)
+            ok = tarn_fail_mem(&err, "listing files");
+        if (!ok) {
+            admin_fail(c, &err);
+            return false;
+        }
+    }
+    if (c->after == NULL ||
+        catalog_walk_behind(r, &c->walk, tarn_bytes_str(c->after), &err) != CATALOG_FAILED)
+        return true;
+    admin_fail(c, &err);
+    return false;
 }
 
 void admin_files(struct admin_call *c)
 {
     struct catalog_read r;
     struct node_ref ref;
-    uint64_t after;
-    if (!read_span(c, &after) || !admin_read(c, &r))
+    if (!read_span(c, NULL) || !admin_read(c, &r))
         return;
     bool ok = admin_ref(c, &r, &ref);
-    if (ok && ref.kind == NODE_REF_ENTRY && c->prefix == NULL) {
-        struct tarn_out path;
-        struct tarn_err err;
-        tarn_out_init(&path, CATALOG_PATH_MAX + 2);
-        ok = catalog_path(&r, &ref.entry, &path, &err);
-        if (ref.entry.kind == CATALOG_FOLDER)
-            tarn_out_u8(&path, '/');
-        c->prefix = tarn_out_take_str(&path);
+    if (ok) {
+        c->collection = c->walk.collection = ref.kind == NODE_REF_TORRENT ? 0 : ref.collection.id;
+        ok = ref.kind == NODE_REF_TORRENT || begin_files(c, &r, &ref);
     }
     catalog_read_end(&r);
     if (!ok)
         return;
-    c->collection = c->walk.collection = ref.kind == NODE_REF_TORRENT ? 0 : ref.collection.id;
     if (ref.kind == NODE_REF_TORRENT) {
         c->torrent = ref.torrent->id;
         admin_stream(c, more_files_of_torrent);
@@ -474,7 +539,8 @@ static void put_peer(void *arg, const struct bt_peer *p)
     struct admin_call *c = arg;
     struct sys_addr_text text;
     struct json *j = admin_line(c, "peer");
-    json_put_str(j, "address", sys_addr_text(&text, &p->addr));
+    json_put_str(j, "address", p->host != NULL ? p->host : sys_addr_text(&text, &p->addr));
+    json_put_bool(j, "is_web_seed", p->host != NULL);
     json_put_bytes(j, "agent", tarn_bytes_str(p->agent));
     json_put_bool(j, "is_incoming", p->is_incoming);
     json_put_bool(j, "is_seed", p->is_seed);

@@ -14,9 +14,8 @@
 #include "node/ref.h"
 
 enum {
-    ADMIN_BODY_MAX = 24 << 20, /* a torrent of 16 MiB in base64 */
-    ADMIN_WAIT_MAX_S = 3600,   /* of a change stream */
-    ADMIN_WATCHERS_MAX = 100,  /* change streams open at a time */
+    ADMIN_WAIT_MAX_S = 3600,  /* of a change stream */
+    ADMIN_WATCHERS_MAX = 100, /* change streams open at a time */
 };
 
 struct node_admin {
@@ -31,6 +30,7 @@ struct admin_call {
     struct node_admin *admin;
     struct http_exchange *x; /* NULL: the client has gone */
     bool is_asking;          /* something below is under way */
+    bool is_fetching;        /* ... and it may hold a torrent that is being fetched */
     /* Of the query, unescaped, in storage of ours; NULL: not given. */
     char *ref, *prefix, *state, *after, *since, *wait, *limit;
     struct tarn_out out; /* the answer, or its next part */
@@ -43,11 +43,13 @@ struct admin_call {
     } ask;
     char *texts[4]; /* owned: what an ask borrows */
     size_t n_texts;
-    uint8_t *bytes;      /* owned: likewise */
-    uint32_t collection; /* the answer is about */
-    unsigned status;     /* of a good answer */
+    uint8_t *bytes;          /* owned: likewise */
+    uint32_t collection;     /* the answer is about */
+    unsigned status;         /* of a good answer */
+    char location[40];       /* of what was made; with 201 */
+    struct tarn_bytes allow; /* with 405; borrowed during the call */
     /* A stream (admin_list, admin_changes). */
-    struct tarn_list node;              /* in watchers */
+    struct tarn_list node;              /* in watchers, or in the node's left_calls */
     void (*more)(struct admin_call *c); /* writes the next part, or ends the stream */
     uint64_t at, left;
     uint32_t at_torrent;
@@ -56,6 +58,11 @@ struct admin_call {
     int64_t ends_us;
     struct catalog_walk walk;
     uint32_t kinds; /* of items: 1 collections, 2 torrents */
+    bool is_one;    /* of files: below is a file */
+    char *below;    /* owned: of files: path of the file, or of the folder with a '/'; NULL: all */
+    bool is_behind; /* of a torrent's files: the one that `after` names has been passed */
+    size_t last_len;
+    char last[CATALOG_PATH_MAX + 1]; /* of files: path of the last line */
 };
 
 /* Answers. All end the call's part in it. */

@@ -42,16 +42,33 @@ static void put_doors(struct admin_call *c)
     json_close_object(j);
 }
 
+/* Of all that is shared and fetched. */
+static void sum_rates(const struct node *n, uint64_t *down, uint64_t *up)
+{
+    struct bt_stats s;
+    *down = *up = 0;
+    for (const struct node_torrent *t = node_torrents_next(n->torrents, 0); t != NULL;
+         t = node_torrents_next(n->torrents, t->id))
+        if (t->bt != NULL) {
+            bt_torrent_stats(t->bt, &s);
+            *down += s.rate_down;
+            *up += s.rate_up;
+        }
+    *up += node_seeding_rate_up(n->seeding);
+}
+
 static void put_bt(struct admin_call *c)
 {
     struct json *j = &c->json;
     struct bt_session_stats s;
+    uint64_t down, up;
     json_key(j, "bt");
     if (c->admin->node->bt == NULL) {
         json_none(j);
         return;
     }
     bt_session_stats(c->admin->node->bt, &s);
+    sum_rates(c->admin->node, &down, &up);
     json_open_object(j);
     json_key(j, "addrs");
     json_open_array(j);
@@ -63,6 +80,8 @@ static void put_bt(struct admin_call *c)
     json_close_array(j);
     json_put_u64(j, "torrents", s.torrents);
     json_put_u64(j, "peers", s.conns);
+    json_put_u64(j, "rate_down", down);
+    json_put_u64(j, "rate_up", up);
     json_put_u64(j, "downloaded", s.downloaded);
     json_put_u64(j, "uploaded", s.uploaded);
     json_put_u64(j, "memory", s.memory);
@@ -84,6 +103,7 @@ static void put_catalog(struct admin_call *c, const struct catalog_totals *t,
     json_open_object(j);
     json_put_u64(j, "files", p->files_waiting);
     json_put_u64(j, "bytes_left", p->bytes_waiting);
+    json_put_u64(j, "rate", p->files_waiting == 0 ? 0 : c->admin->node->hash_rate);
     json_close_object(j);
     json_close_object(j);
 }

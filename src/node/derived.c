@@ -37,7 +37,7 @@ static enum bt_format format_of(const struct catalog_collection *c)
 
 static bool not_held(struct tarn_err *err)
 {
-    return tarn_fail(err, TARN_E_POLICY,
+    return tarn_fail(err, TARN_E_DAEMON,
                      "some of it is new or has changed and is being read: try again soon");
 }
 

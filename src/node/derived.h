@@ -15,9 +15,9 @@ struct derived_from {
     const char *version; /* of tarn */
 };
 
-/* A collection, whole: TARN_E_POLICY when something of it is not held, or it is too large for a
- * torrent. Files that cannot be read, or whose names no torrent can have (over 240 bytes, not
- * UTF-8), are left out: so many. */
+/* A collection, whole: TARN_E_DAEMON when something of it is not held (yet), TARN_E_POLICY when it
+ * is too large for a torrent. Files that cannot be read, or whose names no torrent can have (over
+ * 240 bytes, not UTF-8), are left out: so many. */
 bool derived_collection(struct catalog_read *r, const struct catalog_collection *c,
                         const struct derived_from *from, struct tarn_out *torrent,
                         uint64_t *left_out, struct tarn_err *err) TARN_MUST;

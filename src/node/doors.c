@@ -107,7 +107,9 @@ static struct http_settings settings_of(const struct node *n, const struct http_
         .idle_ms = ms_of(n, NODE_HTTP_IDLE_TIMEOUT),
         .drain_ms = DRAIN_MS,
     };
+    set.head.line = (uint32_t)node_config_number(n->config, NODE_HTTP_LINE_MAX);
     set.head.block = (uint32_t)node_config_number(n->config, NODE_HTTP_HEAD_MAX);
+    set.head.fields = (uint16_t)node_config_number(n->config, NODE_HTTP_FIELDS_MAX);
     return set;
 }
 
@@ -253,7 +255,7 @@ static bool make_urls(struct node *n, struct tarn_err *err)
     tarn_out_init(&web, URL_MAX * 10);
     tarn_out_init(&page, URL_MAX * 10);
     if (*configured != '\0')
-        tarn_out_fmt(&web, "%s/", configured);
+        tarn_out_str(&web, n->from.public_url); /* the same, with one '/' behind */
     else if (n->doors.n_webs > 0)
         put_url(&web, n->doors.tls == NULL ? "http" : "https", n->doors.webs[0].server, 0);
     size_t i = 0; /* the control socket is a listener without an address */
@@ -350,6 +352,7 @@ void node_doors_drain(struct node *n)
     d->drains_left = d->n_webs + 1;
     for (unsigned i = 0; i < d->n_webs; i++)
         loop_post(d->webs[i].loop, &d->webs[i].drain);
+    node_admin_drain(n);
     http_server_drain(d->admin, on_admin_drained, n);
 }
 

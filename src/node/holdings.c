@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "bt/resume.h"
 #include "node/parts.h"
+#include "node/ref.h"
 #include "sys/file.h"
 
 #include <stdio.h>
@@ -31,6 +32,20 @@ static void on_fault(void *arg, const char *sentence)
     }
     node_fault_cure(n, "index");
     node_log(n->log, NODE_NOTICE, "index", "what is found can be recorded again");
+}
+
+/* How fast files are read, over at least a second. */
+static void on_progress(void *arg, const struct catalog_progress *p)
+{
+    struct node *n = arg;
+    int64_t now_us = loop_now_us(n->loop), took_us = now_us - n->hashed_us;
+    if (p->files_waiting > 0 && took_us < 1000000)
+        return;
+    n->hash_rate = p->files_waiting == 0 || n->hashed_us == 0 || p->bytes_done < n->hashed
+                       ? 0
+                       : (uint64_t)((double)(p->bytes_done - n->hashed) * 1e6 / (double)took_us);
+    n->hashed = p->bytes_done;
+    n->hashed_us = p->files_waiting == 0 ? 0 : now_us;
 }
 
 static void on_line(void *arg, bool is_warning, const char *line)
@@ -90,7 +105,10 @@ static bool open_catalog(struct node *n, const char *folder, struct tarn_err *er
             .walk_every_ms = (int64_t)node_config_number(c, NODE_CATALOG_WALK_INTERVAL) * 1000,
             .scrub_every_ms = (int64_t)node_config_number(c, NODE_SCRUB_INTERVAL) * 1000,
             .scrub_rate_bps = node_config_number(c, NODE_SCRUB_RATE),
-            .ops = { .on_changes = on_changes, .on_fault = on_fault, .on_line = on_line },
+            .ops = { .on_changes = on_changes,
+                     .on_fault = on_fault,
+                     .on_progress = on_progress,
+                     .on_line = on_line },
             .arg = n,
         },
         err);
@@ -132,25 +150,22 @@ struct publishing {
     struct catalog_ask ask;
     struct node *node;
     bool is_wanted; /* by who starts the node: without it the start fails */
-    char name[NODE_CONFIG_NAME_MAX + 1];
 };
 
 static void on_published(struct catalog_ask *ask)
 {
     struct publishing *p = TARN_OUTER(ask, struct publishing, ask);
-    if (!ask->is_ok) {
-        struct tarn_err err = ask->err;
-        (void)tarn_fail_in(&err, "publishing %s", p->name);
-        node_fault_add(p->node, "publish", err.msg);
-        if (p->is_wanted && p->node->unpublished.code == TARN_OK)
-            p->node->unpublished = err;
-    }
+    struct node *n = p->node;
+    bool fails_start = p->is_wanted && n->state == NODE_STARTING;
+    if (!ask->is_ok && !fails_start)
+        node_fault_add(n, "publish", ask->err.msg); /* it names the folder */
+    else if (!ask->is_ok && n->unpublished.code == TARN_OK)
+        n->unpublished = ask->err;
     tarn_list_remove(&p->place);
     tarn_free(p);
 }
 
-static void publish(struct node *n, const struct catalog_spec *spec, const char *name,
-                    bool is_wanted)
+static void publish(struct node *n, const struct catalog_spec *spec, bool is_wanted)
 {
     struct publishing *p = tarn_calloc(1, sizeof *p);
     if (p == NULL) {
@@ -160,7 +175,6 @@ static void publish(struct node *n, const struct catalog_spec *spec, const char 
     p->node = n;
     p->ask.done = on_published;
     p->is_wanted = is_wanted;
-    (void)snprintf(p->name, sizeof p->name, "%s", name);
     tarn_list_push_back(&n->asks, &p->place);
     catalog_publish(n->catalog, spec, &p->ask);
 }
@@ -183,7 +197,7 @@ static void publish_configured(struct node *n)
             .links = node_config_on(n->config, NODE_CATALOG_SYMLINKS),
             .origin = CATALOG_CONFIGURED,
         };
-        publish(n, &spec, c->name, false);
+        publish(n, &spec, false);
     }
     for (size_t i = 0; i < n->set.n_publish; i++) {
         const struct catalog_spec spec = { .path = n->set.publish[i],
@@ -192,7 +206,7 @@ static void publish_configured(struct node *n)
                                            .http = true,
                                            .links =
                                                node_config_on(n->config, NODE_CATALOG_SYMLINKS) };
-        publish(n, &spec, n->set.publish[i], true);
+        publish(n, &spec, true);
     }
 }
 
@@ -219,7 +233,6 @@ static void drop_unconfigured(struct node *n)
             continue;
         p->node = n;
         p->ask.done = on_published;
-        (void)snprintf(p->name, sizeof p->name, "%.*s", (int)c.name.len, (const char *)c.name.p);
         tarn_list_push_back(&n->asks, &p->place);
         catalog_unpublish(n->catalog, c.id, CATALOG_CONFIGURED, &p->ask);
     }
@@ -271,6 +284,28 @@ static void on_trouble(void *arg, struct tarn_bytes collection, const struct tar
     node_log(n->log, NODE_WARNING, "bt", "collection %s: %s", tarn_quote(&q, collection), err->msg);
 }
 
+/* Told to who watches the changes. That a torrent is complete is news only when it was not so at
+ * the start already. */
+static void note_torrent(struct node *n, const struct node_torrent *t, enum node_torrent_event e)
+{
+    static const char *const states[] = {
+        [NODE_TORRENT_KNOWN] = "known",     [NODE_TORRENT_COMPLETE] = "seeding",
+        [NODE_TORRENT_FAILED] = "failed",   [NODE_TORRENT_PAUSED] = "paused",
+        [NODE_TORRENT_RESUMED] = "resumed",
+    };
+    struct bt_stats s = { 0 };
+    if (t->bt != NULL)
+        bt_torrent_stats(t->bt, &s);
+    if (e == NODE_TORRENT_COMPLETE && s.downloaded == 0 && t->added_ms < n->started_ms)
+        return;
+    bool is_state = e != NODE_TORRENT_ADDED && e != NODE_TORRENT_REMOVED;
+    catalog_note(n->catalog, node_id_of_torrent(t->id), tarn_bytes_str(t->name),
+                 is_state                  ? "torrent-state"
+                 : e == NODE_TORRENT_ADDED ? "torrent-added"
+                                           : "torrent-removed",
+                 tarn_bytes_str(is_state ? states[e] : ""));
+}
+
 static void on_torrent(void *arg, const struct node_torrent *t, enum node_torrent_event e)
 {
     static const char *const words[] = {
@@ -281,6 +316,7 @@ static void on_torrent(void *arg, const struct node_torrent *t, enum node_torren
     };
     struct node *n = arg;
     struct tarn_quote q;
+    note_torrent(n, t, e);
     node_log(n->log, e == NODE_TORRENT_FAILED ? NODE_WARNING : NODE_INFO, "bt",
              "torrent %s: %s%s%s", tarn_quote_str(&q, t->name), words[e],
              e == NODE_TORRENT_FAILED ? ": " : "", e == NODE_TORRENT_FAILED ? t->failure : "");
@@ -290,8 +326,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
 {
     static const enum sys_file_way ways[] = { SYS_FILE_AUTO, SYS_FILE_MMAP, SYS_FILE_PREAD };
     const struct node_config *c = n->config;
-    char agent[64];
-    (void)snprintf(agent, sizeof agent, "tarn %s", n->set.version);
+    (void)snprintf(n->agent, sizeof n->agent, "tarn %s", n->set.version);
     char *state = node_home_path(&n->home, "resume");
     n->resume = state == NULL ? NULL : bt_resume_files_new(state, err);
     tarn_free(state);
@@ -310,7 +345,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
         .slots = (uint32_t)node_config_number(c, NODE_BT_SLOTS),
         .resume = &bt_resume_files_ops,
         .resume_arg = n->resume,
-        .agent = agent,
+        .agent = n->agent,
         .on_note = on_note,
         .on_unknown = on_unknown,
         .arg = n,

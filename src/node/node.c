@@ -86,6 +86,7 @@ struct node *node_open(const struct node_settings *set, struct tarn_err *err)
     n->log = set->log;
     n->signals = -1;
     tarn_list_init(&n->asks);
+    tarn_list_init(&n->left_calls);
     n->started_ms = sys_wall_ms();
     take_log_settings(n);
     if (!open_parts(n, err) || !await_published(n, err)) {
@@ -160,6 +161,7 @@ void node_close(struct node *n)
         node_doors_close(n);
         node_holdings_close(n);
         fetcher_free(n->fetcher);
+        node_admin_forget(n);
         loop_free(n->loop);
     }
     node_sockets_release(&n->sockets);

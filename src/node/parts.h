@@ -43,9 +43,13 @@ struct node {
     struct node_singles *singles;
     _Atomic bool is_seeding; /* seeding is there: for other threads */
     size_t n_bt_addrs;
-    struct derived_from from; /* what torrents say of where we are: the same from start to end */
+    char agent[64];             /* what peers are told; the session borrows it */
+    uint64_t hash_rate, hashed; /* bytes a second that are read now; bytes at hashed_us */
+    int64_t hashed_us;          /* 0: nothing was being read */
+    struct derived_from from;   /* what torrents say of where we are: the same from start to end */
     char *public_base, **trackers; /* owned: of from */
     struct tarn_list asks;         /* of the catalog, under way: what is to be published */
+    struct tarn_list left_calls;   /* admin.c: asked something, and their clients went */
     struct tarn_err unpublished;   /* of those that a start fails without; code 0: none failed */
 
     struct node_sockets sockets; /* until the doors have taken them */

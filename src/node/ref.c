@@ -168,22 +168,26 @@ static enum way by_collection(const struct node_ref_in *in, struct tarn_bytes re
                  out, err);
 }
 
-/* What this node itself would serve under that URL. */
+/* What this node itself serves under that URL: another node's may have the same names. */
 static enum way by_url(const struct node_ref_in *in, struct tarn_bytes ref, struct node_ref *out,
                        struct tarn_err *err)
 {
-    struct url u;
-    if (ref.len < 4 || memcmp(ref.p, "http", 4) != 0 || !url_parse(ref, &u, NULL))
+    size_t n = in->public_url == NULL ? 0 : strlen(in->public_url);
+    if (n == 0 || ref.len < n || memcmp(ref.p, in->public_url, n) != 0)
         return NOT_SO;
+    struct tarn_bytes path = tarn_bytes_of(ref.p + n, ref.len - n);
+    for (size_t i = 0; i < path.len; i++)
+        if (path.p[i] == '?' || path.p[i] == '#')
+            path.len = i;
     struct tarn_out plain;
     tarn_out_init(&plain, CATALOG_PATH_MAX + 512);
-    url_unescape(&plain, u.path, false);
-    struct tarn_bytes path = tarn_out_bytes(&plain);
+    url_unescape(&plain, path, false);
+    path = tarn_out_bytes(&plain);
     enum way way = NOT_SO;
-    if (path.len > 6 && memcmp(path.p, "/root/", 6) == 0)
-        way = by_identity(in, tarn_bytes_of(path.p + 6, path.len - 6), out, err);
-    else if (path.len > 3 && memcmp(path.p, "/c/", 3) == 0)
-        way = by_collection(in, tarn_bytes_of(path.p + 3, path.len - 3), out, err);
+    if (path.len > 5 && memcmp(path.p, "root/", 5) == 0)
+        way = by_identity(in, tarn_bytes_of(path.p + 5, path.len - 5), out, err);
+    else if (path.len > 2 && memcmp(path.p, "c/", 2) == 0)
+        way = by_collection(in, tarn_bytes_of(path.p + 2, path.len - 2), out, err);
     tarn_out_release(&plain);
     return way;
 }

@@ -32,6 +32,7 @@ struct node_ref_in {
     struct catalog_read *read;
     const struct node_torrents *torrents;
     const struct node_seeding *seeding;
+    const char *public_url; /* where the public door is, with a '/' at its end; NULL: nowhere */
 };
 
 /* What is borrowed is so until the read ends. False: TARN_E_NOT_FOUND, or TARN_E_USAGE when several

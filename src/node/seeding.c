@@ -1,7 +1,7 @@
 /* node/seeding: see the header. In the table, by the collection's number (be32) and a letter:
  *
- *     'T'   u8 1, u64 version of the collection, 32 bytes that stand for what else goes into a
- *           torrent (derived_from), then the torrent
+ *     'T'   u8 2, u64 version of the collection, 32 bytes that stand for what else goes into a
+ *           torrent (derived_from), u64 how many files are not in it, then the torrent
  *     'P'   nothing: it is paused
  *
  * So a start makes no torrent anew. One is made at a time: it may take much memory. */
@@ -13,7 +13,12 @@
 #include "loop/pool.h"
 #include "sys/clock.h"
 
-enum { FORM = 1, HEAD = 1 + 8 + 32, TORRENT_MAX = KV_VALUE_MAX - HEAD };
+enum {
+    FORM = 2,
+    LEFT_OUT_AT = 1 + 8 + 32,
+    HEAD = LEFT_OUT_AT + 8,
+    TORRENT_MAX = KV_VALUE_MAX - HEAD
+};
 
 struct seed {
     struct node_seed seen;
@@ -21,8 +26,8 @@ struct seed {
     struct tarn_list turn; /* in `waiting`: its torrent has to be made, or made anew */
     struct node_seeding *of;
     struct bt_metainfo meta;
-    char *failure; /* owned */
-    char *path;    /* owned */
+    char *failure, *note; /* owned */
+    char *path;           /* owned */
 };
 
 struct making {
@@ -32,6 +37,7 @@ struct making {
     uint32_t collection;
     /* out */
     enum { MADE, NOT_YET, GONE, FAILED } end;
+    bool is_removed; /* GONE, and the collection with it: what is stored of it goes too */
     uint64_t version;
     uint64_t left_out;       /* files that are in no torrent */
     bool is_stored;          /* it was in the table as it is */
@@ -87,7 +93,7 @@ bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t coll
     case KV_FAILED:
         return false;
     case KV_NONE:
-        return tarn_fail(err, TARN_E_POLICY,
+        return tarn_fail(err, TARN_E_DAEMON,
                          "its torrent is not made yet: all of it has to be read first");
     case KV_FOUND:
         break;
@@ -103,6 +109,14 @@ static void put_head(struct making *m)
     tarn_out_u8(&m->torrent, FORM);
     tarn_out_be64(&m->torrent, m->version);
     tarn_out_put(&m->torrent, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark));
+    tarn_out_be64(&m->torrent, 0); /* put_left_out */
+}
+
+/* Known when all files have been looked at. */
+static void put_left_out(struct making *m)
+{
+    for (unsigned i = 0; tarn_out_ok(&m->torrent) && i < 8; i++)
+        m->torrent.p[LEFT_OUT_AT + i] = (uint8_t)(m->left_out >> (56 - 8 * i));
 }
 
 /* Is what is stored of this version, and made from the same settings? */
@@ -116,6 +130,7 @@ static bool take_stored(struct making *m, struct catalog_read *r)
     (void)tarn_cur_u8(&c);
     uint64_t version = tarn_cur_be64(&c);
     struct tarn_bytes mark = tarn_cur_take(&c, 32);
+    m->left_out = tarn_cur_be64(&c);
     if (version != m->version ||
         !tarn_bytes_eq(mark, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark)))
         return false;
@@ -132,6 +147,7 @@ static bool make(struct making *m, struct catalog_read *r, const struct catalog_
     put_head(m);
     if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, &m->left_out, &m->err))
         return false;
+    put_left_out(m);
     return tarn_out_ok(&m->torrent) ||
            tarn_fail(&m->err, TARN_E_POLICY,
                      "its torrent would be longer than %d bytes, which the index takes: publish "
@@ -148,6 +164,7 @@ static void make_from(struct making *m, struct catalog_read *r)
         return;
     if (found == CATALOG_NOT_THERE || c.bt == CATALOG_BT_OFF || c.policy != CATALOG_PUBLIC) {
         m->end = GONE;
+        m->is_removed = found == CATALOG_NOT_THERE;
         return;
     }
     if (c.phase != CATALOG_COMPLETE || c.files == 0) {
@@ -202,6 +219,9 @@ static void drop_torrent(struct seed *seed)
     seed->meta = (struct bt_metainfo){ 0 };
     tarn_free(seed->failure);
     seed->failure = NULL;
+    tarn_free(seed->note);
+    seed->note = NULL;
+    seed->seen.note = NULL;
     seed->seen.bt = NULL;
     seed->seen.meta = NULL;
     seed->seen.failure = NULL;
@@ -298,6 +318,8 @@ static void tell_left_out(struct seed *seed, uint64_t n)
                         "%llu of its files are not in its torrent: they cannot be read, or no "
                         "torrent can hold their names (over 240 bytes, not UTF-8)",
                         (unsigned long long)n);
+        seed->note = tarn_strndup(err.msg, strlen(err.msg));
+        seed->seen.note = seed->note;
         s->set.on_trouble(s->set.arg, c.name, &err);
     }
     catalog_read_end(&r);
@@ -335,6 +357,19 @@ static void on_stored(struct node_write *w)
     done_making(m);
 }
 
+static bool run_forget(struct node_write *w, struct kv_txn *t, struct tarn_err *err)
+{
+    struct making *m = TARN_OUTER(w, struct making, write);
+    uint8_t key[5];
+    return kv_txn_del_prefix(t, m->seeding->set.table,
+                             tarn_bytes_of(key_of(key, m->collection, 'T').p, 4), err);
+}
+
+static void on_forgotten(struct node_write *w)
+{
+    done_making(TARN_OUTER(w, struct making, write));
+}
+
 static void on_made(struct loop_job *job)
 {
     struct making *m = TARN_OUTER(job, struct making, job);
@@ -355,6 +390,11 @@ static void on_made(struct loop_job *job)
             break; /* what was seeded goes on with what is left of it */
         case GONE:
             free_seed(seed);
+            if (m->is_removed) {
+                m->write = (struct node_write){ .run = run_forget, .done = on_forgotten };
+                node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
+                return;
+            }
             break;
         case FAILED:
             fail(seed, &m->err);
@@ -443,6 +483,7 @@ static void take_change(struct node_seeding *s, struct catalog_read *r,
     case CATALOG_E_ADDED:
     case CATALOG_E_REPLACED:
     case CATALOG_E_REFUSED:
+    case CATALOG_E_NOTE:
         break;
     }
 }
@@ -552,6 +593,20 @@ const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t 
 {
     struct seed *seed = find(s, collection);
     return seed == NULL ? NULL : &seed->seen;
+}
+
+uint64_t node_seeding_rate_up(const struct node_seeding *s)
+{
+    uint64_t sum = 0;
+    for (struct tarn_list *at = s->all.next; at != &s->all; at = at->next) {
+        struct seed *seed = TARN_OUTER(at, struct seed, node);
+        struct bt_stats stats;
+        if (seed->seen.bt == NULL)
+            continue;
+        bt_torrent_stats(seed->seen.bt, &stats);
+        sum += stats.rate_up;
+    }
+    return sum;
 }
 
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash)

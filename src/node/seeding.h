@@ -40,6 +40,7 @@ struct node_seed {
     struct bt_torrent *bt;          /* NULL: none yet, or it failed */
     const struct bt_metainfo *meta; /* NULL: none yet */
     const char *failure;            /* or NULL */
+    const char *note;               /* what is not in the torrent, and why; or NULL */
 };
 
 struct node_seeding *node_seeding_new(const struct node_seeding_settings *set, struct tarn_err *err)
@@ -52,9 +53,11 @@ void node_seeding_look(struct node_seeding *s);
 
 /* NULL: it is not to be seeded (bt is off), or there is no such collection. */
 const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t collection);
+/* Bytes a second that all of them send. */
+uint64_t node_seeding_rate_up(const struct node_seeding *s);
 /* By v1 (20 bytes) or v2 (32 bytes) info-hash. */
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash);
-/* The torrent of a collection, as it was last made, appended to o. Any thread. TARN_E_POLICY when
+/* The torrent of a collection, as it was last made, appended to o. Any thread. TARN_E_DAEMON when
  * there is none yet. */
 bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t collection,
                           struct tarn_out *o, struct tarn_err *err) TARN_MUST;

@@ -360,6 +360,7 @@ static bool run_nothing(struct node_write *w, struct kv_txn *t, struct tarn_err 
 static void on_nothing(struct node_write *w)
 {
     struct node_torrent_ask *a = TARN_OUTER(w, struct node_torrent_ask, write);
+    a->result = a->id == 0 ? NULL : node_torrents_get(a->torrents, a->id);
     finish(a, w->is_ok ? NULL : &w->err);
 }
 
@@ -451,8 +452,9 @@ static bool is_wanted(struct node_torrent_ask *a)
     struct node_torrents *ts = a->torrents;
     if (!read_hashes(a))
         return false;
-    a->result = find_here(ts, &a->hashes);
-    if (a->result != NULL)
+    const struct node_torrent *here = find_here(ts, &a->hashes);
+    a->id = here == NULL ? 0 : here->id;
+    if (here != NULL)
         return false;
     if (is_being_added(a))
         return tarn_fail(&a->err, TARN_E_POLICY, "this torrent is being added at this moment");
@@ -515,6 +517,7 @@ void node_torrents_add(struct node_torrents *ts, struct node_torrent_ask *a)
     a->torrents = ts;
     a->err.code = TARN_OK;
     a->result = NULL;
+    a->id = 0;
     a->is_new = false;
     if (a->folder == NULL)
         a->folder = ts->downloads;

@@ -26,9 +26,9 @@ static void not_here(struct web_job *j)
 
 void web_refuse_err(struct web_job *j, const struct tarn_err *err)
 {
-    if (err->code == TARN_E_POLICY) { /* of the file, not of this machine: it may be said */
-        j->why = *err;
-        web_refuse(j, 503, j->why.msg);
+    if (err->code == TARN_E_POLICY || err->code == TARN_E_DAEMON) {
+        j->why = *err; /* of the file, not of this machine: it may be said */
+        web_refuse(j, err->code == TARN_E_DAEMON ? 503 : 404, j->why.msg);
     } else if (err->code == TARN_E_NOT_FOUND) {
         not_here(j);
     } else {
@@ -83,6 +83,20 @@ static void fill_file(struct web_file *f, const struct catalog_entry *e, enum ht
     (void)snprintf(f->etag, sizeof f->etag, "\"%s\"", e->identity.len == 0 ? "empty" : id);
 }
 
+/* Read before the stat that is_same asks for: bytes that had changed by then are never sent. */
+static void keep_short(struct web_file *f)
+{
+    size_t got, len = (size_t)f->id.len;
+    if (f->id.len == 0 || f->id.len > WEB_SHORT_MAX)
+        return;
+    f->bytes = tarn_calloc(len, 1);
+    if (f->bytes != NULL &&
+        (!sys_read_at(f->file->fd, f->bytes, len, 0, &got, NULL) || got != len)) {
+        tarn_free(f->bytes);
+        f->bytes = NULL;
+    }
+}
+
 static struct web_page *new_page(struct web_job *j, struct catalog_read *r)
 {
     struct web_page *p = tarn_calloc(1, sizeof *p);
@@ -115,6 +129,7 @@ static bool add_file(struct web_job *j, struct catalog_read *r, struct web_page 
         return false;
     }
     fill_file(f, e, coding);
+    keep_short(f);
     p->n++;
     return true;
 }

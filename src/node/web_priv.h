@@ -28,13 +28,15 @@ enum {
     WEB_JOBS = 512,  /* requests that wait for the pool at a time; more are answered by 503 */
     WEB_ID_TEXT = 64 + 1 + 20, /* <64 hex>-<length> */
     WEB_CODINGS = 4,
-    WEB_PATH_MAX = 8 << 10, /* of a request, unescaped */
+    WEB_PATH_MAX = 8 << 10,  /* of a request, unescaped */
+    WEB_SHORT_MAX = 4 << 10, /* files up to here are kept in memory as long as they are kept open */
 };
 
 /* One representation of a file: itself, or a precompressed sibling. */
 struct web_file {
     enum http_coding coding;
     struct sys_file *file; /* counted */
+    uint8_t *bytes;        /* owned: what is in it, when it is short; else NULL */
     uint64_t entry;
     struct catalog_identity id;
     char etag[WEB_ID_TEXT + 3];

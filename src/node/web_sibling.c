@@ -107,14 +107,16 @@ void web_note_torrent(struct web_job *j)
         node_want_single(n, h->has_v1 ? h->v1 : h->v2);
 }
 
-/* The torrent of a collection is the one that is seeded: made once for each version, and kept. */
+/* The torrent of a collection is the one that is seeded: made once for each version, and kept. When
+ * there is none, making it says why not. */
 static bool read_torrent(struct web_job *j, struct catalog_read *r,
                          const struct catalog_collection *c, struct tarn_err *err)
 {
     const struct node *n = j->door->web->node;
-    if (atomic_load(&n->is_seeding))
-        return node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err);
     uint64_t left_out;
+    if (atomic_load(&n->is_seeding) &&
+        node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err))
+        return true;
     return derived_collection(r, c, &n->from, &j->body, &left_out, err);
 }
 
