@@ -199,8 +199,8 @@ void catalog_report_changed(struct catalog *c, uint64_t entry)
 
 static bool is_same_report(const struct report *a, const struct report *b)
 {
-    return a->entry == b->entry && (a->is_doubted || !b->is_doubted) &&
-           (a->has_lost || !b->has_lost) &&
+    return a->entry == b->entry && a->has_lost == b->has_lost &&
+           (a->is_doubted || !b->is_doubted) &&
            tarn_bytes_eq(tarn_bytes_of(a->name, a->name_len), tarn_bytes_of(b->name, b->name_len));
 }
 
@@ -224,14 +224,14 @@ void report(struct catalog *c, uint64_t entry, bool is_doubted)
     take_report(c, &(struct report){ .entry = entry, .is_doubted = is_doubted });
 }
 
+void catalog_report_lost(struct catalog *c, uint64_t entry)
+{
+    take_report(c, &(struct report){ .entry = entry, .has_lost = true });
+}
+
 void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name)
 {
     struct report r = { .entry = folder, .name_len = (uint8_t)name.len };
     memcpy(r.name, name.p, name.len);
     take_report(c, &r);
-}
-
-void catalog_report_lost(struct catalog *c, uint64_t entry)
-{
-    take_report(c, &(struct report){ .entry = entry, .has_lost = true });
 }

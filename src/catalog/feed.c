@@ -464,7 +464,7 @@ static void go_on(struct feed *f);
 
 static void pause_feed(struct feed *f, const struct tarn_err *why)
 {
-    actor_fault(f->c, "hashing pauses, for 10 seconds at a time", why);
+    actor_fault(f->c, "hashing goes on in 10 seconds", why);
     f->is_pausing = f->is_timed =
         loop_timer_set(f->c->loop, &f->timer, loop_now_us(f->c->loop) + AFTER_FAULT_US);
 }
