@@ -122,14 +122,19 @@ static void watch(struct look_job *j, const struct look_folder *f)
     j->is_deaf = true;
 }
 
-/* Opened: is it the folder that the index means? If not, the index is told which one it is that is
- * compared now, and its name is looked at again from above: that sees what it is by then. */
+/* Opened: is it the folder that the index means? If not, all of it has to be compared: by a deep
+ * look that begins with it, which tells the index which one it is, and has its name looked at again
+ * from above, to see what it is by then. */
 static bool begin_folder(struct look_job *j, struct look_folder *f)
 {
     struct sys_stat st;
     watch(j, f);
     if (f->row.e.parent == 0 || !sys_stat_fd(f->fd, &st, NULL) || st.ino == f->row.e.stat.ino)
         return true;
+    if (!j->is_fresh) {
+        j->deep[j->n_deep++] = f->row.e.id;
+        return false;
+    }
     row_copy_entry(&j->replaced, &f->row);
     f->row.e.stat = st;
     return look_note_folder(j, f);
@@ -364,6 +369,9 @@ static void see(struct look_job *j, const struct look_folder *f, struct tarn_byt
     case CANNOT_TELL:
         return; /* a disk that fails forgets nothing */
     case NOTHING:
+        if (row != NULL &&
+            row->e.kind == CATALOG_FILE) /* written to by this name, and then unlinked? */
+            disk_report_links(j->c, &(struct sys_stat){ .ino = row->e.stat.ino }, row->e.id);
         if (row != NULL && row->e.state != CATALOG_MISSING)
             add_op(j, j->look->is_doubted ? LOOK_DOUBTED : LOOK_LOST, name, row, NULL);
         return;
@@ -464,6 +472,7 @@ static bool compare(struct look_job *j, struct look_level *level)
 {
     struct look_folder f;
     bool is_last = false;
+    j->is_fresh = j->look->is_deep && level->len == 0 && j->look->names == NULL;
     bool ok = enter(j, level->folder, &f);
     if (ok && j->look->is_walk && f.row.e.parent == 0)
         ok = list(j, &f) && look_begin_walk(j, &f); /* lists first: it may be an unmounted disk */
@@ -561,6 +570,7 @@ static void one_name(struct look_job *j)
     struct look *l = j->look;
     struct look_folder f;
     j->is_over = true;
+    j->is_fresh = false;
     if (enter(j, l->folder, &f)) {
         struct kv_read r = { 0 };
         struct kv_key k;

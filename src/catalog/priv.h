@@ -92,6 +92,7 @@ struct look_job {
     struct lines lines;
     /* private; owned */
     bool saw_folder;
+    bool is_fresh; /* the folder is compared from its first name on, with all below */
     struct row_entry *rows;
     size_t n_rows;
     struct look_op *ops;

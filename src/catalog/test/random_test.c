@@ -180,7 +180,10 @@ static void round_of(unsigned number)
             edit();
         else
             shuffle();
-        turn_some();
+        /* A folder that is on its way in the very moment may be taken for gone, and its files are
+         * then read again: what is counted exactly is seen as a whole. */
+        if (kind != 1)
+            turn_some();
     }
     if (is_off)
         world_open(&w);
