@@ -252,7 +252,7 @@ static bool greet(struct bt_conn *c)
     if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
         bt_is_banned(s, &c->stream.peer)) {
         if (t == NULL && has_room && !c->is_waiting && s->set.on_unknown != NULL &&
-            s->set.on_unknown(s->set.arg, c->theirs.hash)) {
+            s->set.on_unknown(s->set.arg, c->theirs.hash, false)) {
             c->is_waiting = true;
             loop_stream_pause(&c->stream);
             return false;
@@ -906,10 +906,15 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
         tarn_list_remove(&c->node);
 }
 
-/* The torrent that it waited for is here: greet, and read on where it stopped. */
+/* The torrent that it waited for is here: greet, and read on where it stopped. Or it will not
+ * come: greet refuses it. */
 static void look_again(struct bt_conn *c)
 {
-    if (c->is_waiting && bt_session_find(c->session, c->theirs.hash) != NULL && greet(c)) {
+    struct bt_session *s = c->session;
+    if (!c->is_waiting || (bt_session_find(s, c->theirs.hash) == NULL &&
+                           s->set.on_unknown(s->set.arg, c->theirs.hash, true)))
+        return;
+    if (greet(c)) {
         c->is_waiting = false;
         loop_stream_resume(&c->stream);
     }

@@ -41,8 +41,9 @@ struct bt_session_settings {
      * must call nothing here. */
     void (*on_note)(void *arg, struct bt_torrent *t, const char *text);
     /* A peer came for an info-hash that is not here (of v2 its first 20 bytes). True: it may be
-     * added soon; the peer is kept waiting, a minute at most. As on_note; may be NULL. */
-    bool (*on_unknown)(void *arg, const uint8_t hash[20]);
+     * added soon; the peer is kept waiting as long as it may greet, and this is asked again each
+     * second (is_again). As on_note; may be NULL. */
+    bool (*on_unknown)(void *arg, const uint8_t hash[20], bool is_again);
     void *arg;
 };
 

@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+enum { BT_AGAIN_US = 60 * 1000 * 1000 }; /* a port that is taken is not tried at every change */
+
 /* ---- the catalog's voice ---- */
 
 static void on_changes(void *arg, uint64_t seq)
@@ -91,6 +93,7 @@ static bool open_index(struct node *n, const char *folder, struct tarn_err *err)
 static bool open_catalog(struct node *n, const char *folder, struct tarn_err *err)
 {
     const struct node_config *c = n->config;
+    uint64_t scrub_rate = node_config_number(c, NODE_SCRUB_RATE); /* 0: unlimited */
     char *leaves = below(folder, "leaves");
     if (leaves == NULL)
         return tarn_fail_mem(err, "opening the index");
@@ -102,9 +105,9 @@ static bool open_catalog(struct node *n, const char *folder, struct tarn_err *er
             .leaves_path = leaves,
             .state_path = n->home.state,
             .quiet_ms = (int64_t)node_config_number(c, NODE_CATALOG_QUIET) * 1000,
-            .walk_every_ms = (int64_t)node_config_number(c, NODE_CATALOG_WALK_INTERVAL) * 1000,
+            .walk_anyway_ms = (int64_t)node_config_number(c, NODE_CATALOG_WALK_INTERVAL) * 1000,
             .scrub_every_ms = (int64_t)node_config_number(c, NODE_SCRUB_INTERVAL) * 1000,
-            .scrub_rate_bps = node_config_number(c, NODE_SCRUB_RATE),
+            .scrub_rate_bps = scrub_rate > 0 ? scrub_rate : UINT64_MAX,
             .ops = { .on_changes = on_changes,
                      .on_progress = on_progress,
                      .on_fault = on_fault,
@@ -247,10 +250,11 @@ static void on_note(void *arg, struct bt_torrent *t, const char *text)
     node_log(((struct node *)arg)->log, NODE_DEBUG, "bt", "%s", text);
 }
 
-static bool on_unknown(void *arg, const uint8_t hash[20])
+static bool on_unknown(void *arg, const uint8_t hash[20], bool is_again)
 {
     struct node *n = arg;
-    return n->singles != NULL && node_singles_want(n->singles, hash);
+    return n->singles != NULL && (is_again ? node_singles_is_wanted(n->singles, hash)
+                                           : node_singles_want(n->singles, hash));
 }
 
 struct want {
@@ -262,7 +266,7 @@ struct want {
 static void on_want(struct loop_msg *msg)
 {
     struct want *w = TARN_OUTER(msg, struct want, msg);
-    (void)on_unknown(w->node, w->hash);
+    (void)on_unknown(w->node, w->hash, false);
     tarn_free(w);
 }
 
@@ -456,8 +460,10 @@ void node_bt_look(struct node *n)
     struct tarn_err err;
     size_t n_listen;
     (void)node_config_addrs(n->config, NODE_BT_LISTEN, &n_listen);
-    if (n->bt != NULL || n_listen == 0 || n->state == NODE_STOPPING || !is_bt_needed(n))
+    if (n->bt != NULL || n_listen == 0 || n->state == NODE_STOPPING ||
+        loop_now_us(n->loop) < n->bt_again_us || !is_bt_needed(n))
         return;
+    n->bt_again_us = loop_now_us(n->loop) + BT_AGAIN_US;
     if (node_bt_need(n, &err))
         node_fault_cure(n, "bt");
     else

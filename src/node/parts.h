@@ -44,6 +44,7 @@ struct node {
     _Atomic bool is_seeding; /* seeding is there: for other threads */
     char agent[64];          /* what the session calls itself */
     size_t n_bt_addrs;
+    int64_t bt_again_us;        /* it could not be opened: tried again from then on */
     uint64_t hash_rate, hashed; /* bytes a second that are read now; bytes at hashed_us */
     int64_t hashed_us;          /* 0: nothing was being read */
     struct derived_from from;   /* what torrents say of where we are: the same from start to end */

@@ -39,6 +39,7 @@ struct making {
     enum { MADE, NOT_YET, GONE, FAILED } end;
     bool is_removed; /* GONE, and the collection with it: what is stored of it goes too */
     uint64_t version;
+    uint8_t mark[32];        /* of all that goes into the torrent besides the files */
     uint64_t left_out;       /* files that are in no torrent */
     bool is_stored;          /* it was in the table as it is */
     struct tarn_out torrent; /* with HEAD in front */
@@ -108,7 +109,7 @@ static void put_head(struct making *m)
 {
     tarn_out_u8(&m->torrent, FORM);
     tarn_out_be64(&m->torrent, m->version);
-    tarn_out_put(&m->torrent, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark));
+    tarn_out_put(&m->torrent, tarn_bytes_of(m->mark, sizeof m->mark));
     tarn_out_be64(&m->torrent, 0); /* put_left_out */
 }
 
@@ -131,8 +132,7 @@ static bool take_stored(struct making *m, struct catalog_read *r)
     uint64_t version = tarn_cur_be64(&c);
     struct tarn_bytes mark = tarn_cur_take(&c, 32);
     m->left_out = tarn_cur_be64(&c);
-    if (version != m->version ||
-        !tarn_bytes_eq(mark, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark)))
+    if (version != m->version || !tarn_bytes_eq(mark, tarn_bytes_of(m->mark, sizeof m->mark)))
         return false;
     tarn_out_put(&m->torrent, value);
     m->is_stored = tarn_out_ok(&m->torrent);
@@ -155,6 +155,17 @@ static bool make(struct making *m, struct catalog_read *r, const struct catalog_
                      TORRENT_MAX);
 }
 
+static void mark_collection(struct making *m, const struct catalog_collection *c)
+{
+    struct crypt_sha sha;
+    const uint8_t bt = (uint8_t)c->bt;
+    crypt_sha_init(&sha, CRYPT_SHA256);
+    crypt_sha_update(&sha, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark));
+    crypt_sha_update(&sha, tarn_bytes_of(&bt, 1));
+    crypt_sha_update(&sha, c->name);
+    crypt_sha_final(&sha, m->mark);
+}
+
 static void make_from(struct making *m, struct catalog_read *r)
 {
     struct catalog_collection c;
@@ -172,6 +183,7 @@ static void make_from(struct making *m, struct catalog_read *r)
         return;
     }
     m->version = c.version;
+    mark_collection(m, &c);
     m->path = tarn_strndup(c.path.p, c.path.len);
     if (m->path == NULL)
         (void)tarn_fail_mem(&m->err, "making a torrent");

@@ -219,7 +219,7 @@ static void on_made(struct loop_job *job)
     forget_asked(a);
 }
 
-static bool is_asked(const struct node_singles *s, const uint8_t *hash)
+bool node_singles_is_wanted(const struct node_singles *s, const uint8_t hash[SINGLES_HASH])
 {
     for (struct tarn_list *at = s->asked.next; at != &s->asked; at = at->next)
         if (memcmp(TARN_OUTER(at, struct asked, node)->hash, hash, SINGLES_HASH) == 0)
@@ -229,7 +229,7 @@ static bool is_asked(const struct node_singles *s, const uint8_t *hash)
 
 bool node_singles_want(struct node_singles *s, const uint8_t hash[SINGLES_HASH])
 {
-    if (is_asked(s, hash))
+    if (node_singles_is_wanted(s, hash))
         return true;
     struct asked *a = s->n_asked < SINGLES_ASKED_MAX ? tarn_calloc(1, sizeof *a) : NULL;
     if (a == NULL)

@@ -38,6 +38,8 @@ bool node_singles_note(struct kv *kv, unsigned table, const struct bt_hashes *ha
 /* The loop's thread: somebody asks for this info-hash (v2: its first 20 bytes), which the session
  * has not. When it was noted, it is made live soon. True: it is being looked for. */
 bool node_singles_want(struct node_singles *s, const uint8_t hash[SINGLES_HASH]);
+/* Is it being looked for now? */
+bool node_singles_is_wanted(const struct node_singles *s, const uint8_t hash[SINGLES_HASH]);
 /* The catalog's journal has grown: what is of a file that has changed goes. */
 void node_singles_look(struct node_singles *s);
 size_t node_singles_count(const struct node_singles *s);

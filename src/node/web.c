@@ -128,7 +128,9 @@ static bool is_same(void *arg, struct sys_file *file)
 static const struct web_file *choose(const struct http_exchange *x, const struct web_page *p)
 {
     enum http_coding have[WEB_CODINGS];
-    if (p->n == 1)
+    /* Whoever says nothing gets the file itself: what was published, and what its checksum is of.
+     */
+    if (p->n == 1 || !http_has(x->request, HTTP_ACCEPT_ENCODING))
         return &p->files[0];
     for (unsigned i = 1; i < p->n; i++)
         have[i - 1] = p->files[i].coding;
