@@ -79,7 +79,7 @@ static bool tell_lost(struct catalog_read *r, const struct catalog_entry *e, str
     if (err->code != TARN_E_INTEGRITY)
         return false;
     catalog_report_lost(r->c, e->id);
-    return tarn_fail(err, TARN_E_POLICY,
+    return tarn_fail(err, TARN_E_DAEMON,
                      "its hashes were lost, and are being read again: try again soon");
 }
 
