@@ -5,7 +5,7 @@ from pathlib import Path
 from common import GREENS, OTHERS, gnuplot, machine, middle, sh, spread
 
 PACKAGES = ["nginx", "lighttpd", "libssl3"]
-OURS = "tarn"
+OURS = ("tarn up", "tarn")  # the whole node, else its server alone
 
 # Columns of each kind of work: the figure's key, its heading, its format. The spread is of the first.
 REQUESTS = [("cpu_us", "CPU us a request", ".2f"), ("per_s", "requests/s", ".0f"),
@@ -17,7 +17,7 @@ COLUMNS = {"constant": REQUESTS, "file of 1 KiB": REQUESTS, "file of 100": BYTES
 
 HEADS = {
     "constant": "14 bytes, 64 kept connections. nginx answers by `return 200`, lighttpd from its cache of "
-                "small files, tarn from C.",
+                "small files, tarn from C (`tarn up`: /healthz).",
     "file of 1 KiB": "64 connections, in the page cache.",
     "file of 100": "64 connections for 100 KiB, 4 for 100 MiB, in the page cache; the other side copies "
                    "what it receives.",
@@ -35,14 +35,18 @@ def medians(results, work, key):
     return {server: middle([f[key] for f in found]) for server, found in results.get(work, {}).items()}
 
 
+def ours(found):
+    return next((found[name] for name in OURS if name in found), None)
+
+
 def paired(results, work, key, theirs):
     """The median of the ratios of the rounds: ours to the better of theirs in the same round."""
     found = results.get(work, {})
     others = [found[s] for s in found if s.startswith(theirs)]
-    if OURS not in found or not others:
+    if ours(found) is None or not others:
         return None
-    pairs = zip(found[OURS], *others)
-    return middle([ours[key] / min(f[key] for f in rest) for ours, *rest in pairs])
+    pairs = zip(ours(found), *others)
+    return middle([mine[key] / min(f[key] for f in rest) for mine, *rest in pairs])
 
 
 # Targets: work, what is wanted, what was seen, the most it may be.
@@ -50,7 +54,7 @@ def paired(results, work, key, theirs):
 
 def target_rows(results):
     yield ("constant answer", "not slower than nginx", paired(results, "constant answer", "cpu_us", "nginx"), 1)
-    calls = medians(results, "system calls, constant answer", "all").get(OURS)
+    calls = ours(medians(results, "system calls, constant answer", "all"))
     yield "constant answer", "at most 2.2 system calls", calls, 2.2
     work = "constant answer, 16 pipelined"
     yield work, "at most half of nginx", paired(results, work, "cpu_us", "nginx"), 0.5
@@ -59,7 +63,7 @@ def target_rows(results):
     for work in ("file of 100 KiB", "file of 100 MiB"):
         yield work, "not slower than nginx", paired(results, work, "cpu", "nginx"), 1
     yield ("idle connections", "at most 600 bytes each",
-           medians(results, "idle connections", "bytes_each").get(OURS), 600)
+           ours(medians(results, "idle connections", "bytes_each")), 600)
 
 
 def targets(results):
@@ -74,7 +78,7 @@ def targets(results):
 
 
 def name_of(server):
-    return f"**{server}**" if server == OURS else server
+    return f"**{server}**" if server in OURS else server
 
 
 def table(results, work):
@@ -120,7 +124,7 @@ def plot(results, svg):
         found = medians(results, work, keys[work])
         rows.append("\t".join([f'"{work}"'] + [
             f"{found[s] / found['nginx']:.4f}" if s in found else "-" for s in servers]))
-    colours = {s: GREENS[0] if s == OURS else OTHERS[i] for i, s in enumerate(servers)}
+    colours = {s: GREENS[OURS.index(s)] if s in OURS else OTHERS[i] for i, s in enumerate(servers)}
     data = "$data << EOD\n" + "\n".join(rows) + "\nEOD\n"
     lines = ", ".join(f"$data using {i + 2}:xtic(1) title '{s}' lc rgb '{colours[s]}'"
                       for i, s in enumerate(servers))

@@ -33,6 +33,7 @@ enum {
     LOOPS_MAX = 64,
     FILES = 64, /* kept open, by a hash of their path */
     KEEP_US = 1000 * 1000,
+    SHORT_MAX = 4 << 10,
     ECHO_MAX = 1 << 20,
     LINES = 1000,
     PATH_ROOM = 8 << 10,
@@ -42,6 +43,7 @@ struct kept {
     char path[256];
     char etag[80];
     struct sys_file *file; /* counted */
+    uint8_t *bytes;        /* owned: what is in it, when it is short */
     int64_t looked_us;
 };
 
@@ -74,6 +76,19 @@ static unsigned hash(struct tarn_bytes path)
     return h % FILES;
 }
 
+/* As the node's door does it. */
+static void keep_short(struct kept *k, uint64_t size)
+{
+    size_t got;
+    tarn_free(k->bytes);
+    k->bytes = size == 0 || size > SHORT_MAX ? NULL : tarn_calloc((size_t)size, 1);
+    if (k->bytes != NULL &&
+        (!sys_read_at(k->file->fd, k->bytes, (size_t)size, 0, &got, NULL) || got != size)) {
+        tarn_free(k->bytes);
+        k->bytes = NULL;
+    }
+}
+
 static bool look_up(struct kept *k, const char *path, struct tarn_err *err)
 {
     struct sys_stat now;
@@ -88,6 +103,7 @@ static bool look_up(struct kept *k, const char *path, struct tarn_err *err)
         return false;
     snprintf(k->path, sizeof k->path, "%s", path);
     const struct sys_stat *st = &k->file->at_open;
+    keep_short(k, st->size);
     snprintf(k->etag, sizeof k->etag, "\"%llx-%llx-%llx\"", (unsigned long long)st->size,
              (unsigned long long)st->mtime_ns, (unsigned long long)st->ino);
     return true;
@@ -133,6 +149,7 @@ static void answer_file(struct door *d, struct http_exchange *x)
     const struct sys_stat *st = &k->file->at_open;
     struct http_file f = { .file = k->file,
                            .len = st->size,
+                           .bytes = k->bytes,
                            .etag = k->etag,
                            .modified_s = st->mtime_ns / 1000000000,
                            .type = type_of(path) };
@@ -399,8 +416,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < n_doors; i++) {
         http_server_free(doors[i].server);
         loop_free(doors[i].loop);
-        for (size_t f = 0; f < FILES; f++)
+        for (size_t f = 0; f < FILES; f++) {
             sys_file_unref(doors[i].kept[f].file);
+            tarn_free(doors[i].kept[f].bytes);
+        }
     }
     http_log_unref(signals.log);
     sys_signals_close(&signals.watch.fd);

@@ -2,13 +2,19 @@
 kept connection as come. All configuration is written here, into a folder of the run."""
 import os
 import re
+import resource
+import shutil
 import subprocess
+import tempfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from common import Child, free_port, wait_for
 
 CORE = 0
-FILES = 16000  # descriptors: 10,000 connections and what else there is
+# Descriptors: 10,000 connections and what else there is; lighttpd wants two for each.
+FILES = min(24000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 HELLO = b"Hello, world!\n"
 
 NGINX = """
@@ -53,7 +59,7 @@ server.errorlog = "{home}/error.log"
 server.network-backend = "sendfile"
 server.max-keep-alive-requests = 1000000000
 server.max-keep-alive-idle = 600
-server.max-connections = 12000
+server.max-connections = {connections}
 server.max-fds = {files}
 mimetype.assign = ( "" => "application/octet-stream" )
 $SERVER["socket"] == "127.0.0.1:{tls_port}" {{
@@ -79,7 +85,9 @@ class Server:
 
     name = ""
     has_tls = True
-    hello = "/hello"
+    hello, hello_len = "/hello", len(HELLO)
+    below = ""  # where the files are
+    most = 10000  # connections at once
 
     def __init__(self, site):
         self.site = site
@@ -91,7 +99,7 @@ class Server:
     def fill(self, text, **more):
         return text.format(home=self.home, root=self.site.root, port=self.port,
                            tls_port=self.tls_port, chain=self.site.chain, key=self.site.key,
-                           files=FILES, **more)
+                           files=FILES, connections=FILES // 2, **more)
 
     def command(self):
         raise NotImplementedError
@@ -142,6 +150,7 @@ class NginxOpenFiles(Nginx):
 class Lighttpd(Server):
     """Its constant answer is a file of 14 bytes, from its cache of small files."""
     name = "lighttpd"
+    most = min(10000, FILES // 2 - 100)
 
     def command(self):
         conf = self.home / "lighttpd.conf"
@@ -159,4 +168,45 @@ class Serve(Server):
                 self.site.root]
 
 
-SERVERS = [Serve, Nginx, NginxOpenFiles, Lighttpd]
+class Node(Server):
+    """All of tarn: a published folder, found in the index, watched, its identity in the ETag. Its
+    constant answer is /healthz."""
+    name = "tarn up"
+    has_tls = False
+    hello, hello_len = "/healthz", 3
+
+    def __enter__(self):
+        self.state = tempfile.mkdtemp(prefix="tarn-")  # the path of its socket must be short
+        try:
+            return super().__enter__()
+        except Exception:
+            shutil.rmtree(self.state)
+            raise
+
+    def __exit__(self, *_):
+        super().__exit__()
+        shutil.rmtree(self.state)
+
+    @property
+    def below(self):
+        return f"/c/{self.site.root.name}"
+
+    def command(self):
+        off = [f"--set={door}.listen=off" for door in ("admin", "bt")]
+        return ["env", f"TARN_HOME={self.state}", self.site.build / "tarn", "up", "--json",
+                f"--set=http.listen=127.0.0.1:{self.port}", "--set=http.loops=1",
+                "--set=http.connections=20000", *off, self.site.root]
+
+    def is_there(self):
+        if not super().is_there():
+            return False
+        url = f"http://127.0.0.1:{self.port}{self.below}/"
+        try:
+            for name in ("1k", "100k", "100m"):
+                urllib.request.urlopen(urllib.request.Request(url + name, method="HEAD")).close()
+        except urllib.error.HTTPError:
+            return False  # not read yet
+        return True
+
+
+SERVERS = [Serve, Node, Nginx, NginxOpenFiles, Lighttpd]

@@ -226,7 +226,7 @@ static void measure(struct loop *l, const struct set *s, unsigned runs)
 
 int main(int argc, char **argv)
 {
-    static const uint32_t pieces[] = { 0, 64 << 10, 1 << 20, 4 << 20, 16 << 20 };
+    static const uint32_t pieces[] = { 0, 64 << 10, 1 << 20, 2 << 20, 4 << 20 };
     const char *folder = argc > 1 ? argv[1] : "/dev/shm";
     uint64_t total = strtoull(argc > 2 ? argv[2] : "512", NULL, 10) << 20;
     unsigned runs = (unsigned)strtoul(argc > 3 ? argv[3] : "5", NULL, 10);

@@ -1,6 +1,6 @@
 /* api/config: a node's configuration for programs. */
-#include "base/mem.h"
 #include "node/config.h"
+#include "base/mem.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -251,6 +251,12 @@ static bool greet(struct bt_conn *c)
         !bt_session_is_full(s) && (t == NULL || t->max_peers == 0 || t->n_conns < t->max_peers);
     if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
         bt_is_banned(s, &c->stream.peer)) {
+        if (t == NULL && has_room && !c->is_waiting && s->set.on_unknown != NULL &&
+            s->set.on_unknown(s->set.arg, c->theirs.hash)) {
+            c->is_waiting = true;
+            loop_stream_pause(&c->stream);
+            return false;
+        }
         s->refused++;
         bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
         return false;
@@ -900,10 +906,22 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
         tarn_list_remove(&c->node);
 }
 
+/* The torrent that it waited for is here: greet, and read on where it stopped. */
+static void look_again(struct bt_conn *c)
+{
+    if (c->is_waiting && bt_session_find(c->session, c->theirs.hash) != NULL && greet(c)) {
+        c->is_waiting = false;
+        loop_stream_resume(&c->stream);
+    }
+}
+
 void bt_conns_tick(struct tarn_list *greeting, int64_t now_us)
 {
     for (struct tarn_list *n = greeting->next, *next; n != greeting; n = next) {
+        struct bt_conn *c = TARN_OUTER(n, struct bt_conn, node);
         next = n->next;
-        bt_conn_tick(TARN_OUTER(n, struct bt_conn, node), now_us);
+        bt_conn_tick(c, now_us);
+        if (!c->is_dead)
+            look_again(c);
     }
 }

@@ -10,6 +10,7 @@ enum {
     CANDIDATES_MAX = 3000, /* libtorrent's peer list size */
     GIVEN_WAIT_MAX_S = 8,
     WAIT_MAX_S = 30 * 60,
+    FULL_US = 10 * 1000 * 1000, /* while all connections are taken */
 };
 
 static struct bt_candidate *find(const struct bt_torrent *t, const struct sys_addr *addr)
@@ -175,7 +176,9 @@ int64_t bt_dial_wake(const struct bt_torrent *t)
         if (may_dial(t, k) && k->next_us < at)
             at = k->next_us;
     }
-    return at;
+    /* Without a free connection a look each second would find nothing. */
+    int64_t soonest = is_full(t) ? loop_now_us(t->session->loop) + FULL_US : 0;
+    return at < soonest ? soonest : at;
 }
 
 bool bt_dial_is_hopeless(const struct bt_torrent *t)

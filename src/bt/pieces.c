@@ -211,6 +211,8 @@ static void on_written(void *arg, uint32_t piece, const struct tarn_err *err)
     bt_judge_written(t, piece);
     t->totals.pieces_passed++;
     bt_piece_had(t, piece);
+    if (t->n_conns == 0)
+        bt_session_rouse(t->session, t); /* its state has changed, and nobody else wakes it */
     for (size_t i = 0; t->has_picker && i < t->n_numbers; i++)
         if (t->conns[i] != NULL && t->conns[i]->requests.n_open == 0)
             bt_conn_fill(t->conns[i]); /* there is room for a new piece now */

@@ -258,6 +258,7 @@ struct bt_conn {
     struct tarn_out early; /* before that: their bitfield and haves */
     uint32_t n_needed;     /* pieces they have that we want */
     bool is_outgoing, is_open, is_dead, is_counted, is_known, is_seed;
+    bool is_waiting; /* a greeting for a torrent that may come: not read until it has */
     bool has_early_all;
     bool am_choking, am_interested, is_interested;
     bool was_optimistic, on_parole;
@@ -303,6 +304,9 @@ void bt_session_forget(struct bt_session *s, struct bt_torrent *t);
 void bt_session_forget_swarm(struct bt_session *s, struct bt_torrent *t, unsigned i);
 struct bt_torrent *bt_session_find(struct bt_session *s, const uint8_t hash[BT_HASH_LEN]);
 void bt_session_announce_ended(struct bt_session *s);
+void bt_session_one_left(struct bt_session *s); /* a torrent has been removed */
+/* Another torrent that is known by one of t's hashes, or NULL. */
+struct bt_torrent *bt_session_same(struct bt_session *s, const struct bt_torrent *t);
 /* A torrent has something to do now. */
 void bt_session_rouse(struct bt_session *s, struct bt_torrent *t);
 /* The tick comes within a second. */

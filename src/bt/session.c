@@ -267,6 +267,16 @@ bool bt_session_know(struct bt_session *s, struct bt_torrent *t, struct tarn_err
     return true;
 }
 
+struct bt_torrent *bt_session_same(struct bt_session *s, const struct bt_torrent *t)
+{
+    for (unsigned i = 0; i < t->n_swarms; i++) {
+        struct bt_torrent *there = bt_session_find(s, t->swarms[i].hash);
+        if (there != NULL && there != t)
+            return there;
+    }
+    return NULL;
+}
+
 void bt_session_forget_swarm(struct bt_session *s, struct bt_torrent *t, unsigned i)
 {
     struct tarn_bytes key = tarn_bytes_of(t->swarms[i].hash, 20);
@@ -337,6 +347,18 @@ void bt_session_announce_ended(struct bt_session *s)
         if (is_leaving(TARN_OUTER(n, struct bt_torrent, node)))
             return;
     goodbye_over(s);
+}
+
+/* Nobody may be left to wait for. Told in the next turn: this is inside a call. */
+void bt_session_one_left(struct bt_session *s)
+{
+    if (s->on_goodbye == NULL)
+        return;
+    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
+        if (is_leaving(TARN_OUTER(n, struct bt_torrent, node)))
+            return;
+    bool is_set = loop_timer_set(s->loop, &s->goodbye, loop_now_us(s->loop));
+    (void)is_set; /* it is in since the goodbye began, so there is memory for it */
 }
 
 void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg)

@@ -36,10 +36,13 @@ struct bt_session_settings {
     uint32_t slots;              /* peers that are sent to at once; 0: by their rates */
     const struct bt_resume_ops *resume; /* where state is kept; NULL: none is. Borrowed */
     void *resume_arg;
-    const char *agent; /* what we call ourselves to peers: "tarn 0.1.0" */
+    const char *agent; /* what we call ourselves to peers: "tarn 0.1.0". Borrowed */
     /* Somebody was refused, a tracker answered: for logs. May be NULL; comes from anywhere, and
      * must call nothing here. */
     void (*on_note)(void *arg, struct bt_torrent *t, const char *text);
+    /* A peer came for an info-hash that is not here (of v2 its first 20 bytes). True: it may be
+     * added soon; the peer is kept waiting, a minute at most. As on_note; may be NULL. */
+    bool (*on_unknown)(void *arg, const uint8_t hash[20]);
     void *arg;
 };
 

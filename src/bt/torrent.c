@@ -144,6 +144,7 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     tarn_list_remove(&t->node);
     s->n_torrents--;
     tarn_free(t);
+    bt_session_one_left(s);
 }
 
 bool bt_torrent_set_priorities(struct bt_torrent *t, const uint8_t *priorities,
@@ -290,6 +291,16 @@ static void join_other_swarm(struct bt_torrent *t)
         return;
     struct bt_swarm *s = &t->swarms[t->n_swarms++];
     memcpy(s->hash, had_v1 ? t->hashes.v2 : t->hashes.v1, BT_HASH_LEN);
+    const struct bt_torrent *same = bt_session_same(t->session, t);
+    if (same != NULL && same->meta != NULL) { /* else that one finds out when it learns its own */
+        (void)tarn_fail(&err, TARN_E_FAILED,
+                        "it is the same torrent as another one here, known by its other hash: "
+                        "remove one of the two");
+        t->n_swarms--;
+        *s = (struct bt_swarm){ 0 };
+        bt_torrent_fail(t, &err);
+        return;
+    }
     if (bt_announce_init(t, 1, &err) && bt_session_know(t->session, t, &err))
         return;
     bt_note(t->session, t, "one of its two swarms is left out: %s", err.msg);

@@ -17,8 +17,8 @@
 #include "sys/clock.h"
 
 enum {
-    CONNS_MAX = 256,         /* web seeds in use or in line, of all torrents */
-    ERROR_BODY = 64 << 10,   /* of a page that says what went wrong */
+    CONNS_MAX = 256,       /* web seeds in use or in line, of all torrents */
+    ERROR_BODY = 64 << 10, /* of a page that says what went wrong */
     USELESS_US = 60 * 1000 * 1000,
     JUMP = 512 << 10,        /* bytes that others have brought meanwhile: worth a new request */
     JUMP_AT_END = 128 << 10, /* the same at the end of a run, where no new request follows */

@@ -447,9 +447,14 @@ void actor_kick(struct catalog *c)
     time_progress(a);
 }
 
-bool catalog_is_settled(const struct catalog *c)
+bool catalog_is_settled(struct catalog *c)
 {
     const struct actor *a = c->actor;
+    sys_lock_take(&c->lock);
+    bool has_reports = c->is_report_out;
+    sys_lock_give(&c->lock);
+    if (has_reports)
+        return false;
     return !is_busy(a) && !a->is_settling && !a->wants_settle && !a->is_dropping &&
            !a->wants_drop && tarn_list_empty(&c->asks) && atomic_load(&c->seq) == a->told_seq;
 }
@@ -490,32 +495,45 @@ static void on_heard(struct loop_watch *w, unsigned ready)
     actor_kick(a->c);
 }
 
+static void look_at_report(struct catalog *c, const struct report *report)
+{
+    struct kv_read r = { 0 };
+    struct kv_key k = { 0 };
+    struct tarn_bytes key;
+    if (report->name_len > 0) {
+        actor_look_name(c, report->entry, tarn_bytes_of(report->name, report->name_len), false,
+                        false);
+        return;
+    }
+    kv_key_be64(&k, report->entry);
+    if (kv_read_begin(c->kv, &r, NULL) &&
+        kv_get(&r, c->base + T_PARENTS, kv_key_bytes(&k), &key, NULL) == KV_FOUND) {
+        struct tarn_cur at = tarn_cur_of(key);
+        uint64_t folder = tarn_cur_be64(&at);
+        actor_look_name(c, folder, tarn_cur_rest(&at), false, report->is_doubted);
+    }
+    kv_read_end(&r);
+}
+
 void actor_reports(struct catalog *c)
 {
-    static const struct tarn_bytes none;
-    uint64_t ids[REPORTS_MAX];
-    sys_lock_take(&c->lock);
-    size_t n = c->n_reports;
-    memcpy(ids, c->reports, n * sizeof ids[0]);
-    bool is_all = c->too_many_reports;
-    c->n_reports = 0;
-    c->too_many_reports = c->is_report_out = false;
-    sys_lock_give(&c->lock);
-    for (size_t i = 0; i < n; i++) {
-        struct kv_read r = { 0 };
-        struct kv_key k = { 0 };
-        struct tarn_bytes key = none;
-        kv_key_be64(&k, ids[i]);
-        if (kv_read_begin(c->kv, &r, NULL) &&
-            kv_get(&r, c->base + T_PARENTS, kv_key_bytes(&k), &key, NULL) == KV_FOUND) {
-            struct tarn_cur at = tarn_cur_of(key);
-            uint64_t folder = tarn_cur_be64(&at);
-            actor_look_name(c, folder, tarn_cur_rest(&at), false, true);
+    for (;;) {
+        struct report last;
+        sys_lock_take(&c->lock);
+        bool is_any = c->n_reports > 0, is_all = c->too_many_reports;
+        if (is_any)
+            last = c->reports[--c->n_reports];
+        else
+            c->too_many_reports = c->is_report_out = false;
+        sys_lock_give(&c->lock);
+        if (is_any) {
+            look_at_report(c, &last);
+            continue;
         }
-        kv_read_end(&r);
+        if (is_all)
+            too_much(c->actor);
+        break;
     }
-    if (is_all)
-        too_much(c->actor);
     actor_kick(c);
 }
 

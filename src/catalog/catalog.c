@@ -145,6 +145,11 @@ static bool make_parts(struct catalog *c, const struct catalog_settings *set, st
     return c->check != NULL;
 }
 
+static void on_reports(struct loop_msg *m)
+{
+    actor_reports(TARN_OUTER(m, struct catalog, report_msg));
+}
+
 struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err *err)
 {
     struct catalog *c = tarn_calloc(1, sizeof *c);
@@ -153,6 +158,7 @@ struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err 
         return NULL;
     }
     sys_lock_init(&c->lock);
+    c->report_msg.on_loop = on_reports;
     tarn_list_init(&c->asks);
     tarn_list_init(&c->notes);
     take_settings(c, set);
@@ -186,25 +192,40 @@ uint64_t catalog_seq(const struct catalog *c)
     return atomic_load(&c->seq);
 }
 
-static void on_reports(struct loop_msg *m)
-{
-    actor_reports(TARN_OUTER(m, struct catalog, report_msg));
-}
-
 void catalog_report_changed(struct catalog *c, uint64_t entry)
 {
+    report(c, entry, true);
+}
+
+static bool is_same_report(const struct report *a, const struct report *b)
+{
+    return a->entry == b->entry && (a->is_doubted || !b->is_doubted) &&
+           tarn_bytes_eq(tarn_bytes_of(a->name, a->name_len), tarn_bytes_of(b->name, b->name_len));
+}
+
+static void take_report(struct catalog *c, const struct report *r)
+{
     sys_lock_take(&c->lock);
-    bool is_there = false;
-    for (size_t i = 0; i < c->n_reports && !is_there; i++)
-        is_there = c->reports[i] == entry;
+    bool is_there = c->n_reports > 0 && is_same_report(&c->reports[c->n_reports - 1], r);
     if (!is_there && c->n_reports < REPORTS_MAX)
-        c->reports[c->n_reports++] = entry;
+        c->reports[c->n_reports++] = *r;
     else if (!is_there)
         c->too_many_reports = true;
     bool must_post = !c->is_report_out;
     c->is_report_out = true;
-    c->report_msg.on_loop = on_reports;
     sys_lock_give(&c->lock);
     if (must_post)
         loop_post(c->loop, &c->report_msg);
+}
+
+void report(struct catalog *c, uint64_t entry, bool is_doubted)
+{
+    take_report(c, &(struct report){ .entry = entry, .is_doubted = is_doubted });
+}
+
+void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name)
+{
+    struct report r = { .entry = folder, .name_len = (uint8_t)name.len };
+    memcpy(r.name, name.p, name.len);
+    take_report(c, &r);
 }

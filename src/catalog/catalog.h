@@ -351,9 +351,9 @@ void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_orig
                        struct catalog_ask *ask);
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
-/* Read all held files again and compare them with their leaves. While one such check is under way:
- * once more after it. */
-void catalog_check(struct catalog *c);
+/* Read held files again and compare them with their leaves: of one collection, or of all (0). While
+ * such a check is under way: another one, of all, after it. */
+void catalog_check(struct catalog *c, uint32_t collection);
 
 /* Something that the owner has to tell, of what is none of the catalog's, in the same sequence: a
  * record of the journal like the others. name, word and other are cut to 255, 32 and 240 bytes.
@@ -368,6 +368,6 @@ void catalog_report_changed(struct catalog *c, uint64_t entry);
 void catalog_progress(const struct catalog *c, struct catalog_progress *out);
 /* Nothing is under way and nothing waits (but for timers of walks and scrubs): for tests and for
  * `tarn up`, which says when all is served. */
-bool catalog_is_settled(const struct catalog *c);
+bool catalog_is_settled(struct catalog *c);
 
 #endif

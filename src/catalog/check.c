@@ -38,6 +38,7 @@ struct check {
     struct catalog_scrub *scrub; /* owned */
     struct loop_job job;
     struct loop_timer timer;
+    uint32_t only;                        /* of this collection; 0: of all */
     bool is_running, is_in_job, is_asked; /* asked: once more, when this one is over */
     struct one ones[CHECK_BATCH];
     size_t n_ones, at;
@@ -135,7 +136,8 @@ static bool take_batch(struct check *k)
         struct row_entry row;
         k->after = tarn_cur_be64(&id);
         if (kv_get(&r, k->c->base + T_ENTRIES, cur.value, &value, NULL) == KV_FOUND &&
-            row_take_entry(cur.value, value, &row, NULL))
+            row_take_entry(cur.value, value, &row, NULL) &&
+            (k->only == 0 || row.e.collection == k->only))
             k->n_ones += make_one(k, &r, &row, &k->ones[k->n_ones]);
         got = kv_next(&cur, &k->err);
     }
@@ -215,8 +217,9 @@ static void plan(struct check *k)
         k->is_failed = true;
 }
 
-static void begin(struct check *k)
+static void begin(struct check *k, uint32_t only)
 {
+    k->only = only;
     k->is_running = true;
     k->bad = 0;
     start_job(k);
@@ -241,7 +244,7 @@ static void check_done(struct loop_job *job)
         k->is_running = false;
         if (k->is_asked) {
             k->is_asked = false;
-            begin(k);
+            begin(k, 0);
         } else {
             plan(k);
         }
@@ -312,17 +315,17 @@ static void on_time(struct loop_timer *t)
 {
     struct check *k = TARN_OUTER(t, struct check, timer);
     if (!k->is_running)
-        begin(k);
+        begin(k, 0);
 }
 
-void catalog_check(struct catalog *c)
+void catalog_check(struct catalog *c, uint32_t collection)
 {
     struct check *k = c->check;
     loop_timer_stop(c->loop, &k->timer);
     if (k->is_running)
         k->is_asked = true;
     else
-        begin(k);
+        begin(k, collection);
 }
 
 bool check_is_running(const struct check *k)
@@ -356,7 +359,7 @@ struct check *check_new(struct catalog *c, struct tarn_err *err)
         return NULL;
     }
     if (k->after > 0)
-        begin(k); /* one that did not come to its end */
+        begin(k, 0); /* one that did not come to its end */
     else
         plan(k);
     return k;

@@ -8,7 +8,7 @@
 
 enum {
     SPOTS = 4,       /* leaves that are looked at: the first, the last, and others by chance */
-    CANDIDATES = 16, /* names of one inode that are considered */
+    CANDIDATES = 64, /* names of one inode that are considered */
 };
 
 char *disk_resolve(const char *root, const char *path, struct tarn_err *err)
@@ -224,7 +224,10 @@ static bool judge(struct catalog *c, const struct candidate *q, const struct sys
     *out = (struct disk_match){ .id = q->row->e.id,
                                 .identity = q->row->e.identity,
                                 .stat = q->row->e.stat,
-                                .is_moved = is_gone };
+                                .is_moved = is_gone,
+                                .folder = q->row->e.parent,
+                                .name_len = (uint8_t)q->row->e.name.len };
+    memcpy(out->name, q->row->e.name.p, q->row->e.name.len);
     return true;
 }
 
@@ -252,4 +255,24 @@ bool disk_find_match(struct catalog *c, const struct sys_stat *st, const char *r
             found = judge(c, &q, st, root, path, is_link, out);
     }
     return found;
+}
+
+void disk_report_links(struct catalog *c, const struct sys_stat *st, uint64_t skip)
+{
+    struct row_entry rows[CANDIDATES];
+    struct kv_read r = { 0 };
+    if (!kv_read_begin(c->kv, &r, NULL))
+        return;
+    size_t n = names_of_inode(c, &r, st->ino, rows, CANDIDATES);
+    kv_read_end(&r);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].e.id != skip && rows[i].e.state == CATALOG_HELD &&
+            !catalog_stat_same(&rows[i].e.stat, st))
+            report(c, rows[i].e.id, false);
+}
+
+void disk_report_moved(struct catalog *c, const struct disk_match *m)
+{
+    if (m->is_moved && m->folder != INDEX_LIMBO)
+        report_name(c, m->folder, tarn_bytes_of(m->name, m->name_len));
 }

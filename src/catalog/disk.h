@@ -44,10 +44,20 @@ struct disk_match {
     struct catalog_identity identity;
     struct sys_stat stat; /* as the index has it: it must still have that when this is used */
     bool is_moved;        /* its own name is gone */
+    uint64_t folder;      /* where that was */
+    uint8_t name_len, name[CATALOG_NAME_MAX];
 };
 bool disk_find_match(struct catalog *c, const struct sys_stat *st, const char *root,
                      const char *path, bool is_link, uint64_t skip, uint32_t piece_len,
                      struct disk_match *out);
+
+/* A file with several names looks so now: entries of the others that have not been seen so are
+ * looked at again. The system tells of a write by the name that was written to only. */
+void disk_report_links(struct catalog *c, const struct sys_stat *st, uint64_t skip);
+
+/* When a match was recorded: the name that was gone is looked at again. Its folder may only have
+ * been elsewhere for a moment, and nothing would tell of the file itself when that comes back. */
+void disk_report_moved(struct catalog *c, const struct disk_match *m);
 
 /* v1 pieces that files of this collection need: their length, or 0. */
 uint32_t disk_v1_len(const struct row_collection *col);

@@ -449,6 +449,9 @@ static void record_run(struct loop_job *job)
             f->ready[i]->outcome = SLOT_AGAIN;
     }
     for (size_t i = 0; i < f->n_ready; i++)
+        if (f->ready[i]->has_match && f->ready[i]->outcome == SLOT_HELD)
+            disk_report_moved(f->c, &f->ready[i]->match);
+    for (size_t i = 0; i < f->n_ready; i++)
         if (f->ready[i]->outcome != SLOT_HELD) {
             catalog_leaves_drop(f->c->leaves, &f->ready[i]->leaves);
             catalog_leaves_drop(f->c->leaves, &f->ready[i]->pieces);

@@ -122,15 +122,17 @@ static void watch(struct look_job *j, const struct look_folder *f)
     j->is_deaf = true;
 }
 
-/* Opened: is it the folder that the index means? If not, its name is looked at from above, after
- * which it is compared with all below. */
+/* Opened: is it the folder that the index means? If not, the index is told which one it is that is
+ * compared now, and its name is looked at again from above: that sees what it is by then. */
 static bool begin_folder(struct look_job *j, struct look_folder *f)
 {
     struct sys_stat st;
     watch(j, f);
-    if (f->row.e.parent != 0 && sys_stat_fd(f->fd, &st, NULL) && st.ino != f->row.e.stat.ino)
-        row_copy_entry(&j->replaced, &f->row);
-    return true;
+    if (f->row.e.parent == 0 || !sys_stat_fd(f->fd, &st, NULL) || st.ino == f->row.e.stat.ino)
+        return true;
+    row_copy_entry(&j->replaced, &f->row);
+    f->row.e.stat = st;
+    return look_note_folder(j, f);
 }
 
 /* Some part of the folder's path is no folder any more. */
@@ -165,8 +167,11 @@ static bool enter(struct look_job *j, uint64_t id, struct look_folder *f)
     if (f->fd >= 0)
         return begin_folder(j, f);
     if (err.code == TARN_E_NOT_FOUND || is_path_broken(f)) {
-        f->is_gone = true;
-        return true;
+        /* Or only for a moment, and whoever renames it back tells nothing of what is in it. So its
+         * name decides, from above: either this folder is missing then, or it is there. */
+        report_name(j->c, f->row.e.parent, f->row.e.name);
+        j->deep[j->n_deep++] = id;
+        return false;
     }
     struct tarn_quote q;
     lines_add(&j->lines, true, "collection '%s': '%s' is left as it was: %s", f->place.col.name,
@@ -260,6 +265,8 @@ static void see_file(struct look_job *j, const struct look_folder *f, struct tar
         add_op(j, LOOK_LOST, name, row, NULL);
         return;
     }
+    if (row == NULL || !catalog_stat_same(&row->e.stat, st))
+        disk_report_links(j->c, st, row == NULL ? 0 : row->e.id);
     if (row != NULL) {
         bool is_same = catalog_stat_same(&row->e.stat, st);
         bool is_held = row->e.state == CATALOG_HELD || row->e.state == CATALOG_MISSING;

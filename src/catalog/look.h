@@ -45,6 +45,8 @@ bool index_take_over(struct index_write *w, const struct row_entry *old, struct 
                      const struct disk_match *m, bool *is_done, struct tarn_err *err) TARN_MUST;
 /* Write what was found, if anything. */
 bool look_apply(struct look_job *j, const struct look_folder *f) TARN_MUST;
+/* The folder is another one than it was: how it looks is noted. */
+bool look_note_folder(struct look_job *j, struct look_folder *f) TARN_MUST;
 /* The collection's folder is there. */
 bool look_begin_walk(struct look_job *j, const struct look_folder *f) TARN_MUST;
 /* All of it was seen. */

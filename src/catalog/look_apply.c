@@ -221,7 +221,32 @@ static bool apply(struct index_write *w, void *arg, struct tarn_err *err)
 bool look_apply(struct look_job *j, const struct look_folder *f)
 {
     struct batch b = { j, f };
-    return j->n_ops == 0 || catalog_write(j->c, apply, &b, &j->err);
+    if (j->n_ops > 0 && !catalog_write(j->c, apply, &b, &j->err))
+        return false;
+    for (size_t i = 0; i < j->n_ops; i++)
+        if (j->ops[i].has_match)
+            disk_report_moved(j->c, &j->ops[i].match);
+    return true;
+}
+
+static bool note_folder(struct index_write *w, void *arg, struct tarn_err *err)
+{
+    const struct look_folder *f = arg;
+    struct row_entry row, fresh;
+    enum catalog_found found = index_get(w, f->row.e.id, &row, err);
+    if (found == CATALOG_FOUND)
+        found = index_collection(w, row.e.collection, err);
+    if (found != CATALOG_FOUND)
+        return found == CATALOG_NOT_THERE;
+    row_copy_entry(&fresh, &row);
+    fresh.e.stat = f->row.e.stat;
+    return index_put(w, &row, &fresh, NULL, err);
+}
+
+bool look_note_folder(struct look_job *j, struct look_folder *f)
+{
+    j->is_failed = !catalog_write(j->c, note_folder, f, &j->err);
+    return !j->is_failed;
 }
 
 /* --- walks --- */

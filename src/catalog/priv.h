@@ -16,11 +16,12 @@
 #include "sys/thread.h"
 
 enum {
-    LOOKS_MAX = 4096,   /* folders and names to be looked at; of more, the collection is walked */
-    LOOK_NAMES = 256,   /* names compared in one slice of a look, and changes in one write */
-    FEED_MAX = 64,      /* files with store/intake at a time: four for each of its lanes */
-    REPORTS_MAX = 1024, /* of doors, not looked at yet */
-    LINES_MAX = 8,      /* for the log, of one job */
+    LOOKS_MAX = 4096, /* folders and names to be looked at; of more, the collection is walked */
+    LOOK_NAMES = 256, /* names compared in one slice of a look, and changes in one write */
+    FEED_MAX = 64,    /* files with store/intake at a time: four for each of its lanes */
+    REPORTS_MAX =
+        4096,      /* of doors and jobs, not looked at yet; pages that are not used cost nothing */
+    LINES_MAX = 8, /* for the log, of one job */
     LINE_MAX = 400,
     GRAIN_MS = 100,    /* file times tick: every 1 to 10 ms on Linux */
     COARSE_MS = 2100,  /* ... where they have no parts of seconds: FAT writes every second one */
@@ -126,7 +127,12 @@ struct catalog {
 
     /* any thread */
     struct sys_lock lock; /* of reports */
-    uint64_t reports[REPORTS_MAX];
+    struct report {
+        uint64_t entry; /* or, when name_len is not 0, the folder */
+        bool is_doubted;
+        uint8_t name_len;
+        uint8_t name[CATALOG_NAME_MAX];
+    } reports[REPORTS_MAX];
     size_t n_reports;
     bool too_many_reports;
     struct loop_msg report_msg;
@@ -202,6 +208,9 @@ struct drop_job {
     struct tarn_err err;
 };
 void drop_run(struct loop_job *job);
+/* Somebody should look at this entry again. Any thread. */
+void report(struct catalog *c, uint64_t entry, bool is_doubted);
+void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name);
 void publish_cancel(struct catalog *c); /* asks under way are forgotten */
 
 #endif

@@ -144,9 +144,13 @@ static void zsh(struct tarn_out *o)
         tarn_out_fmt(o, "    %s)\n        _arguments", cli_verbs[i].name);
         for (const uint8_t *id = cli_verbs[i].options; *id != CLI_END; id++)
             zsh_option(o, &cli_options[*id]);
-        for (unsigned n = 0; n < cli_verbs[i].max; n++)
+        const unsigned named = TARN_COUNT_OF(cli_verbs[i].offers);
+        for (unsigned n = 0; n < cli_verbs[i].max && n < named; n++)
             tarn_out_fmt(o, " \\\n            '%u:operand:%s'", n + 1,
                          zsh_offer(cli_verbs[i].offers[n]));
+        if (cli_verbs[i].max > named)
+            tarn_out_fmt(o, " \\\n            '*:operand:%s'",
+                         zsh_offer(cli_verbs[i].offers[named - 1]));
         tarn_out_str(o, "\n        ;;\n");
     }
     tarn_out_str(o, "    esac\n"

@@ -46,6 +46,13 @@ static uint64_t number_of(const json_t *o, const char *key)
     return n < 0 ? 0 : (uint64_t)n;
 }
 
+/* Of a magnet link that says no name, and is not known yet: its hash. */
+static const char *name_of(const json_t *o)
+{
+    const char *name = text_of(o, "name"), *v2 = text_of(o, "v2");
+    return *name != '\0' ? name : *v2 != '\0' ? v2 : text_of(o, "v1");
+}
+
 struct number {
     char s[32];
 };
@@ -157,7 +164,7 @@ static void item_row(struct asking *a, json_t *o)
         snprintf(state, sizeof state, "%s%s", text_of(o, "state"), is_paused ? ", paused" : "");
     const char *cells[] = {
         number_text(&id, o, "id"),
-        text_of(o, "name"),
+        name_of(o),
         state,
         number_text(&files, o, "files"),
         size_cell(&size, a, total),
@@ -248,15 +255,14 @@ static void put_row(const char *name, const char *text)
 static void put_hashing(const json_t *catalog)
 {
     char text[128];
-    struct tarn_size_text left, rate;
+    struct tarn_size_text left;
     const json_t *hashing = json_object_get(catalog, "hashing");
     struct cli_count files;
     if (number_of(hashing, "files") == 0)
         return;
-    snprintf(text, sizeof text, "%s, %s left at %s/s",
+    snprintf(text, sizeof text, "%s, %s left",
              cli_count(&files, number_of(hashing, "files"), "file"),
-             tarn_size_text(&left, number_of(hashing, "bytes_left")),
-             tarn_size_text(&rate, number_of(hashing, "rate")));
+             tarn_size_text(&left, number_of(hashing, "bytes_left")));
     put_row("hashing", text);
 }
 
@@ -272,12 +278,6 @@ static void put_catalog(const json_t *c)
              tarn_size_text(&stored, number_of(c, "bytes_stored")));
     put_row("files", text);
     put_hashing(c);
-    snprintf(text, sizeof text, "%llu changed, %llu missing, %llu refused",
-             (unsigned long long)number_of(c, "changed"),
-             (unsigned long long)number_of(c, "missing"),
-             (unsigned long long)number_of(c, "refused"));
-    if (number_of(c, "changed") + number_of(c, "missing") + number_of(c, "refused") > 0)
-        put_row("", text);
 }
 
 static void put_doors(const json_t *o)
@@ -296,10 +296,10 @@ static void put_doors(const json_t *o)
         put_row("", json_string_value(url) == NULL ? "" : json_string_value(url));
     if (!json_is_object(bt))
         return;
-    snprintf(text, sizeof text, "%s, down %s/s, up %s/s",
+    snprintf(text, sizeof text, "%s, %s received, %s sent",
              cli_count(&peers, number_of(bt, "peers"), "peer"),
-             tarn_size_text(&down, number_of(bt, "rate_down")),
-             tarn_size_text(&up, number_of(bt, "rate_up")));
+             tarn_size_text(&down, number_of(bt, "downloaded")),
+             tarn_size_text(&up, number_of(bt, "uploaded")));
     put_row("bittorrent", text);
 }
 
@@ -374,7 +374,7 @@ static void put_done(struct asking *a, json_t *o)
         if (strcmp(done, words[i].verb) == 0)
             done = words[i].done;
     printf("%s %llu ", done, (unsigned long long)number_of(o, "id"));
-    cli_put_text(stdout, text_of(o, "name"));
+    cli_put_text(stdout, name_of(o));
     if (*url != '\0') {
         fputs(" at ", stdout);
         cli_put_text(stdout, url);
@@ -407,10 +407,8 @@ int cli_rm(const struct cli_args *args)
 
 static void put_scrub(struct asking *a, json_t *o)
 {
-    struct tarn_size_text total;
-    (void)a;
-    printf("%s, %s to read; tarn status says how far it is\n", text_of(o, "state"),
-           tarn_size_text(&total, number_of(o, "total")));
+    (void)a, (void)o;
+    puts("checking all that is held; damage will be in tarn ls, the log and /v1/changes");
 }
 
 int cli_scrub(const struct cli_args *args)

@@ -458,9 +458,9 @@ const struct cli_verb cli_verbs[] = {
         .operands = "[REF]",
         .max = 1,
         .help = "have the node check what it holds",
-        .more = "Everything held, or one item, is read again and compared with its hashes, to 16 "
-                "KiB, at the rate of scrub.rate. The command does not wait for it: tarn status "
-                "says how far it is, and damage is in tarn ls, the log and "
+        .more = "Everything held is read again and compared with its hashes, to 16 KiB, at the "
+                "rate of scrub.rate; a REF must be there, and all is read all the same. The "
+                "command does not wait for it: damage is in tarn ls, the log and "
                 "/v1/changes.\n\n" REFS,
         .options = control_options,
         .run = cli_scrub,

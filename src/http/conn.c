@@ -57,10 +57,11 @@ void conn_kick(struct conn *c)
 
 void conn_count(struct conn *c)
 {
-    count(&c->server->n.received, c->stream.received - c->counted_in);
-    count(&c->server->n.sent, c->stream.sent - c->counted_out);
-    c->counted_in = c->stream.received;
-    c->counted_out = c->stream.sent;
+    struct http_server *s = c->server;
+    count(&s->n.received, c->stream.received - c->told_received);
+    count(&s->n.sent, c->stream.sent - c->told_sent);
+    c->told_received = c->stream.received;
+    c->told_sent = c->stream.sent;
 }
 
 void conn_free(struct conn *c)
@@ -306,6 +307,7 @@ static void on_drain(struct loop_stream *stream)
 {
     struct conn *c = TARN_OUTER(stream, struct conn, stream);
     struct exchange *x;
+    conn_count(c);
     while ((x = c->leaving) != NULL && stream->sent >= x->to) {
         c->leaving = x->next;
         exchange_over(x);
@@ -342,6 +344,7 @@ static void on_end(struct loop_stream *stream, const struct tarn_err *err)
 }
 
 static const struct loop_stream_ops stream_ops = {
+    .is_bulk = true,
     .on_bytes = on_bytes,
     .on_drain = on_drain,
     .on_finish = on_finish,

@@ -78,8 +78,11 @@ bool http_refuse_method(struct http_exchange *x, unsigned allowed);
 struct http_file {
     struct sys_file *file; /* the exchange takes a reference of its own */
     uint64_t off, len;     /* where in it the representation lies */
-    const char *etag;      /* strong, with its quotes; NULL: none, and If-Range never fits */
-    int64_t modified_s;    /* Last-Modified, since 1970; 0: none */
+    /* What lies there, when the caller keeps it in memory (is_same vouches for it too): saves the
+     * reading of short ones. Borrowed during the call; NULL: not kept. */
+    const uint8_t *bytes;
+    const char *etag;   /* strong, with its quotes; NULL: none, and If-Range never fits */
+    int64_t modified_s; /* Last-Modified, since 1970; 0: none */
     const char *type;
     const char *cache;
     const char *vary;

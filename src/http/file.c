@@ -1,9 +1,9 @@
 /* http/file: answers out of files: conditions, ranges, and how the bytes leave.
  *
- * A short body is read straight into the queue behind its head, by one call that does not wait for
- * a disk, and is_same is asked after that: what leaves is what it said yes to. All others stand in
- * the queue as runs of the file; the stream reads cold ones on other threads, and asks (may_leave)
- * before each batch. */
+ * A short body is copied, or read straight, into the queue behind its head, by one call that does
+ * not wait for a disk, and is_same is asked after that: what leaves is what it said yes to. All
+ * others stand in the queue as runs of the file; the stream reads cold ones on other threads, and
+ * asks (may_leave) before each batch. */
 #include "http/priv.h"
 
 #include "base/num.h"
@@ -40,9 +40,9 @@ static bool is_same(struct exchange *x)
 static bool may_leave(struct loop_guard *g, struct tarn_err *err)
 {
     struct exchange *x = TARN_OUTER(g, struct exchange, guard);
+    conn_count(x->conn);
     bool was_asked = x->asked_us == loop_now_us(x->conn->server->loop);
     x->asked_us = INT64_MIN;
-    conn_count(x->conn); /* a long body is seen while it leaves */
     return was_asked || is_same(x) ||
            tarn_fail(err, TARN_E_INTEGRITY, "a file changed while it was sent");
 }
@@ -180,7 +180,10 @@ static bool put_small(struct exchange *x, struct tarn_out *o, const struct plan 
     if (p->ranges.n != 1 || r->len > SMALL_BODY)
         return true;
     uint8_t *room = tarn_out_room(o, (size_t)r->len);
-    *is_read = room != NULL && sys_read_now(x->file->fd, room, (size_t)r->len, p->f->off + r->at);
+    if (room != NULL && p->f->bytes != NULL)
+        memcpy(room, p->f->bytes + r->at, (size_t)r->len);
+    *is_read = room != NULL && (p->f->bytes != NULL ||
+                                sys_read_now(x->file->fd, room, (size_t)r->len, p->f->off + r->at));
     if (room != NULL && !*is_read)
         o->len -= (size_t)r->len;
     x->asked_us = loop_now_us(x->conn->server->loop);

@@ -21,7 +21,7 @@ void kv_cursor_close(struct kv_cursor *c)
 }
 
 /* Move; when there is nothing, the cursor stands behind that end. */
-static enum kv_got go(struct kv_cursor *c, MDB_val key, MDB_cursor_op op, int end,
+static enum kv_got go(struct kv_cursor *c, MDB_val key, MDB_cursor_op op, enum kv_place end,
                       struct tarn_err *err)
 {
     MDB_val value;

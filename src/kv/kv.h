@@ -115,7 +115,7 @@ struct kv_cursor {
     /* private */
     const struct kv_read *read;
     void *at;
-    enum { KV_AT_START, KV_AT_RECORD, KV_AT_END } place;
+    enum kv_place { KV_AT_START, KV_AT_RECORD, KV_AT_END } place;
 };
 bool kv_cursor_open(const struct kv_read *r, unsigned table, struct kv_cursor *c,
                     struct tarn_err *err) TARN_MUST;
@@ -189,7 +189,8 @@ struct kv_write {
     void (*done)(struct kv_write *w, const struct tarn_err *err);
     /* private */
     struct tarn_list node;
-    struct tarn_err *why; /* borrowed: of one that is waited for */
+    struct tarn_err *why; /* borrowed, like the next: of one that is waited for */
+    void *over;
     enum { KV_WRITE_POSTED, KV_WRITE_AWAITED, KV_WRITE_GOOD, KV_WRITE_BAD } state;
 };
 

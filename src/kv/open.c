@@ -156,7 +156,6 @@ static struct kv *make(const struct kv_settings *set, struct tarn_err *err)
     sys_lock_init(&kv->lock);
     sys_cond_init(&kv->map_is_free);
     sys_cond_init(&kv->work);
-    sys_cond_init(&kv->over);
     tarn_list_init(&kv->reads);
     tarn_list_init(&kv->queue);
     kv->is_read_only = set->is_read_only;
@@ -216,7 +215,6 @@ void kv_close(struct kv *kv)
         mdb_env_close(kv->env);
     tarn_list_remove(&kv->opened);
     pthread_mutex_unlock(&opened_lock);
-    sys_cond_release(&kv->over);
     sys_cond_release(&kv->work);
     sys_cond_release(&kv->map_is_free);
     sys_lock_release(&kv->lock);

@@ -40,7 +40,7 @@ static void finish(struct kv *kv, struct kv_write *w, const struct tarn_err *err
     if (err != NULL && w->why != NULL)
         *w->why = *err;
     w->state = err == NULL ? KV_WRITE_GOOD : KV_WRITE_BAD;
-    sys_cond_broadcast(&kv->over);
+    sys_cond_signal(w->over); /* with the lock: it is on the stack of who waits */
     sys_lock_give(&kv->lock);
 }
 
@@ -386,13 +386,17 @@ bool kv_write_now(struct kv *kv, struct kv_write *w, struct tarn_err *err)
     if (pthread_equal(pthread_self(), kv->writer.id))
         return tarn_fail(err, TARN_E_FAILED,
                          "a write waits for another one on the writer's thread");
+    struct sys_cond over; /* its own, so that nobody is woken for others */
+    sys_cond_init(&over);
     w->state = KV_WRITE_AWAITED;
     w->why = err;
+    w->over = &over;
     enqueue(kv, w);
     sys_lock_take(&kv->lock);
     while (w->state == KV_WRITE_AWAITED)
-        sys_cond_wait(&kv->over, &kv->lock);
+        sys_cond_wait(&over, &kv->lock);
     bool ok = w->state == KV_WRITE_GOOD;
     sys_lock_give(&kv->lock);
+    sys_cond_release(&over);
     return ok;
 }

@@ -515,7 +515,9 @@ void loop_send_woken(struct loop_stream *s)
     if (before == 0)
         return;
     uint8_t was = s->doubled;
-    if (since < LOOP_STREAM_SOON_US && was < LOOP_STREAM_DOUBLED_MAX)
+    int64_t soon_us = s->ops->is_bulk ? LOOP_STREAM_SOON_BULK_US : LOOP_STREAM_SOON_US;
+    int most = s->ops->is_bulk ? LOOP_STREAM_DOUBLED_BULK_MAX : LOOP_STREAM_DOUBLED_MAX;
+    if (since < soon_us && was < most)
         s->doubled++;
     else if (since > LOOP_STREAM_LATE_US && was > 0)
         s->doubled--;

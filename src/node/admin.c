@@ -361,7 +361,8 @@ static void take_route(struct admin_call *c, const struct route *r)
     else if (!is_json(c->x->request))
         admin_refuse(c, 415, TARN_E_USAGE, "the body must be application/json");
     else
-        http_body_read(c->x, ADMIN_BODY_MAX, on_body);
+        http_body_read(c->x, node_config_number(c->admin->node->config, NODE_HTTP_BODY_MAX),
+                       on_body);
 }
 
 static void answer_health(struct http_exchange *x)

@@ -435,8 +435,11 @@ void admin_scrub(struct admin_call *c)
                      "a scrub is of collections; a torrent checks what it sends");
         return;
     }
-    catalog_check(c->admin->node->catalog); /* of one is of all */
-    json_put_str(admin_object(c, "scrub"), "state", "running");
+    catalog_check(c->admin->node->catalog, c->collection);
+    struct json *j = admin_object(c, "scrub");
+    if (c->collection != 0)
+        json_put_u64(j, "id", node_id_of_collection(c->collection));
+    json_put_str(j, "state", "running");
     admin_send(c, 202);
 }
 

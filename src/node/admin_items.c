@@ -105,6 +105,8 @@ static void put_seed(struct admin_call *c, const struct catalog_collection *k)
     }
     if (s->failure != NULL)
         json_put_str(j, "error", s->failure);
+    else if (s->note != NULL)
+        json_put_str(j, "error", s->note);
 }
 
 void admin_put_collection(struct admin_call *c, struct catalog_read *r,

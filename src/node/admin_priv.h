@@ -14,9 +14,8 @@
 #include "node/ref.h"
 
 enum {
-    ADMIN_BODY_MAX = 24 << 20, /* a torrent of 16 MiB in base64 */
-    ADMIN_WAIT_MAX_S = 3600,   /* of a change stream */
-    ADMIN_WATCHERS_MAX = 100,  /* change streams open at a time */
+    ADMIN_WAIT_MAX_S = 3600,  /* of a change stream */
+    ADMIN_WATCHERS_MAX = 100, /* change streams open at a time */
 };
 
 struct node_admin {

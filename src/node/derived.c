@@ -112,7 +112,7 @@ static struct derive_settings settings_of(const struct catalog_collection *c,
 }
 
 static bool add_all(struct derive *d, struct catalog_read *r, const struct catalog_collection *c,
-                    struct tarn_err *err)
+                    uint64_t *left_out, struct tarn_err *err)
 {
     struct catalog_entry e;
     struct catalog_walk *w = tarn_calloc(1, sizeof *w);
@@ -121,8 +121,10 @@ static bool add_all(struct derive *d, struct catalog_read *r, const struct catal
         return tarn_fail_mem(err, "making a torrent");
     w->collection = c->id;
     while ((found = catalog_walk_next(r, w, &e, err)) == CATALOG_FOUND) {
-        if (e.state == CATALOG_REFUSED)
-            continue; /* it is in no listing as something to fetch either */
+        if (e.state == CATALOG_REFUSED || !derive_can_name(w->path)) {
+            (*left_out)++;
+            continue;
+        }
         if (!add_file(d, r, &e, w->path, err)) {
             found = CATALOG_FAILED;
             break;
@@ -134,10 +136,11 @@ static bool add_all(struct derive *d, struct catalog_read *r, const struct catal
 
 bool derived_collection(struct catalog_read *r, const struct catalog_collection *c,
                         const struct derived_from *from, struct tarn_out *torrent,
-                        struct bt_hashes *hashes, struct tarn_err *err)
+                        uint64_t *left_out, struct tarn_err *err)
 {
     char created_by[64], *seed = NULL;
     struct bt_hashes unused;
+    *left_out = 0;
     struct derive_settings set = settings_of(c, from, created_by);
     if (c->piece_len == 0)
         return not_held(err);
@@ -153,11 +156,21 @@ bool derived_collection(struct catalog_read *r, const struct catalog_collection 
         set.n_web_seeds = 1;
     }
     struct derive *d = derive_new(&set, err);
-    bool ok = d != NULL && add_all(d, r, c, err) &&
-              derive_torrent(d, torrent, hashes != NULL ? hashes : &unused, err);
+    bool ok =
+        d != NULL && add_all(d, r, c, left_out, err) && derive_torrent(d, torrent, &unused, err);
     derive_free(d);
     tarn_free(seed);
     return ok;
+}
+
+/* Of a v2 torrent of one file the folder's URL is given, to which clients add the file's name (BEP
+ * 19): libtorrent (2.0.8) takes a v2 torrent of one file for a folder and would look for the file
+ * below the file. */
+static struct tarn_bytes web_seed_path(enum bt_format format, struct tarn_bytes path)
+{
+    while (format == BT_V2 && path.len > 0 && path.p[path.len - 1] != '/')
+        path.len--;
+    return path;
 }
 
 bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
@@ -173,7 +186,7 @@ bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
     if (from->public_url[0] != '\0') {
         struct tarn_out o;
         tarn_out_init(&o, URL_MAX);
-        derived_url(&o, from->public_url, c->name, path);
+        derived_url(&o, from->public_url, c->name, web_seed_path(set.format, path));
         seed = tarn_out_take_str(&o);
         if (seed == NULL)
             return tarn_fail_mem(err, "making a torrent");

@@ -15,16 +15,17 @@ struct derived_from {
     const char *version; /* of tarn */
 };
 
-/* A collection, whole: TARN_E_DAEMON when something of it is not held (yet), TARN_E_POLICY when a
- * name or its size cannot be in a torrent. hashes may be NULL. */
+/* A collection, whole: TARN_E_DAEMON when something of it is not held (yet), TARN_E_POLICY when it
+ * is too large for a torrent. Files that cannot be read, or whose names no torrent can have (over
+ * 240 bytes, not UTF-8), are left out: so many. */
 bool derived_collection(struct catalog_read *r, const struct catalog_collection *c,
                         const struct derived_from *from, struct tarn_out *torrent,
-                        struct bt_hashes *hashes, struct tarn_err *err) TARN_MUST;
+                        uint64_t *left_out, struct tarn_err *err) TARN_MUST;
 /* A held file of it by itself; path is below the collection. */
 bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
                   const struct catalog_entry *e, struct tarn_bytes path,
                   const struct derived_from *from, struct tarn_out *torrent,
-                  struct bt_hashes *hashes, struct tarn_err *err) TARN_MUST;
+                  struct bt_hashes *hashes, struct tarn_err *err) TARN_MUST; /* hashes: or NULL */
 
 /* A metalink or a sha256sum file: of one file (e and path), or of all held files of a collection (e
  * NULL). What cannot be named in a metalink is left out. */

@@ -107,7 +107,9 @@ static struct http_settings settings_of(const struct node *n, const struct http_
         .idle_ms = ms_of(n, NODE_HTTP_IDLE_TIMEOUT),
         .drain_ms = DRAIN_MS,
     };
+    set.head.line = (uint32_t)node_config_number(n->config, NODE_HTTP_LINE_MAX);
     set.head.block = (uint32_t)node_config_number(n->config, NODE_HTTP_HEAD_MAX);
+    set.head.fields = (uint16_t)node_config_number(n->config, NODE_HTTP_FIELDS_MAX);
     return set;
 }
 
@@ -160,12 +162,31 @@ static bool open_web(struct node *n, struct node_web *w, struct tarn_err *err)
                                : http_server_share(w->server, n->doors.webs[0].server, err));
 }
 
+/* A file that is one hole: it takes no room. Without it, padding is not there to be fetched. */
+static void open_zeros(struct node *n)
+{
+    struct tarn_err err;
+    int fd = -1;
+    char *path = node_home_path(&n->home, "zeros");
+    bool ok = path != NULL ? (fd = sys_open(path, SYS_OPEN_CREATE, &err)) >= 0 &&
+                                 sys_truncate(fd, 0, &err) && sys_truncate(fd, NODE_ZEROS, &err)
+                           : tarn_fail_mem(&err, "opening the web door");
+    tarn_free(path);
+    if (ok)
+        n->doors.zeros = sys_file_new(fd); /* has taken it over */
+    else
+        sys_close(&fd);
+    if (!ok)
+        node_log_err(n->log, NODE_WARNING, "http", &err);
+}
+
 static bool open_webs(struct node *n, struct tarn_err *err)
 {
     struct node_doors *d = &n->doors;
     if (!has_sockets(n, NODE_DOOR_HTTP))
         return true;
     unsigned loops = choose_loops(n);
+    open_zeros(n);
     d->webs = tarn_calloc(loops, sizeof *d->webs);
     if (d->webs == NULL)
         return tarn_fail_mem(err, "opening the web door");
@@ -355,6 +376,7 @@ void node_doors_close(struct node *n)
     http_server_free(d->admin);
     node_admin_close(n);
     http_log_unref(d->access_log);
+    sys_file_unref(d->zeros);
     crypt_tls_unref(d->tls);
     node_config_free(d->old);
     tarn_free(d->webs);

@@ -11,6 +11,9 @@
 
 struct node;
 
+/* Most zeros of a file between files: a piece has at most 16 MiB. */
+enum { NODE_ZEROS = 16 << 20 };
+
 /* The web door on one loop. What it answers reads node (catalog, kv: any thread), and changes
  * nothing there but through loop_post. */
 struct node_web {
@@ -52,6 +55,7 @@ struct node_doors {
     unsigned n_webs;
     struct http_server *admin;
     struct http_log *access_log; /* counted; NULL: none */
+    struct sys_file *zeros;      /* counted; NODE_ZEROS of them; NULL: none */
     struct crypt_tls *tls;       /* counted; of the web door; NULL: plain */
     void *admin_door;            /* admin.c's own */
     struct node_config *old;     /* owned: until all webs have the new one */

@@ -18,6 +18,8 @@ static void on_changes(void *arg, uint64_t seq)
     node_bt_look(n);
     if (n->seeding != NULL)
         node_seeding_look(n->seeding);
+    if (n->singles != NULL)
+        node_singles_look(n->singles);
     node_admin_changed(n);
 }
 
@@ -62,6 +64,7 @@ static bool open_index(struct node *n, const char *folder, struct tarn_err *err)
         names[i] = catalog_tables[i];
     names[NODE_TABLE_TORRENT] = NODE_TORRENTS_TABLE;
     names[NODE_TABLE_SEEDING] = NODE_SEEDING_TABLE;
+    names[NODE_TABLE_SINGLE] = NODE_SINGLES_TABLE;
     n->kv = kv_open(
         &(struct kv_settings){ .path = file,
                                .kind = "tarn index",
@@ -133,25 +136,22 @@ struct publishing {
     struct catalog_ask ask;
     struct node *node;
     bool is_wanted; /* by who starts the node: without it the start fails */
-    char name[NODE_CONFIG_NAME_MAX + 1];
 };
 
 static void on_published(struct catalog_ask *ask)
 {
     struct publishing *p = TARN_OUTER(ask, struct publishing, ask);
-    if (!ask->is_ok) {
-        struct tarn_err err = ask->err;
-        (void)tarn_fail_in(&err, "publishing %s", p->name);
-        node_fault_add(p->node, "publish", err.msg);
-        if (p->is_wanted && p->node->unpublished.code == TARN_OK)
-            p->node->unpublished = err;
-    }
+    struct node *n = p->node;
+    bool fails_start = p->is_wanted && n->state == NODE_STARTING;
+    if (!ask->is_ok && !fails_start)
+        node_fault_add(n, "publish", ask->err.msg); /* it names the folder */
+    else if (!ask->is_ok && n->unpublished.code == TARN_OK)
+        n->unpublished = ask->err;
     tarn_list_remove(&p->place);
     tarn_free(p);
 }
 
-static void publish(struct node *n, const struct catalog_spec *spec, const char *name,
-                    bool is_wanted)
+static void publish(struct node *n, const struct catalog_spec *spec, bool is_wanted)
 {
     struct publishing *p = tarn_calloc(1, sizeof *p);
     if (p == NULL) {
@@ -161,7 +161,6 @@ static void publish(struct node *n, const struct catalog_spec *spec, const char 
     p->node = n;
     p->ask.done = on_published;
     p->is_wanted = is_wanted;
-    (void)snprintf(p->name, sizeof p->name, "%s", name);
     tarn_list_push_back(&n->asks, &p->place);
     catalog_publish(n->catalog, spec, &p->ask);
 }
@@ -184,7 +183,7 @@ static void publish_configured(struct node *n)
             .links = node_config_on(n->config, NODE_CATALOG_SYMLINKS),
             .origin = CATALOG_CONFIGURED,
         };
-        publish(n, &spec, c->name, false);
+        publish(n, &spec, false);
     }
     for (size_t i = 0; i < n->set.n_publish; i++) {
         const struct catalog_spec spec = { .path = n->set.publish[i],
@@ -193,7 +192,7 @@ static void publish_configured(struct node *n)
                                            .http = true,
                                            .links =
                                                node_config_on(n->config, NODE_CATALOG_SYMLINKS) };
-        publish(n, &spec, n->set.publish[i], true);
+        publish(n, &spec, true);
     }
 }
 
@@ -220,7 +219,6 @@ static void drop_unconfigured(struct node *n)
             continue;
         p->node = n;
         p->ask.done = on_published;
-        (void)snprintf(p->name, sizeof p->name, "%.*s", (int)c.name.len, (const char *)c.name.p);
         tarn_list_push_back(&n->asks, &p->place);
         catalog_unpublish(n->catalog, c.id, CATALOG_CONFIGURED, &p->ask);
     }
@@ -233,6 +231,36 @@ static void on_note(void *arg, struct bt_torrent *t, const char *text)
 {
     (void)t;
     node_log(((struct node *)arg)->log, NODE_DEBUG, "bt", "%s", text);
+}
+
+static bool on_unknown(void *arg, const uint8_t hash[20])
+{
+    struct node *n = arg;
+    return n->singles != NULL && node_singles_want(n->singles, hash);
+}
+
+struct want {
+    struct loop_msg msg;
+    struct node *node;
+    uint8_t hash[SINGLES_HASH];
+};
+
+static void on_want(struct loop_msg *msg)
+{
+    struct want *w = TARN_OUTER(msg, struct want, msg);
+    (void)on_unknown(w->node, w->hash);
+    tarn_free(w);
+}
+
+void node_want_single(struct node *n, const uint8_t hash[SINGLES_HASH])
+{
+    struct want *w = tarn_calloc(1, sizeof *w);
+    if (w == NULL)
+        return; /* the first peer will want it */
+    w->msg.on_loop = on_want;
+    w->node = n;
+    memcpy(w->hash, hash, sizeof w->hash);
+    loop_post(n->loop, &w->msg);
 }
 
 static void on_trouble(void *arg, struct tarn_bytes collection, const struct tarn_err *err)
@@ -305,6 +333,7 @@ static bool open_session(struct node *n, struct tarn_err *err)
         .resume_arg = n->resume,
         .agent = n->agent,
         .on_note = on_note,
+        .on_unknown = on_unknown,
         .arg = n,
     };
     set.listen = node_config_addrs(c, NODE_BT_LISTEN, &set.n_listen);
@@ -346,17 +375,31 @@ static bool open_torrents(struct node *n, struct tarn_err *err)
                                                                 .on_trouble = on_trouble,
                                                                 .arg = n },
                                err);
-    atomic_store(&n->is_seeding, n->seeding != NULL);
-    return n->seeding != NULL;
+    n->singles = n->seeding == NULL
+                     ? NULL
+                     : node_singles_new(
+                           &(struct node_singles_settings){
+                               .loop = n->loop,
+                               .table = NODE_TABLE_SINGLE,
+                               .catalog = n->catalog,
+                               .bt = n->bt,
+                               .no_trackers = !node_config_on(n->config, NODE_BT_TRACKERS),
+                               .from = n->from,
+                           },
+                           err);
+    atomic_store(&n->is_seeding, n->singles != NULL);
+    return n->singles != NULL;
 }
 
 static void close_bt(struct node *n)
 {
     atomic_store(&n->is_seeding, false);
+    node_singles_free(n->singles);
     node_seeding_free(n->seeding);
     node_torrents_free(n->torrents);
     bt_session_free(n->bt);
     bt_resume_files_free(n->resume);
+    n->singles = NULL;
     n->seeding = NULL;
     n->torrents = NULL;
     n->bt = NULL;

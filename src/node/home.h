@@ -6,6 +6,7 @@
  *         token            0600; 64 hex digits, made at the first start
  *         index/           the index: INDEX.mdb and leaves
  *         resume/          of the bt session
+ *         zeros            a hole of 16 MiB: padding for clients that fetch it by HTTP
  *         downloads/       what was added, unless bt.downloads says where
  *     RUNTIME/tarn.sock    the control socket: $TARN_HOME, $RUNTIME_DIRECTORY, /run/tarn for the
  *                          system's daemon, $XDG_RUNTIME_DIR/tarn, else STATE */

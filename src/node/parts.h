@@ -9,6 +9,7 @@
 #include "node/doors.h"
 #include "node/node.h"
 #include "node/seeding.h"
+#include "node/singles.h"
 #include "node/sockets.h"
 #include "node/torrents.h"
 
@@ -35,13 +36,14 @@ struct node {
     /* holdings.c */
     struct kv *kv;
     struct catalog *catalog;
-    struct bt_resume_files *resume; /* these four NULL: BitTorrent is off */
+    struct bt_resume_files *resume; /* these five NULL: BitTorrent is off */
     struct bt_session *bt;
     struct node_torrents *torrents;
     struct node_seeding *seeding;
+    struct node_singles *singles;
     _Atomic bool is_seeding; /* seeding is there: for other threads */
-    char agent[64]; /* what the session calls itself */
     size_t n_bt_addrs;
+    char agent[64];             /* what peers are told; the session borrows it */
     uint64_t hash_rate, hashed; /* bytes a second that are read now; bytes at hashed_us */
     int64_t hashed_us;          /* 0: nothing was being read */
     struct derived_from from;   /* what torrents say of where we are: the same from start to end */
@@ -76,12 +78,20 @@ struct node {
 /* ---- holdings.c: the index, the catalog, BitTorrent ---- */
 
 /* Tables of the index. */
-enum { NODE_TABLE_CATALOG, NODE_TABLE_TORRENT = CATALOG_TABLES, NODE_TABLE_SEEDING, NODE_TABLES };
+enum {
+    NODE_TABLE_CATALOG,
+    NODE_TABLE_TORRENT = CATALOG_TABLES,
+    NODE_TABLE_SEEDING,
+    NODE_TABLE_SINGLE,
+    NODE_TABLES
+};
 
 bool node_holdings_open(struct node *n, struct tarn_err *err) TARN_MUST;
 /* BitTorrent is opened when something is to be shared by it. */
 bool node_bt_need(struct node *n, struct tarn_err *err) TARN_MUST;
 void node_bt_look(struct node *n);
+/* Any thread: a file's own torrent was handed out, so that somebody may ask for it. */
+void node_want_single(struct node *n, const uint8_t hash[SINGLES_HASH]);
 /* A new configuration: collections that are new, changed or gone in it. */
 void node_holdings_reload(struct node *n);
 /* Tell trackers, save state; then node_part_stopped. */

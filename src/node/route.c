@@ -36,6 +36,14 @@ enum node_sibling node_sibling_of(struct tarn_bytes name, struct tarn_bytes *ste
     return NODE_NO_SIBLING;
 }
 
+bool node_padding(struct tarn_bytes path, uint64_t *len)
+{
+    static const char folder[] = ".pad/";
+    const size_t n = sizeof folder - 1;
+    return begins(path, folder) && path.len > n && path.p[n] != '0' &&
+           tarn_parse_u64(behind(path, n), INT64_MAX, len);
+}
+
 /* <64 hex>-<decimal length>, without a sign or leading zeros: one way to write each. */
 static bool read_identity(struct node_route *r, struct tarn_bytes text)
 {

@@ -40,6 +40,10 @@ void node_route(struct node_route *r, struct tarn_bytes path);
 /* The sibling that a name asks for by how it ends; *stem is the name without that. */
 enum node_sibling node_sibling_of(struct tarn_bytes name, struct tarn_bytes *stem);
 
+/* ".pad/N": a file of N zeros, which torrents with v1 hashes have between files (BEP 47). False: it
+ * is none. */
+bool node_padding(struct tarn_bytes path, uint64_t *len) TARN_MUST;
+
 /* What the query asks for besides. */
 struct node_query {
     enum node_sibling as;    /* ?as=torrent|magnet|meta4|sha256 */

@@ -1,7 +1,7 @@
 /* node/seeding: see the header. In the table, by the collection's number (be32) and a letter:
  *
- *     'T'   u8 1, u64 version of the collection, 32 bytes that stand for what else goes into a
- *           torrent (derived_from), then the torrent
+ *     'T'   u8 2, u64 version of the collection, 32 bytes that stand for what else goes into a
+ *           torrent (derived_from), u64 how many files are not in it, then the torrent
  *     'P'   nothing: it is paused
  *
  * So a start makes no torrent anew. One is made at a time: it may take much memory. */
@@ -13,7 +13,12 @@
 #include "loop/pool.h"
 #include "sys/clock.h"
 
-enum { FORM = 1, HEAD = 1 + 8 + 32, TORRENT_MAX = KV_VALUE_MAX - HEAD };
+enum {
+    FORM = 2,
+    LEFT_OUT_AT = 1 + 8 + 32,
+    HEAD = LEFT_OUT_AT + 8,
+    TORRENT_MAX = KV_VALUE_MAX - HEAD
+};
 
 struct seed {
     struct node_seed seen;
@@ -21,8 +26,8 @@ struct seed {
     struct tarn_list turn; /* in `waiting`: its torrent has to be made, or made anew */
     struct node_seeding *of;
     struct bt_metainfo meta;
-    char *failure; /* owned */
-    char *path;    /* owned */
+    char *failure, *note; /* owned */
+    char *path;           /* owned */
 };
 
 struct making {
@@ -34,6 +39,7 @@ struct making {
     enum { MADE, NOT_YET, GONE, FAILED } end;
     bool is_removed; /* GONE, and the collection with it: what is stored of it goes too */
     uint64_t version;
+    uint64_t left_out;       /* files that are in no torrent */
     bool is_stored;          /* it was in the table as it is */
     struct tarn_out torrent; /* with HEAD in front */
     struct bt_metainfo meta;
@@ -103,6 +109,14 @@ static void put_head(struct making *m)
     tarn_out_u8(&m->torrent, FORM);
     tarn_out_be64(&m->torrent, m->version);
     tarn_out_put(&m->torrent, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark));
+    tarn_out_be64(&m->torrent, 0); /* put_left_out */
+}
+
+/* Known when all files have been looked at. */
+static void put_left_out(struct making *m)
+{
+    for (unsigned i = 0; tarn_out_ok(&m->torrent) && i < 8; i++)
+        m->torrent.p[LEFT_OUT_AT + i] = (uint8_t)(m->left_out >> (56 - 8 * i));
 }
 
 /* Is what is stored of this version, and made from the same settings? */
@@ -116,6 +130,7 @@ static bool take_stored(struct making *m, struct catalog_read *r)
     (void)tarn_cur_u8(&c);
     uint64_t version = tarn_cur_be64(&c);
     struct tarn_bytes mark = tarn_cur_take(&c, 32);
+    m->left_out = tarn_cur_be64(&c);
     if (version != m->version ||
         !tarn_bytes_eq(mark, tarn_bytes_of(m->seeding->mark, sizeof m->seeding->mark)))
         return false;
@@ -130,8 +145,9 @@ static bool make(struct making *m, struct catalog_read *r, const struct catalog_
         return true;
     tarn_out_clear(&m->torrent);
     put_head(m);
-    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, NULL, &m->err))
+    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, &m->left_out, &m->err))
         return false;
+    put_left_out(m);
     return tarn_out_ok(&m->torrent) ||
            tarn_fail(&m->err, TARN_E_POLICY,
                      "its torrent would be longer than %d bytes, which the index takes: publish "
@@ -203,6 +219,9 @@ static void drop_torrent(struct seed *seed)
     seed->meta = (struct bt_metainfo){ 0 };
     tarn_free(seed->failure);
     seed->failure = NULL;
+    tarn_free(seed->note);
+    seed->note = NULL;
+    seed->seen.note = NULL;
     seed->seen.bt = NULL;
     seed->seen.meta = NULL;
     seed->seen.failure = NULL;
@@ -286,6 +305,26 @@ static void take(struct seed *seed, struct making *m)
         s->set.on_torrent(s->set.arg, seed->seen.collection);
 }
 
+static void tell_left_out(struct seed *seed, uint64_t n)
+{
+    struct tarn_err err;
+    struct catalog_read r;
+    struct catalog_collection c;
+    struct node_seeding *s = seed->of;
+    if (n == 0 || s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &err))
+        return;
+    if (catalog_collection_get(&r, seed->seen.collection, &c, &err) == CATALOG_FOUND) {
+        (void)tarn_fail(&err, TARN_E_PARTIAL,
+                        "%llu of its files are not in its torrent: they cannot be read, or no "
+                        "torrent can hold their names (over 240 bytes, not UTF-8)",
+                        (unsigned long long)n);
+        seed->note = tarn_strndup(err.msg, strlen(err.msg));
+        seed->seen.note = seed->note;
+        s->set.on_trouble(s->set.arg, c.name, &err);
+    }
+    catalog_read_end(&r);
+}
+
 /* ---- one after the other ---- */
 
 static void next(struct node_seeding *s);
@@ -340,6 +379,7 @@ static void on_made(struct loop_job *job)
         switch (m->end) {
         case MADE:
             take(seed, m);
+            tell_left_out(seed, m->left_out);
             if (!m->is_stored) {
                 m->write = (struct node_write){ .run = run_store, .done = on_stored };
                 node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);

@@ -40,6 +40,7 @@ struct node_seed {
     struct bt_torrent *bt;          /* NULL: none yet, or it failed */
     const struct bt_metainfo *meta; /* NULL: none yet */
     const char *failure;            /* or NULL */
+    const char *note;               /* what is not in the torrent, and why; or NULL */
 };
 
 struct node_seeding *node_seeding_new(const struct node_seeding_settings *set, struct tarn_err *err)

@@ -9,6 +9,8 @@
 #include "node/html.h"
 #include "sys/clock.h"
 
+#include <stdio.h>
+
 #define LISTING_CACHE "no-cache" /* ask again each time; the ETag makes that cheap */
 #define BY_ID_CACHE "public, max-age=31536000, immutable"
 
@@ -25,8 +27,10 @@ void web_page_unref(struct web_page *p)
 {
     if (p == NULL || --p->refs > 0)
         return;
-    for (unsigned i = 0; i < p->n; i++)
+    for (unsigned i = 0; i < p->n; i++) {
         sys_file_unref(p->files[i].file);
+        tarn_free(p->files[i].bytes);
+    }
     tarn_free(p->path);
     tarn_free(p);
 }
@@ -146,6 +150,7 @@ static void answer_page(struct http_exchange *x, struct web_page *p)
         x, &(struct http_file){
                .file = f->file,
                .len = f->id.len,
+               .bytes = f->bytes,
                .etag = f->etag,
                .modified_s = f->modified_s,
                .type = p->type,
@@ -199,6 +204,17 @@ static void answer_bytes(struct web_job *j)
     http_answer_bytes(j->x, &a, tarn_out_bytes(&j->body));
 }
 
+static void answer_zeros(struct web_job *j)
+{
+    char etag[40];
+    (void)snprintf(etag, sizeof etag, "\"zeros-%llu\"", (unsigned long long)j->zeros);
+    http_answer_file(j->x, &(struct http_file){ .file = j->door->web->node->doors.zeros,
+                                                .len = j->zeros,
+                                                .etag = etag,
+                                                .type = "application/octet-stream",
+                                                .cache = BY_ID_CACHE });
+}
+
 static void answer_redirect(struct web_job *j)
 {
     const struct http_extra to = { "Location", tarn_out_bytes(&j->body) };
@@ -228,6 +244,9 @@ static void on_found(struct loop_job *job)
             break;
         case WEB_REDIRECT:
             answer_redirect(j);
+            break;
+        case WEB_ZEROS:
+            answer_zeros(j);
             break;
         }
     }
@@ -318,10 +337,6 @@ static void look_up(struct web_door *d, struct http_exchange *x, struct tarn_byt
                     struct tarn_bytes query)
 {
     struct web_job *j = NULL;
-    if (query.len > QUERY_MAX) {
-        http_answer_error(x, 414, "The query is longer than 4 KiB.", NULL, 0);
-        return;
-    }
     if (d->n_jobs < WEB_JOBS)
         j = new_job(d, x, path, query);
     if (j == NULL) {
@@ -353,6 +368,10 @@ static void answer_path(struct web_door *d, struct http_exchange *x, struct tarn
     const struct http_request *req = x->request;
     struct tarn_bytes query = http_text(req, req->query);
     struct node_query asks;
+    if (query.len > QUERY_MAX) {
+        http_answer_error(x, 414, "The query is longer than 4 KiB.", NULL, 0);
+        return;
+    }
     node_query(&asks, query);
     struct web_page *p = asks.is_plain ? find_page(d, path) : NULL;
     if (p != NULL)

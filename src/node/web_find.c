@@ -83,6 +83,20 @@ static void fill_file(struct web_file *f, const struct catalog_entry *e, enum ht
     (void)snprintf(f->etag, sizeof f->etag, "\"%s\"", e->identity.len == 0 ? "empty" : id);
 }
 
+/* Read before the stat that is_same asks for: bytes that had changed by then are never sent. */
+static void keep_short(struct web_file *f)
+{
+    size_t got, len = (size_t)f->id.len;
+    if (f->id.len == 0 || f->id.len > WEB_SHORT_MAX)
+        return;
+    f->bytes = tarn_calloc(len, 1);
+    if (f->bytes != NULL &&
+        (!sys_read_at(f->file->fd, f->bytes, len, 0, &got, NULL) || got != len)) {
+        tarn_free(f->bytes);
+        f->bytes = NULL;
+    }
+}
+
 static struct web_page *new_page(struct web_job *j, struct catalog_read *r)
 {
     struct web_page *p = tarn_calloc(1, sizeof *p);
@@ -115,6 +129,7 @@ static bool add_file(struct web_job *j, struct catalog_read *r, struct web_page 
         return false;
     }
     fill_file(f, e, coding);
+    keep_short(f);
     p->n++;
     return true;
 }
@@ -250,6 +265,18 @@ static void find_sibling(struct web_job *j, struct catalog_read *r,
         web_sibling_of_file(j, r, in, e, path, kind);
 }
 
+/* Clients that do not know padding when they see it (Transmission 3.00, aria2 1.36) fetch it from
+ * web seeds as they fetch files. */
+static bool is_padding(struct web_job *j, const struct catalog_collection *c)
+{
+    if (c->bt == CATALOG_BT_OFF || c->bt == CATALOG_BT_V2 || j->route.is_folder ||
+        j->door->web->node->doors.zeros == NULL || !node_padding(j->route.path, &j->zeros) ||
+        j->zeros >= c->piece_len || j->zeros > NODE_ZEROS)
+        return false;
+    j->found = WEB_ZEROS;
+    return true;
+}
+
 static void find_path(struct web_job *j, struct catalog_read *r)
 {
     struct catalog_collection c;
@@ -281,7 +308,7 @@ static void find_path(struct web_job *j, struct catalog_read *r)
     if (!j->route.is_folder && kind != NODE_NO_SIBLING &&
         catalog_find(r, &c, stem, &e, &err) == CATALOG_FOUND && e.kind == CATALOG_FILE)
         find_sibling(j, r, &c, &e, stem, kind);
-    else
+    else if (!is_padding(j, &c))
         not_here(j);
 }
 
@@ -373,4 +400,5 @@ void web_find(struct web_job *j)
     catalog_read_end(&r);
     if (j->found == WEB_BYTES)
         tag_bytes(j);
+    web_note_torrent(j);
 }

@@ -28,13 +28,15 @@ enum {
     WEB_JOBS = 512,  /* requests that wait for the pool at a time; more are answered by 503 */
     WEB_ID_TEXT = 64 + 1 + 20, /* <64 hex>-<length> */
     WEB_CODINGS = 4,
-    WEB_PATH_MAX = 8 << 10, /* of a request, unescaped */
+    WEB_PATH_MAX = 8 << 10,  /* of a request, unescaped */
+    WEB_SHORT_MAX = 4 << 10, /* files up to here are kept in memory as long as they are kept open */
 };
 
 /* One representation of a file: itself, or a precompressed sibling. */
 struct web_file {
     enum http_coding coding;
     struct sys_file *file; /* counted */
+    uint8_t *bytes;        /* owned: what is in it, when it is short; else NULL */
     uint64_t entry;
     struct catalog_identity id;
     char etag[WEB_ID_TEXT + 3];
@@ -77,6 +79,7 @@ enum web_found {
     WEB_PAGE,
     WEB_BYTES,    /* 200, body */
     WEB_REDIRECT, /* 301, body is the place */
+    WEB_ZEROS,    /* so many of them */
 };
 
 struct web_job {
@@ -100,9 +103,13 @@ struct web_job {
     const char *detail; /* static, or in why */
     struct tarn_err why;
     struct web_page *page;
+    uint64_t zeros;
     struct tarn_out body;
     const char *type, *cache, *vary; /* static */
     char etag[96];
+    struct bt_hashes hashes; /* of a file's own torrent that was handed out; none: none was */
+    uint32_t collection;     /* where that file is, and its path: in `path` or route */
+    struct tarn_bytes handed;
     struct tarn_out disposition; /* Content-Disposition; empty: none */
 };
 
@@ -117,6 +124,7 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
                          struct tarn_bytes path, enum node_sibling kind);
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
                                const struct catalog_collection *c, enum node_sibling kind);
+void web_note_torrent(struct web_job *j); /* when no read is open any more */
 void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id);
 
 void web_refuse(struct web_job *j, unsigned status, const char *detail);

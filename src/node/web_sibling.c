@@ -72,11 +72,11 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
     case NODE_NO_SIBLING:
         break;
     case NODE_TORRENT:
-        ok = derived_file(r, in, e, path, from, &j->body, NULL, &err);
+        ok = derived_file(r, in, e, path, from, &j->body, &j->hashes, &err);
         name_download(j, e->name, ".torrent");
         break;
     case NODE_MAGNET:
-        ok = derived_file(r, in, e, path, from, &j->body, NULL, &err) && to_magnet(j, &err);
+        ok = derived_file(r, in, e, path, from, &j->body, &j->hashes, &err) && to_magnet(j, &err);
         break;
     case NODE_META4:
         ok = derived_meta4(r, in, e, path, from, &j->body, &err);
@@ -86,7 +86,25 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
         ok = derived_sha256(r, in, e, path, &j->body, &err);
         break;
     }
+    j->collection = in->id;
+    j->handed = path;
+    if (!ok)
+        j->hashes = (struct bt_hashes){ 0 };
     finish(j, types[kind], ok, &err);
+}
+
+/* Whoever has the torrent of a file may come for it: let him be served. */
+void web_note_torrent(struct web_job *j)
+{
+    struct node *n = j->door->web->node;
+    const struct bt_hashes *h = &j->hashes;
+    struct tarn_err err;
+    if (!h->has_v1 && !h->has_v2)
+        return;
+    if (!node_singles_note(n->kv, NODE_TABLE_SINGLE, h, j->collection, j->handed, &err))
+        node_log_err(n->log, NODE_WARNING, "http", &err);
+    else
+        node_want_single(n, h->has_v1 ? h->v1 : h->v2);
 }
 
 /* The torrent of a collection is the one that is seeded: made once for each version, and kept. When
@@ -95,10 +113,11 @@ static bool read_torrent(struct web_job *j, struct catalog_read *r,
                          const struct catalog_collection *c, struct tarn_err *err)
 {
     const struct node *n = j->door->web->node;
+    uint64_t left_out;
     if (atomic_load(&n->is_seeding) &&
         node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err))
         return true;
-    return derived_collection(r, c, &n->from, &j->body, NULL, err);
+    return derived_collection(r, c, &n->from, &j->body, &left_out, err);
 }
 
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,

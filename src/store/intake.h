@@ -34,6 +34,7 @@ enum {
     STORE_INTAKE_MEMORY_MIN = 2 << 20,  /* a smaller setting is taken as this */
     STORE_INTAKE_STEP = 8 << 20,        /* bytes of a job; a window where that is more */
     STORE_INTAKE_STEP_FILES = 256,      /* of a job */
+    STORE_INTAKE_STEP_US = 20 * 1000,   /* no new turn of a job after that: slow disks */
     STORE_INTAKE_GROUPS = 4,            /* groups of files at a time */
     STORE_INTAKE_HASHES = 256,          /* handed to the caller at a time, at most */
     STORE_INTAKE_PIECE_MIN = 16 << 10,  /* v1: a power of two from here */

@@ -4,8 +4,10 @@ import json
 import os
 import ssl
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from programs import PATIENCE
@@ -117,3 +119,17 @@ def test_lies_are_seen(server, path, words):
 def test_usage(server):
     load(server, "/14", 14, "--depth", 65, code=2)
     load(server, "/14", "many", code=2)
+
+
+def test_all_of_it_on_our_own_server(tmp_path):
+    """The others are installed where benches are run."""
+    run = Path(__file__).parents[2] / "bench/http/run"
+    done = subprocess.run(
+        [sys.executable, run, Path(LOAD).parents[1], "--quick", "--servers", "tarn", "--dir", tmp_path,
+         "--docs", tmp_path, "--only", "constant,small,files,tls,idle"],
+        env={**os.environ, "TARN_BENCH_NO_BUILD": "1"}, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=3 * PATIENCE)
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "bench-http.md").read_text()
+    assert "| idle connections | at most 600 bytes each |" in report
+    assert report.count("| **tarn** |") == 10

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import libtorrent as lt
 import pytest
-from nodes import Node, ask, identity
+from door import Node, ask, identity
 from program import fill
 from programs import PATIENCE, free_port, wait_until
 from webserver import WebServer

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <tarn/tarn.h>
@@ -343,6 +344,49 @@ static void test_same_twice(void **state)
     party_close(&p);
 }
 
+/* A tracker that never answers, and an item that is removed while it is waited for. */
+static void test_removed_while_leaving(void **state)
+{
+    (void)state;
+    struct party p;
+    struct tarn_err err;
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/announce", ntohs(at.sin_port));
+    const char *urls[] = { url };
+    party_open(&p);
+    struct tarn_create how = {
+        .path = p.folder.tree, .piece_length = PIECE, .jobs = 1, .trackers = urls, .n_trackers = 1
+    };
+    struct tarn_torrent *tracked = tarn_create(&how, &err);
+    if (tracked == NULL)
+        fail_msg("%s", err.msg);
+    add(&p, (struct tarn_item_settings){ .seed = true, .torrent = tracked });
+    assert_true(step_until(&p, TARN_EVENT_COMPLETE));
+    struct pollfd heard = { .fd = fd, .events = POLLIN };
+    for (int i = 0; i < STEPS_MAX && poll(&heard, 1, 0) == 0; i++)
+        step(&p); /* until it announces */
+    assert_true(heard.revents != 0);
+    tarn_session_leave(p.session);
+    for (int i = 0; i < 5; i++)
+        step(&p);
+    assert_false(tarn_session_has_left(p.session));
+    tarn_item_remove(p.item);
+    assert_false(tarn_session_has_left(p.session)); /* not from inside the call */
+    for (int i = 0; i < 5 && !tarn_session_has_left(p.session); i++)
+        step(&p);
+    assert_true(tarn_session_has_left(p.session));
+    tarn_torrent_free(tracked);
+    close(fd);
+    party_close(&p);
+}
+
 /* Saved when asked for; kept by a removal, and gone with the item that is forgotten. */
 static void test_saved_and_forgotten(void **state)
 {
@@ -389,4 +433,5 @@ TEST_MAIN(cmocka_unit_test(test_removed_from_event), cmocka_unit_test(test_told_
           cmocka_unit_test(test_priorities_at_metadata),
           cmocka_unit_test(test_only_matches_nothing), cmocka_unit_test(test_early_pieces),
           cmocka_unit_test(test_failed_holds_nothing), cmocka_unit_test(test_same_twice),
-          cmocka_unit_test(test_saved_and_forgotten), cmocka_unit_test(test_leaving))
+          cmocka_unit_test(test_saved_and_forgotten), cmocka_unit_test(test_removed_while_leaving),
+          cmocka_unit_test(test_leaving))

@@ -223,6 +223,52 @@ static void told_of_an_edit(void **state)
     }
 }
 
+/* A v1 and a v2 link of one hybrid: whichever learns last that they are the same says so; they
+ * never write the same files together. */
+static void both_links_of_a_hybrid(void **state)
+{
+    (void)state;
+    struct world w;
+    struct side seed, one, two;
+    struct bt_magnet links[2];
+    world_init(&w, BT_HYBRID);
+    side_seed(&seed, &w, "seed", false);
+    assert_true(run_until(&w, &seed.is_complete));
+    links[0] = links[1] = w.magnet;
+    links[0].hashes.has_v2 = false;
+    links[1].hashes.has_v1 = false;
+    side_open(&one, &w, "got");
+    two = one;
+    struct sys_addr_text text;
+    struct sys_addr at = bt_session_addr(seed.session, 0);
+    struct side *sides[2] = { &one, &two };
+    for (int i = 0; i < 2; i++) {
+        snprintf(sides[i]->peer, sizeof sides[i]->peer, "%s", sys_addr_text(&text, &at));
+        sides[i]->peers[0] = sides[i]->peer;
+        struct bt_add add = { .magnet = &links[i],
+                              .path = one.path,
+                              .peers = sides[i]->peers,
+                              .n_peers = 1,
+                              .ops = &ops,
+                              .arg = sides[i] };
+        sides[i]->torrent = bt_session_add(one.session, &add, NULL);
+        assert_non_null(sides[i]->torrent);
+    }
+    int64_t end = sys_now_us() + PATIENCE_US;
+    while (((!one.is_complete && !two.is_complete) ||
+            (one.err.code == TARN_OK && two.err.code == TARN_OK)) &&
+           sys_now_us() < end)
+        assert_true(loop_turn(w.loop, 100000, NULL));
+    assert_true(one.is_complete != two.is_complete);
+    const struct side *refused = one.is_complete ? &two : &one;
+    assert_int_equal(refused->err.code, TARN_E_FAILED);
+    assert_non_null(strstr(refused->err.msg, "the same torrent as another one here"));
+    assert_same_files(&w, &one);
+    side_close(&one);
+    side_close(&seed);
+    world_release(&w);
+}
+
 static void leaving_in_the_middle(void **state)
 {
     (void)state;
@@ -246,4 +292,4 @@ TEST_MAIN(cmocka_unit_test(v1), cmocka_unit_test(v2), cmocka_unit_test(hybrid),
           cmocka_unit_test(v1_magnet), cmocka_unit_test(v2_magnet), cmocka_unit_test(hybrid_magnet),
           cmocka_unit_test(bad_seed), cmocka_unit_test(seeding_damaged_data_refuses),
           cmocka_unit_test(goes_on_where_it_was), cmocka_unit_test(told_of_an_edit),
-          cmocka_unit_test(leaving_in_the_middle))
+          cmocka_unit_test(both_links_of_a_hybrid), cmocka_unit_test(leaving_in_the_middle))

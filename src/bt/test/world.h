@@ -27,7 +27,9 @@ struct world {
     struct tarn_out torrent, magnet_text;
     struct bt_magnet magnet;
     uint8_t *bytes[FILES];
-    bool keeps; /* state, in the folder `state` */
+    bool keeps;                         /* state, in the folder `state` */
+    const struct bt_resume_ops *resume; /* or there, when this is set */
+    void *resume_arg;
 };
 
 /* --- a payload and its torrent --- */
@@ -203,8 +205,8 @@ static inline void side_open(struct side *s, struct world *w, const char *folder
         .loop = w->loop,
         .listen = &at,
         .n_listen = 1,
-        .resume = w->keeps ? &bt_resume_files_ops : NULL,
-        .resume_arg = s->state,
+        .resume = w->keeps ? &bt_resume_files_ops : w->resume,
+        .resume_arg = w->keeps ? s->state : w->resume_arg,
         .agent = "test",
         .on_note = note,
         .arg = s,

@@ -188,11 +188,11 @@ static void test_bytes_that_rot(void **state)
     (void)state;
     begin();
     struct catalog_identity id = world_identity(&w, "a/b/long");
-    catalog_check(w.catalog);
+    catalog_check(w.catalog, 0);
     WORLD_UNTIL(&w, world_said(&w, "read again: 0"));
     world_agree(&w);
     atomic_store(&rotten_size, 50000);
-    catalog_check(w.catalog);
+    catalog_check(w.catalog, 0);
     WORLD_UNTIL(&w, world_is(&w, "a/b/long", CATALOG_DAMAGED));
     assert_true(world_said(&w, "1-1"));
     struct catalog_read r;
@@ -229,11 +229,11 @@ static void test_leaves_that_rot(void **state)
     byte ^= 1;
     assert_int_equal(pwrite(fd, &byte, 1, (off_t)k.leaves.off + 40), 1);
     close(fd);
-    catalog_check(w.catalog);
+    catalog_check(w.catalog, 0);
     WORLD_UNTIL(&w, world_bytes_read(&w) == before + 50000); /* hashed anew */
     world_agree(&w);
     unsigned lines = w.n_lines;
-    catalog_check(w.catalog);
+    catalog_check(w.catalog, 0);
     WORLD_UNTIL(&w, w.n_lines > lines);
     assert_true(world_said(&w, "read again: 0"));
     world_end(&w);
@@ -444,7 +444,7 @@ static void test_killed_and_opened_again(void **state)
         catalog_read_end(&r);
         assert_true(seq >= last_seq);
         last_seq = seq;
-        catalog_check(w.catalog); /* leaves are what they should be */
+        catalog_check(w.catalog, 0); /* leaves are what they should be */
         WORLD_UNTIL(&w, world_said(&w, "read again: 0"));
         w.n_lines = 0;
         memset(w.lines, 0, sizeof w.lines);

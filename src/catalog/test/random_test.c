@@ -92,10 +92,12 @@ static bool may_touch(const char *path)
     return true;
 }
 
+/* Not while it runs: it is heard of as a change, and a file that has moved since is then not
+ * believed. */
 static void change_mode(const char *path)
 {
     struct stat st;
-    if (lstat(path, &st) == 0)
+    if (w.loop == NULL && lstat(path, &st) == 0)
         (void)chmod(path, (st.st_mode & 0777) == 0600 ? 0644 : 0600);
 }
 

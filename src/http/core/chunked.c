@@ -162,8 +162,7 @@ static bool take_size(struct http_body *b, const struct http_limits *limits, uin
     if (b->ext > limits->chunk_ext) {
         b->status = 400;
         return tarn_fail(err, TARN_E_POLICY,
-                         "reading a chunked body: its chunk extensions have more than %u bytes "
-                         "(http.max_chunk_extensions)",
+                         "reading a chunked body: its chunk extensions have more than %u bytes",
                          limits->chunk_ext);
     }
     if (!is_size)
@@ -200,7 +199,7 @@ static bool begin_trailer(struct http_body *b, const struct http_limits *limits,
     if (b->n_trailers >= limits->fields) {
         b->status = 431;
         return tarn_fail(err, TARN_E_POLICY,
-                         "reading a chunked body: it has more than %u trailers (http.max_fields)",
+                         "reading a chunked body: it has more than %u trailers (http.fields_max)",
                          (unsigned)limits->fields);
     }
     b->n_trailers++;
@@ -218,7 +217,7 @@ static bool take_trailer(struct http_body *b, const struct http_limits *limits, 
         b->status = 431;
         return tarn_fail(err, TARN_E_POLICY,
                          "reading a chunked body: its trailers have more than %u bytes "
-                         "(http.max_header)",
+                         "(http.head_max)",
                          limits->block);
     }
     bool is_good = true;

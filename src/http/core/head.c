@@ -40,7 +40,7 @@ static enum http_step check_limits(struct reader *r, size_t at)
         r->req->status = 414;
         (void)tarn_fail(r->err, TARN_E_POLICY,
                         "reading a request: its first line has more than %u bytes "
-                        "(http.max_request_line)",
+                        "(http.line_max)",
                         limits->line);
         return HTTP_BAD;
     }
@@ -48,7 +48,7 @@ static enum http_step check_limits(struct reader *r, size_t at)
         return HTTP_MORE;
     r->req->status = 431;
     (void)tarn_fail(r->err, TARN_E_POLICY,
-                    "reading a request: its fields have more than %u bytes (http.max_header)",
+                    "reading a request: its fields have more than %u bytes (http.head_max)",
                     limits->block);
     return HTTP_BAD;
 }
@@ -139,7 +139,7 @@ static enum http_step take_field(struct reader *r, size_t end)
     if (scan->n_fields >= r->limits->fields) {
         r->req->status = 431;
         (void)tarn_fail(r->err, TARN_E_POLICY,
-                        "reading a request: it has more than %u fields (http.max_fields)",
+                        "reading a request: it has more than %u fields (http.fields_max)",
                         (unsigned)r->limits->fields);
         return HTTP_BAD;
     }

@@ -306,7 +306,7 @@ static inline size_t client_got(struct client *c)
 static inline bool client_sees(struct client *c, const char *text)
 {
     client_read(c);
-    return memmem(c->got.p, c->got.len, text, strlen(text)) != NULL;
+    return c->got.len > 0 && memmem(c->got.p, c->got.len, text, strlen(text)) != NULL;
 }
 
 static inline bool client_put(struct client *c, struct tarn_bytes bytes, size_t *at)
@@ -362,20 +362,23 @@ static inline const char *site_ask(struct site *s, const char *request)
 
 static inline void has(const char *answer, const char *part)
 {
+    answer = answer == NULL ? "nothing" : answer;
     if (strstr(answer, part) == NULL)
-        fail_msg("'%s' is not in: %s", part, answer);
+        fail_msg("'%s' is not in: %.2000s", part, answer);
 }
 
 static inline void has_not(const char *answer, const char *part)
 {
+    answer = answer == NULL ? "nothing" : answer;
     if (strstr(answer, part) != NULL)
-        fail_msg("'%s' is in: %s", part, answer);
+        fail_msg("'%s' is in: %.2000s", part, answer);
 }
 
 static inline void begins(const char *answer, const char *with)
 {
+    answer = answer == NULL ? "nothing" : answer;
     if (strncmp(answer, with, strlen(with)) != 0)
-        fail_msg("does not begin with '%s': %s", with, answer);
+        fail_msg("does not begin with '%.100s': %.2000s", with, answer);
 }
 
 /* The body of a single answer. */

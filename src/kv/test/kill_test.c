@@ -4,7 +4,6 @@
  * A child writes from several threads and tells of each write on a pipe once it is done; it is
  * killed after a random number of acknowledgements. A write is four records of one number in two
  * tables, so that half of one would show. */
-#include "base/cur.h"
 #include "kv/test/room.h"
 
 #include <signal.h>

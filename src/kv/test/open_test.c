@@ -1,11 +1,12 @@
 /* Which files are opened, which are not, and what is said then. */
-#include "base/cur.h"
 #include "kv/test/room.h"
 #include "sys/file.h"
 
-#include <errno.h>
+#include <inttypes.h>
 #include <lmdb.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 static void test_one_process_opens_a_file_once(void **state)
 {
@@ -123,6 +124,51 @@ static void test_a_folder_that_cannot_be_written_to(void **state)
     room_expect(kv, WORDS, "a", "one");
     kv_close(kv);
     assert_int_equal(umount(room_folder), 0);
+}
+
+/* With so little address space that the usual map does not fit: a smaller one, which then cannot
+ * grow, and says so. In a process of its own, which cannot take the limit back. */
+static void test_little_address_space(void **state)
+{
+    (void)state;
+    uint64_t pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f == NULL || fscanf(f, "%" SCNu64, &pages) != 1 || pages > (TARN_GIB >> 12))
+        skip(); /* a sanitizer has taken address space for itself */
+    fclose(f);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit limit = { TARN_GIB, TARN_GIB };
+        struct kv_settings set = room_settings();
+        struct tarn_err err = { 0 };
+        if (setrlimit(RLIMIT_AS, &limit) != 0)
+            _exit(2);
+        struct kv *kv = kv_open(&set, &err);
+        if (kv == NULL)
+            _exit(3);
+        struct kv_stat st = room_stat(kv);
+        if (st.map_len < 64 * TARN_MIB || st.map_len > TARN_GIB)
+            _exit(4);
+        uint8_t *value = tarn_calloc(KV_VALUE_MAX, 1);
+        bool ok = value != NULL;
+        for (uint32_t i = 0; ok && i < 100; i++) {
+            struct kv_key k = { 0 };
+            kv_key_be32(&k, i);
+            ok =
+                room_try_put(kv, WORDS, kv_key_bytes(&k), tarn_bytes_of(value, KV_VALUE_MAX), &err);
+        }
+        if (ok || err.code != TARN_E_NO_MEMORY || strstr(err.msg, "ulimit -v") == NULL)
+            _exit(5);
+        if (room_count(kv, WORDS) == 0) /* the old map is still there */
+            _exit(6);
+        kv_close(kv);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* Versions. */
@@ -406,7 +452,7 @@ static void test_a_copy_is_a_store_without_free_pages(void **state)
 TEST_MAIN(IN_ROOM(test_one_process_opens_a_file_once), IN_ROOM(test_what_is_not_a_store_is_refused),
           IN_ROOM(test_another_programs_file_is_refused),
           IN_ROOM(test_a_store_of_another_kind_is_refused), IN_ROOM(test_reading_only),
-          IN_ROOM(test_a_folder_that_cannot_be_written_to),
+          IN_ROOM(test_a_folder_that_cannot_be_written_to), IN_ROOM(test_little_address_space),
           IN_ROOM(test_migrations_run_in_order_all_or_nothing),
           IN_ROOM(test_a_new_file_needs_no_migration), IN_ROOM(test_a_file_cut_short_is_refused),
           IN_ROOM(test_a_damaged_header_is_a_sentence),

@@ -21,6 +21,7 @@ struct taker {
     uint64_t *seed;
     unsigned pause_in; /* one delivery in so many pauses; 0: none */
     bool uses_places, is_open, has_ended;
+    bool goes_on, has_finished; /* when the client sends no more; it does not */
     bool *released;
     int drains, runs_left; /* queued in on_drain */
     struct sys_file *file;
@@ -129,10 +130,19 @@ static void on_end(struct loop_stream *s, const struct tarn_err *err)
     (void)release_now(t, IN_END);
 }
 
+static bool on_finish(struct loop_stream *s)
+{
+    struct taker *t = TARN_OUTER(s, struct taker, stream);
+    assert_false(t->has_finished);
+    t->has_finished = true;
+    return t->goes_on;
+}
+
 static const struct loop_stream_ops ops = { .places = on_places,
                                             .on_bytes = on_bytes,
                                             .on_open = on_open,
                                             .on_drain = on_drain,
+                                            .on_finish = on_finish,
                                             .on_end = on_end };
 
 struct scene {
@@ -487,6 +497,48 @@ static void test_end_while_paused(void **state)
         assert_in_range(x.taker->got.len, 13, 14);
         assert_memory_equal(x.taker->got.p, "the last words", x.taker->got.len);
         scene_end(&x);
+    }
+}
+
+/* A client that has asked and says that it will say no more is answered all the same, and then told
+ * that this was all: behind what the kernel still has, when it takes nothing more for now. */
+static void test_half_closed(void **state)
+{
+    (void)state;
+    for (int is_paused = 0; is_paused < 2; is_paused++) {
+        struct sys_fake f;
+        sys_fake_install(&f, room_ops);
+        struct scene x;
+        scene_begin(&x, TLS1_3_VERSION);
+        x.taker->goes_on = true;
+        shake(&x);
+        turns_settle(x.loop);
+        x.taker->pause_in = (unsigned)is_paused;
+        say(&x, "a question", 10);
+        SSL_shutdown(x.client.ssl);
+        CARRY_UNTIL(&x, x.taker->stream.received == 10);
+        turns_settle(x.loop);
+        assert_int_equal(x.taker->has_finished, !is_paused);
+        x.taker->pause_in = 0;
+        loop_stream_resume(&x.taker->stream);
+        TURN_UNTIL(x.loop, x.taker->has_finished);
+        turns_settle(x.loop); /* and it is not told twice */
+        assert_int_equal(shutdown(x.far, SHUT_WR), 0);
+        put_run(x.taker, 0, FILE_LEN);
+        CARRY_UNTIL(&x, (take(&x, 100000),
+                         x.taker->stream.queued == 0 && x.taker->stream.sent == FILE_LEN));
+        f.fail[SYS_FAKE_SENDV] = (struct sys_fault){ .error = EAGAIN }; /* the next call */
+        f.calls[SYS_FAKE_SENDV] = 0;
+        loop_stream_finish(&x.taker->stream);
+        loop_stream_finish(&x.taker->stream); /* harmless */
+        TAKE_ALL(&x);
+        int said = SSL_ERROR_WANT_READ;
+        CARRY_UNTIL(&x, (said = take(&x, SIZE_MAX), x.far_ended));
+        assert_int_equal(said, SSL_ERROR_ZERO_RETURN);
+        assert_true(f.calls[SYS_FAKE_SENDV] >= 2);
+        assert_false(x.taker->has_ended);
+        scene_end(&x);
+        sys_fake_remove(&f);
     }
 }
 
@@ -871,6 +923,7 @@ int main(void)
         ON_BOTH(test_small_answers),
         ON_BOTH(test_cut),
         ON_BOTH(test_end_while_paused),
+        ON_BOTH(test_half_closed),
         ON_BOTH(test_release),
         ON_BOTH(test_no_tls_at_all),
         ON_BOTH(test_refused),

@@ -103,6 +103,20 @@ static void siblings(void **state)
     }
 }
 
+static void paddings(void **state)
+{
+    static const char *const bad[] = {
+        "",        ".pad",    ".pad/",    ".pad/0",  ".pad/01", ".pad/x",
+        ".pad/+1", ".pad/-1", "x/.pad/1", ".pad/1/", ".pad/1x", ".pad/9223372036854775808"
+    };
+    uint64_t len = 0;
+    (void)state;
+    assert_true(node_padding(tarn_bytes_str(".pad/262143"), &len));
+    assert_int_equal(len, 262143);
+    for (size_t i = 0; i < TARN_COUNT_OF(bad); i++)
+        assert_false(node_padding(tarn_bytes_str(bad[i]), &len));
+}
+
 static void queries(void **state)
 {
     struct node_query q;
@@ -122,4 +136,4 @@ static void queries(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(places), cmocka_unit_test(identities), cmocka_unit_test(siblings),
-          cmocka_unit_test(queries))
+          cmocka_unit_test(paddings), cmocka_unit_test(queries))

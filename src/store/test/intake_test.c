@@ -17,6 +17,7 @@ struct one {
     unsigned done;
     unsigned wrong; /* calls out of order, too many, ... */
     uint64_t fail_leaves_at;
+    bool fail_pieces;
     void (*on_first)(struct one *o); /* before the first leaves are taken */
 };
 
@@ -44,8 +45,9 @@ static bool on_leaves(struct store_intake_file *f, uint64_t first, const uint8_t
 static bool on_pieces(struct store_intake_file *f, uint64_t first, const uint8_t *hashes, size_t n,
                       struct tarn_err *err)
 {
-    (void)err;
     struct one *o = one_of(f);
+    if (o->fail_pieces)
+        return tarn_fail(err, TARN_E_NO_SPACE, "no room for pieces");
     o->wrong += n == 0 || n > STORE_INTAKE_HASHES || first != o->n_pieces ||
                 first + n > f->n_pieces || f->piece_len == 0;
     o->n_pieces += n;
@@ -257,14 +259,14 @@ static void test_long_files(void **state)
     (void)state;
     static const struct {
         unsigned threads, groups, files;
-        size_t memory;
         uint32_t piece_len;
+        size_t memory;
     } cases[] = {
-        { 2, 2, 1, 0, 0 },       { 2, 2, 1, 0, 1 << 20 },      { 2, 2, 1, 8 << 20, 1 << 20 },
-        { 2, 2, 1, 0, 16384 },   { 2, 2, 1, 0, 65536 },        { 1, 1, 1, 0, 1 << 20 },
-        { 0, 0, 1, 0, 524288 },  { 2, 2, 2, 0, 1 << 20 },      { 2, 2, 3, 0, 262144 },
-        { 2, 2, 6, 0, 131072 },  { 2, 2, 1, 1, 16 << 20 },     { 2, 2, 1, 0, 4 << 20 },
-        { 3, 3, 2, 3 << 20, 0 }, { 2, 4, 1, 2 << 20, 131072 }, { 4, 4, 17, 0, 65536 },
+        { 2, 2, 1, 0, 0 },       { 2, 2, 1, 1 << 20, 0 },      { 2, 2, 1, 1 << 20, 8 << 20 },
+        { 2, 2, 1, 16384, 0 },   { 2, 2, 1, 65536, 0 },        { 1, 1, 1, 1 << 20, 0 },
+        { 0, 0, 1, 524288, 0 },  { 2, 2, 2, 1 << 20, 0 },      { 2, 2, 3, 262144, 0 },
+        { 2, 2, 6, 131072, 0 },  { 2, 2, 1, 16 << 20, 1 },     { 2, 2, 1, 4 << 20, 0 },
+        { 3, 3, 2, 0, 3 << 20 }, { 2, 4, 1, 131072, 2 << 20 }, { 4, 4, 17, 65536, 0 },
     };
     uint64_t seed = test_seed();
     for (size_t i = 0; i < TARN_COUNT_OF(cases); i++) {
@@ -488,7 +490,7 @@ static void test_sink_fails(void **state)
         struct loop *l = loop_of(2);
         struct store_intake *in = intake_of(l, 0, 2);
         one_init(&o[0], 0, 12 << 20, 0, &seed);
-        one_init(&o[1], 1, 80000, 0, &seed);
+        one_init(&o[1], 1, 80000, 16384, &seed);
         o[0].fail_leaves_at = at;
         store_intake_submit(in, &o[0].f);
         store_intake_submit(in, &o[1].f);
@@ -500,6 +502,12 @@ static void test_sink_fails(void **state)
             expect_one(&o[0]);
         }
         expect_one(&o[1]);
+        o[1].fail_pieces = true;
+        o[1].n_leaves = o[1].done = 0;
+        store_intake_submit(in, &o[1].f);
+        TURN_UNTIL(l, o[1].done == 1);
+        assert_int_equal(o[1].f.err.code, TARN_E_NO_SPACE);
+        assert_string_equal(o[1].f.err.msg, "no room for pieces");
         store_intake_free(in);
         loop_free(l);
         one_release(&o[0]);

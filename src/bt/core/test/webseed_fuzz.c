@@ -16,10 +16,18 @@ static void check_url(const char *base, const char *url)
             abort();
 }
 
+static bool is_ascii(const char *s)
+{
+    while ((uint8_t)*s >= 0x20 && (uint8_t)*s < 0x7F)
+        s++;
+    return *s == 0;
+}
+
+/* What is no text is shown as '?'. */
 static void check_shown(const char *url)
 {
     char shown[BT_WEBSEED_SHOWN], host[BT_WEBSEED_SHOWN];
-    if (strpbrk(bt_webseed_show(shown, url), "?#") != NULL ||
+    if (strpbrk(bt_webseed_show(shown, url), is_ascii(url) ? "?#" : "#") != NULL ||
         strchr(bt_webseed_host(host, url), '/') != NULL)
         abort();
 }

@@ -505,11 +505,11 @@ static void test_limits(void **state)
         const char *why;
     } rows[] = {
         { 30, 100, 4, 0, "" },
-        { 31, 100, 4, 414, "more than 30 bytes (http.max_request_line)" },
-        { 500, 100, 4, 414, "more than 30 bytes (http.max_request_line)" },
-        { 30, 101, 4, 431, "more than 100 bytes (http.max_header)" },
-        { 30, 700, 4, 431, "more than 100 bytes (http.max_header)" },
-        { 30, 100, 5, 431, "more than 4 fields (http.max_fields)" },
+        { 31, 100, 4, 414, "more than 30 bytes (http.line_max)" },
+        { 500, 100, 4, 414, "more than 30 bytes (http.line_max)" },
+        { 30, 101, 4, 431, "more than 100 bytes (http.head_max)" },
+        { 30, 700, 4, 431, "more than 100 bytes (http.head_max)" },
+        { 30, 100, 5, 431, "more than 4 fields (http.fields_max)" },
     };
     for (size_t i = 0; i < TARN_COUNT_OF(rows); i++) {
         struct outcome got;

@@ -1,0 +1,45 @@
+/* node/singles: published files as torrents of their own.
+ *
+ * Each file's sibling torrent (<file>.torrent) has an info-hash of its own. Whoever got one from
+ * the web door may look for it here at any time later, so the door notes the hash in the index when
+ * it hands one out. A peer that comes with such a hash waits while its torrent is derived and added
+ * to the session. At most SINGLES_MAX are live at a time, those that were asked for last; what is
+ * forgotten so comes again with the next peer. */
+#ifndef NODE_SINGLES_H
+#define NODE_SINGLES_H
+
+#include "bt/session.h"
+#include "catalog/catalog.h"
+#include "node/derived.h"
+
+enum { SINGLES_MAX = 1000, SINGLES_ASKED_MAX = 16, SINGLES_HASH = 20 };
+
+struct node_singles;
+
+struct node_singles_settings {
+    struct loop *loop;
+    unsigned table; /* of ours in the index: NODE_SINGLES_TABLE */
+    struct catalog *catalog;
+    struct bt_session *bt;
+    bool no_trackers;
+    struct derived_from from; /* borrowed */
+};
+#define NODE_SINGLES_TABLE "single"
+
+struct node_singles *node_singles_new(const struct node_singles_settings *set, struct tarn_err *err)
+    TARN_MUST;
+/* Waits for jobs. Accepts NULL. */
+void node_singles_free(struct node_singles *s);
+
+/* Any thread that may wait for a disk, without a read open: note the torrent of a file. */
+bool node_singles_note(struct kv *kv, unsigned table, const struct bt_hashes *hashes,
+                       uint32_t collection, struct tarn_bytes path, struct tarn_err *err) TARN_MUST;
+
+/* The loop's thread: somebody asks for this info-hash (v2: its first 20 bytes), which the session
+ * has not. When it was noted, it is made live soon. True: it is being looked for. */
+bool node_singles_want(struct node_singles *s, const uint8_t hash[SINGLES_HASH]);
+/* The catalog's journal has grown: what is of a file that has changed goes. */
+void node_singles_look(struct node_singles *s);
+size_t node_singles_count(const struct node_singles *s);
+
+#endif
