@@ -57,10 +57,11 @@ void conn_kick(struct conn *c)
 
 void conn_count(struct conn *c)
 {
-    count(&c->server->n.received, c->stream.received - c->counted_in);
-    count(&c->server->n.sent, c->stream.sent - c->counted_out);
-    c->counted_in = c->stream.received;
-    c->counted_out = c->stream.sent;
+    struct http_server *s = c->server;
+    count(&s->n.received, c->stream.received - c->told_received);
+    count(&s->n.sent, c->stream.sent - c->told_sent);
+    c->told_received = c->stream.received;
+    c->told_sent = c->stream.sent;
 }
 
 void conn_free(struct conn *c)

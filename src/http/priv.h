@@ -60,11 +60,11 @@ struct conn {
     struct exchange *current;   /* owned; NULL between requests */
     struct exchange *leaving, *leaving_last; /* owned */
     struct http_scan scan;
-    int64_t since_us;                 /* in this list */
-    uint64_t mark;                    /* at since_us: bytes sent, or of the body */
-    uint64_t counted_in, counted_out; /* bytes that are in the server's counters */
-    uint16_t ahead;                   /* answers queued since the queue was empty last */
-    uint8_t waits;                    /* enum waits */
+    int64_t since_us;                  /* in this list */
+    uint64_t mark;                     /* at since_us: bytes sent, or of the body */
+    uint64_t told_received, told_sent; /* bytes that are in the server's counters already */
+    uint16_t ahead;                    /* answers queued since the queue was empty last */
+    uint8_t waits;                     /* enum waits */
     bool is_tls;
     bool is_paused;  /* what the stream was told */
     bool is_closing; /* no more requests: it ends when the last answer has left */
@@ -203,9 +203,10 @@ void server_conn_gone(struct http_server *s);
 bool conn_new(struct http_server *s, int fd, const struct sys_addr *peer, struct crypt_tls *tls,
               struct tarn_err *err) TARN_MUST;
 void conn_free(struct conn *c);
-void conn_count(struct conn *c); /* what has come and left since the last time */
-void conn_doom(struct conn *c);  /* freed at the end of the turn */
-void conn_kick(struct conn *c);  /* looked at at the end of the turn */
+void conn_doom(struct conn *c); /* freed at the end of the turn */
+void conn_kick(struct conn *c); /* looked at at the end of the turn */
+/* Brings the counters of the server up to date: now and then while a long answer leaves. */
+void conn_count(struct conn *c);
 void conn_look(struct conn *c);
 void conn_late(struct conn *c); /* it has waited too long */
 int64_t conn_patience_us(const struct http_server *s, enum waits waits);

@@ -591,6 +591,7 @@ void node_seeding_free(struct node_seeding *s)
         return;
     if (s->is_making) {
         loop_pool_cancel(s->set.loop, &s->making.job);
+        node_write_cancel(&s->making.write);
         tarn_out_release(&s->making.torrent);
         bt_metainfo_release(&s->making.meta);
         tarn_free(s->making.path);

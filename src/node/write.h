@@ -16,9 +16,13 @@ struct node_write {
     /* private */
     struct kv_write write;
     struct loop_msg msg;
-    struct loop *loop;
+    struct loop *loop; /* NULL: not out */
+    struct kv *kv;
 };
 
 void node_write(struct loop *l, struct kv *kv, struct node_write *w);
+/* For an owner that goes away: waits until it is written, or is not, and done() is not called.
+ * Harmless for one that is not out (or zeroed). The loop's thread. */
+void node_write_cancel(struct node_write *w);
 
 #endif

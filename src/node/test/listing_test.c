@@ -98,7 +98,7 @@ static void collections(void **state)
     char *text = listing(false, &head, &row, 1, "");
     assert_has(text, "<a href=\"c/a%20b/\">a b/</a>");
     assert_has(text, "<a href=\"c/a%20b?as=magnet\">");
-    assert_has(text, "<td>7<");
+    assert_has(text, "<td class=\"n\">7<");
     tarn_free(text);
     text = listing(true, &head, &row, 1, "");
     assert_string_equal(text, "{\"v\":1,\"collections\":[{\"kind\":\"collection\",\"name\":\"a b\","
