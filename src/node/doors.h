@@ -43,8 +43,7 @@ bool node_admin_open(struct node *n, struct tarn_err *err) TARN_MUST;
 void node_admin_close(struct node *n); /* accepts one that did not open */
 /* The node stops: change streams end. */
 void node_admin_drain(struct node *n);
-/* After node_admin_close, when nothing is under way any more: those whose clients had gone while
- * something was. */
+/* When the loop has gone, in which answers to them may lie: calls whose clients had gone. */
 void node_admin_forget(struct node *n);
 /* The journal has grown: tell those who watch it. */
 void node_admin_changed(struct node *n);

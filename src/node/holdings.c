@@ -550,12 +550,16 @@ void node_holdings_close(struct node *n)
         node_log_err(n->log, NODE_ERROR, "index", &err);
     close_bt(n);
     catalog_free(n->catalog);
-    struct tarn_list *left; /* nobody answers these any more */
-    while ((left = tarn_list_pop_front(&n->asks)) != NULL)
-        tarn_free(TARN_OUTER(left, struct publishing, place));
     kv_close(n->kv);
     for (uint32_t i = 0; i < n->from.n_trackers; i++)
         tarn_free(n->trackers[i]);
     tarn_free(n->trackers);
     tarn_free(n->public_base);
+}
+
+void node_holdings_forget(struct node *n)
+{
+    struct tarn_list *left;
+    while ((left = tarn_list_pop_front(&n->asks)) != NULL)
+        tarn_free(TARN_OUTER(left, struct publishing, place));
 }

@@ -161,8 +161,9 @@ void node_close(struct node *n)
         node_doors_close(n);
         node_holdings_close(n);
         fetcher_free(n->fetcher);
-        node_admin_forget(n);
         loop_free(n->loop);
+        node_admin_forget(n);
+        node_holdings_forget(n);
     }
     node_sockets_release(&n->sockets);
     node_home_release(&n->home);

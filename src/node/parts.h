@@ -98,6 +98,8 @@ void node_holdings_reload(struct node *n);
 /* Tell trackers, save state; then node_part_stopped. */
 void node_holdings_stop(struct node *n);
 void node_holdings_close(struct node *n);
+/* When the loop has gone, in which answers to them may lie: asks that nobody answers any more. */
+void node_holdings_forget(struct node *n);
 
 /* ---- service.c: signals, and what the service manager hears ---- */
 
