@@ -69,7 +69,14 @@ class Folder:
         self.write(new)
         os.rename(new, path)
 
+    def doubt(self, path):
+        """Of several names of one file one comes and another goes: its ctime has moved, and when
+        nobody looked in between nothing says why. It may be read again."""
+        if path.stat().st_nlink > 1:
+            self.fresh += path.stat().st_size
+
     def rename(self, path):
+        self.doubt(path)
         to = self.place()
         to.parent.mkdir(parents=True, exist_ok=True)
         os.rename(path, to)
@@ -83,8 +90,10 @@ class Folder:
         to = self.place()
         to.parent.mkdir(parents=True, exist_ok=True)
         os.link(path, to)
+        self.doubt(path)
 
     def remove(self, path):
+        self.doubt(path)
         path.unlink()
 
     def step(self):

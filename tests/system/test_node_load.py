@@ -3,6 +3,7 @@ answer. And several loops: all of them work, and their figures add up."""
 import contextlib
 import signal
 import socket
+import urllib.error
 import ssl
 import subprocess
 import tempfile
@@ -200,7 +201,7 @@ def test_stop_under_load(start, www):
     node.process.send_signal(signal.SIGTERM)
     node.wait_said("stopping")
     for client in kept:
-        while not client.is_last:  # the loops hear of it a moment later
+        while not client.is_last:  # the word reaches one loop after the other
             client.ask(1)
             client.take((www / "a.bin").read_bytes())
         assert client.sock.recv(1) == b""
@@ -304,7 +305,19 @@ def test_all_loops_work(start, www):
         client.close()
     wait_until(lambda: node.metrics()['http_connections{door="public"}'] == 0, node.metrics)
     (www / "a.bin").write_bytes(b"new")
-    wait_until(lambda: node.files("www")["a.bin"]["state"] == "held"
-               and node.files("www")["a.bin"]["length"] == 3, node.output)
+
+    def is_read():
+        file = node.files("www")["a.bin"]
+        return file["state"] == "held" and file["length"] == 3
+
+    wait_until(is_read, node.output)
+    def has_new():
+        """A loop that has not heard of the change yet says 503, and never the old bytes."""
+        try:
+            return node.get("/c/www/a.bin") == b"new"
+        except urllib.error.HTTPError as refusal:
+            assert refusal.code == 503
+            return False
+
     for _ in range(12):  # whichever loop takes it
-        assert node.get("/c/www/a.bin") == b"new"
+        wait_until(has_new, node.output)
