@@ -3,11 +3,11 @@ answer. And several loops: all of them work, and their figures add up."""
 import contextlib
 import signal
 import socket
-import urllib.error
 import ssl
 import subprocess
 import tempfile
 import threading
+import urllib.error
 from pathlib import Path
 
 import pytest
