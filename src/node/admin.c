@@ -518,8 +518,9 @@ static bool is_welcome(struct node_admin *a, struct admin_call *c)
              has_cookie(a, http_value(req, HTTP_COOKIE)))
         return true;
     else
-        admin_refuse(c, 401, TARN_E_POLICY,
-                     "this door needs the node's token: `tarn status` prints the page's address");
+        admin_refuse(
+            c, 401, TARN_E_POLICY,
+            "this door needs the node's token: `tarn status --json` has the page's address");
     return false;
 }
 
