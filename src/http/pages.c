@@ -2,26 +2,9 @@
  * plain text. */
 #include "http/priv.h"
 
+#include "codec/html.h"
 #include "codec/json.h"
 #include "http/core/accept.h"
-
-static void put_escaped(struct tarn_out *o, const char *text)
-{
-    for (; *text != '\0'; text++)
-        switch (*text) {
-        case '&':
-            tarn_out_str(o, "&amp;");
-            break;
-        case '<':
-            tarn_out_str(o, "&lt;");
-            break;
-        case '>':
-            tarn_out_str(o, "&gt;");
-            break;
-        default:
-            tarn_out_u8(o, (uint8_t)*text);
-        }
-}
 
 static void put_text(struct tarn_out *page, unsigned status, const char *title, const char *detail)
 {
@@ -43,7 +26,7 @@ static void put_html(struct tarn_out *page, unsigned status, const char *title, 
     if (detail == NULL)
         return;
     tarn_out_str(page, "<p>");
-    put_escaped(page, detail);
+    html_text(page, tarn_bytes_str(detail));
     tarn_out_str(page, "</p>\n");
 }
 

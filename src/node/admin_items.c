@@ -4,6 +4,7 @@
 
 #include "base/num.h"
 #include "base/text.h"
+#include "codec/html.h"
 #include "codec/url.h"
 #include "node/html.h"
 

@@ -2,6 +2,7 @@
 #include "node/derived.h"
 
 #include "base/mem.h"
+#include "codec/html.h"
 #include "codec/url.h"
 #include "node/core/derive.h"
 #include "node/core/meta4.h"

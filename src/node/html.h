@@ -1,15 +1,8 @@
-/* node/html: text into HTML. Pure. */
+/* node/html: the frame and the look of the public door's pages. Pure. */
 #ifndef NODE_HTML_H
 #define NODE_HTML_H
 
 #include "base/out.h"
-
-/* Text between tags or in a quoted attribute: < > & " ' are written as entities, control characters
- * and what is not UTF-8 as U+FFFD. */
-void html_text(struct tarn_out *o, struct tarn_bytes text);
-
-/* A path in a link: elements percent-encoded, '/' kept. It needs no html_text after that. */
-void html_path(struct tarn_out *o, struct tarn_bytes path);
 
 /* 1536 -> "1.5 KiB" */
 void html_size(struct tarn_out *o, uint64_t bytes);

@@ -3,6 +3,7 @@
 #include "node/listing.h"
 
 #include "base/text.h"
+#include "codec/html.h"
 #include "codec/url.h"
 #include "http/core/date.h"
 #include "node/html.h"
