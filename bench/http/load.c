@@ -433,6 +433,17 @@ static struct load options(int argc, char **argv)
     return l;
 }
 
+static void close_all(struct load *l)
+{
+    for (unsigned i = 0; i < l->n; i++) {
+        SSL_free(l->conns[i].ssl);
+        free(l->conns[i].head);
+        close(l->conns[i].fd);
+    }
+    free(l->conns);
+    free(l->batch);
+}
+
 int main(int argc, char **argv)
 {
     struct load l = options(argc, argv);
@@ -444,5 +455,6 @@ int main(int argc, char **argv)
     run(&l, poller);
     if (l.is_idle)
         hold();
+    close_all(&l);
     return 0;
 }
