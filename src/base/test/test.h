@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #ifdef __clang_analyzer__ /* which cannot know that an assertion that fails jumps away */
 #define _fail(...) abort()
@@ -52,6 +53,24 @@ static inline uint64_t test_rand(uint64_t *state)
 static inline uint64_t test_rand_below(uint64_t *state, uint64_t bound)
 {
     return test_rand(state) % bound;
+}
+
+/* What a test must leave out on this machine, and why: it returns then. (cmocka's skip() writes
+ * "not ok", which counts as a failure.) */
+static inline void test_left_out(const char *why)
+{
+    printf("# left out here: %s\n", why);
+}
+
+/* Until the clock that file times are taken from has moved on, so that what is written now bears
+ * another time than what was written before. */
+static inline void test_wait_tick(void)
+{
+    struct timespec from, now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &from);
+    do
+        clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    while (now.tv_sec == from.tv_sec && now.tv_nsec == from.tv_nsec);
 }
 
 static size_t test_mem_left;

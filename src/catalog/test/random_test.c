@@ -208,9 +208,9 @@ static void test_random_edits(void **state)
     rng = test_seed();
     world_begin(&w);
     if (!has_ages()) {
-        print_message("# the file system in /tmp does not tell when inodes were made\n");
+        test_left_out("the file system in /tmp does not tell when inodes were made");
         world_end(&w);
-        skip();
+        return;
     }
     world_run("mkdir -p %s/a/b/c %s/d/e", w.tree, w.tree);
     world_publish(&w, CATALOG_BT_HYBRID);

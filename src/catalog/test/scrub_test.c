@@ -234,7 +234,7 @@ static void test_changed(void **state)
     struct world *w = world_new(1, 0);
     for (size_t i = 0; i < 6; i++)
         hold(w, 100000, &seed);
-    usleep(20 * 1000);
+    test_wait_tick();
     rot(&w->held[0], 5); /* and the stat tells of it */
     assert_int_equal(unlink("f1"), 0);
     assert_int_equal(truncate("f2", 99999), 0);
@@ -264,7 +264,7 @@ static void test_changed_under_way(void **state)
         sys_fake_install(&fake, room_ops);
         catalog_scrub_start(w->s);
         TURN_UNTIL(w->l, catalog_scrub_bytes(w->s) == 1 << 20);
-        usleep(20 * 1000);
+        test_wait_tick();
         if (how == 0)
             assert_int_equal(truncate("f0", 2 << 20), 0);
         else if (how == 1)

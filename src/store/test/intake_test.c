@@ -383,7 +383,7 @@ static void test_changed(void **state)
             for (unsigned k = 0; k < n; k++)
                 one_init(&all[k], k, k == 0 ? 12 << 20 : 400000 + k, 262144, &seed);
             all[0].on_first = cases[i].how;
-            usleep(20 * 1000); /* so that what is set now differs also by a coarse clock */
+            test_wait_tick();
             for (unsigned k = 0; k < n; k++)
                 store_intake_submit(in, &all[k].f);
             TURN_UNTIL(l, n_done(all, n) == n);
