@@ -299,6 +299,10 @@ struct catalog_ops {
     /* The journal has grown, up to seq: read it. Gathered: one call a turn. */
     void (*on_changes)(void *arg, uint64_t seq);
     void (*on_progress)(void *arg, const struct catalog_progress *p); /* at most 5 a second */
+    /* Hashes of held files are there that were lost (catalog_report_lost) or not known before (v1
+     * pieces): of some files, not of all perhaps. A collection may have become complete by that,
+     * without a new version. Worth trying again what failed, or waited, for want of them. */
+    void (*on_hashes)(void *arg);
     /* What is found cannot be recorded: one sentence, told once. NULL: it can again. */
     void (*on_fault)(void *arg, const char *sentence);
     /* A line for the log: one sentence that a person can act on. */
@@ -386,8 +390,11 @@ void catalog_note(struct catalog *c, uint64_t number, struct tarn_bytes name, co
 /* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
  * and looked at again. Any thread. */
 void catalog_report_changed(struct catalog *c, uint64_t entry);
-/* Its hashes are not those of its root any more (TARN_E_INTEGRITY from catalog/leaves.h): the file
- * is read again for them, and is held meanwhile. Any thread. */
+/* Its hashes are not those of its root any more (TARN_E_INTEGRITY from catalog/leaves.h), or v1
+ * pieces of the collection's length are not known. When that is so, the file is read again for
+ * them, by itself and over restarts, and is held meanwhile (CATALOG_DAMAGED when the reading finds
+ * other bytes). on_hashes is told in either case when all hashes are there. Of more than 4096 at
+ * once some are forgotten: report them again then. Any thread. */
 void catalog_report_lost(struct catalog *c, uint64_t entry);
 
 void catalog_progress(const struct catalog *c, struct catalog_progress *out);

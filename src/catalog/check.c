@@ -384,6 +384,13 @@ static void told(void *arg, const struct catalog_scrub_result *r)
         catalog_report_changed(k->c, o->id);
         return;
     }
+    if (r->what == CATALOG_SCRUB_LEAVES) { /* of the file nothing is known, so it stays held */
+        struct lines l = { 0 };
+        lines_add(&l, true, "%s", r->err.msg);
+        actor_say(k->c, &l);
+        catalog_report_lost(k->c, o->id);
+        return;
+    }
     struct found *f = &k->found[k->n_found++];
     *f = (struct found){
         .id = o->id, .what = r->what, .stat = o->stat, .bad_blocks = r->bad_blocks

@@ -333,7 +333,7 @@ static bool is_waiting(const struct row_entry *e)
 {
     return e != NULL && e->e.kind == CATALOG_FILE &&
            (e->e.state == CATALOG_WAITING || e->e.state == CATALOG_CHANGED ||
-            (e->e.state == CATALOG_HELD && e->wants_v1));
+            (e->e.state == CATALOG_HELD && (e->wants_v1 || e->has_lost)));
 }
 
 static bool is_missing(const struct row_entry *e)

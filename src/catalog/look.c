@@ -276,7 +276,7 @@ static void see_file(struct look_job *j, const struct look_folder *f, struct tar
         bool is_same = catalog_stat_same(&row->e.stat, st);
         bool is_held = row->e.state == CATALOG_HELD || row->e.state == CATALOG_MISSING;
         if (is_same && row->e.state == CATALOG_HELD) {
-            if (lacks_v1(j, f, row) || (j->look->has_lost && !row->wants_v1))
+            if (lacks_v1(j, f, row))
                 add_op(j, LOOK_NO_V1, name, row, st);
             return;
         }

@@ -52,6 +52,7 @@ struct row_entry {
     struct catalog_entry e;
     bool is_closed;  /* its writer closed it in just this state: need not wait to be quiet */
     bool wants_v1;   /* held; read once more, for v1 pieces that were not asked for before */
+    bool has_lost;   /* held; read once more, because its hashes are not in the sidecar any more */
     int64_t seen_ms; /* when we first saw it in this state, wall clock */
     uint8_t name[CATALOG_NAME_MAX];
     char reason[ROW_REASON_MAX];

@@ -85,7 +85,7 @@ static bool tell_lost(struct catalog_read *r, const struct catalog_entry *e, str
 }
 
 static bool add_file(struct derive *d, struct catalog_read *r, const struct catalog_entry *e,
-                     struct tarn_bytes path, struct tarn_err *err)
+                     struct tarn_bytes path, bool *has_lost, struct tarn_err *err)
 {
     struct catalog_known known;
     struct catalog_leaves *hashes = catalog_hashes(r->c);
@@ -108,6 +108,7 @@ static bool add_file(struct derive *d, struct catalog_read *r, const struct cata
                catalog_leaves_walk(hashes, known.pieces, CATALOG_PIECES, e->identity.root,
                                    feed_pieces, d, err)) &&
               derive_end(d, err);
+    *has_lost = !ok && err->code == TARN_E_INTEGRITY;
     return ok || tell_lost(r, e, err);
 }
 
@@ -123,25 +124,40 @@ static struct derive_settings settings_of(const struct catalog_collection *c,
                                      .created_by = created_by };
 }
 
+/* Behind a file whose hashes were lost there may be more of that: so that it is not one at each
+ * try, the catalog is told of them all, and looks for itself which it is true of. */
+static void doubt_rest(struct catalog_read *r, struct catalog_walk *w)
+{
+    enum { DOUBTED_MAX = 4000 }; /* as many as the catalog takes at once, about */
+    struct catalog_entry e;
+    struct tarn_err err;
+    for (int n = 0; n < DOUBTED_MAX && catalog_walk_next(r, w, &e, &err) == CATALOG_FOUND; n++)
+        if (e.kind == CATALOG_FILE && e.state == CATALOG_HELD)
+            catalog_report_lost(r->c, e.id);
+}
+
 static bool add_all(struct derive *d, struct catalog_read *r, const struct catalog_collection *c,
                     uint64_t *left_out, struct tarn_err *err)
 {
     struct catalog_entry e;
     struct catalog_walk *w = tarn_calloc(1, sizeof *w);
     enum catalog_found found = CATALOG_FAILED;
+    bool has_lost = false;
     if (w == NULL)
         return tarn_fail_mem(err, "making a torrent");
     w->collection = c->id;
     while ((found = catalog_walk_next(r, w, &e, err)) == CATALOG_FOUND) {
-        if (e.state == CATALOG_REFUSED || !derive_can_name(w->path)) {
+        if (e.state == CATALOG_REFUSED || e.state == CATALOG_DAMAGED || !derive_can_name(w->path)) {
             (*left_out)++;
             continue;
         }
-        if (!add_file(d, r, &e, w->path, err)) {
+        if (!add_file(d, r, &e, w->path, &has_lost, err)) {
             found = CATALOG_FAILED;
             break;
         }
     }
+    if (has_lost)
+        doubt_rest(r, w);
     tarn_free(w);
     return found == CATALOG_NOT_THERE;
 }
@@ -207,8 +223,9 @@ bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
     }
     set.name = e->name;
     set.is_single_file = true;
+    bool has_lost;
     struct derive *d = derive_new(&set, err);
-    bool ok = d != NULL && add_file(d, r, e, tarn_bytes_of(NULL, 0), err) &&
+    bool ok = d != NULL && add_file(d, r, e, tarn_bytes_of(NULL, 0), &has_lost, err) &&
               derive_torrent(d, torrent, hashes != NULL ? hashes : &unused, err);
     derive_free(d);
     tarn_free(seed);
@@ -381,5 +398,9 @@ bool derived_proof(struct catalog_read *r, const struct catalog_identity *id, ui
     if (ok)
         proof_write(p, id->root, o);
     tarn_free(p);
-    return ok;
+    struct catalog_entry e;
+    struct tarn_err why;
+    return ok || (err->code == TARN_E_INTEGRITY &&
+                  catalog_find_identity(r, id, CATALOG_MINE, &e, &why) == CATALOG_FOUND &&
+                  tell_lost(r, &e, err));
 }
