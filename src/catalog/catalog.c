@@ -181,6 +181,7 @@ void catalog_free(struct catalog *c)
     store_intake_free(c->intake);
     feed_free(c->feed);
     lost_free(c->lost);
+    loop_unpost(c->loop, &c->report_msg);
     sys_notify_free(c->notify);
     catalog_leaves_close(c->leaves);
     sys_lock_release(&c->lock);

@@ -256,9 +256,22 @@ static void test_a_scrub_finds_lost_leaves(void **state)
     world_end(&w);
 }
 
+static void test_closed_with_reports_on_the_way(void **state)
+{
+    (void)state;
+    begin(CATALOG_BT_V2);
+    report("long");
+    catalog_report_changed(w.catalog, number("short"));
+    catalog_free(w.catalog);
+    w.catalog = NULL;
+    assert_true(loop_turn(w.loop, 0, NULL)); /* nothing is called back */
+    world_end(&w);
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 
 TEST_MAIN(WITH(test_lost_leaves), WITH(test_lost_v1_pieces),
           WITH(test_lost_leaves_of_a_file_with_two_names), WITH(test_what_is_not_lost_is_not_read),
           WITH(test_all_of_the_sidecar_is_lost), WITH(test_lost_while_it_is_away),
-          WITH(test_other_bytes_under_the_same_times), WITH(test_a_scrub_finds_lost_leaves))
+          WITH(test_other_bytes_under_the_same_times), WITH(test_a_scrub_finds_lost_leaves),
+          WITH(test_closed_with_reports_on_the_way))
