@@ -42,7 +42,7 @@ struct catalog_known {
     uint8_t sha256[32];
     struct catalog_run
         leaves;            /* catalog/leaves.h; none for a file of one leaf, which is its root */
-    uint32_t v1_piece_len; /* 0: no v1 pieces were asked for; else of these: */
+    uint32_t v1_piece_len; /* 0: no v1 pieces (of the length asked for) are known; else of these: */
     struct catalog_run pieces; /* whole ones */
     bool has_tail;             /* there are bytes behind them; their hash, and with zeros behind: */
     uint8_t tail[20], tail_padded[20];
@@ -189,8 +189,13 @@ enum catalog_found catalog_find_identity(struct catalog_read *r, const struct ca
 enum catalog_found catalog_place_next(struct catalog_read *r, const struct catalog_identity *id,
                                       uint64_t after, struct catalog_entry *out,
                                       struct tarn_err *err) TARN_MUST;
+/* With v1 pieces of the length that was known first. */
 enum catalog_found catalog_known(struct catalog_read *r, const struct catalog_identity *id,
                                  struct catalog_known *out, struct tarn_err *err) TARN_MUST;
+/* With v1 pieces of this length, or none: collections that share a file may have other lengths. */
+enum catalog_found catalog_known_v1(struct catalog_read *r, const struct catalog_identity *id,
+                                    uint32_t piece_len, struct catalog_known *out,
+                                    struct tarn_err *err) TARN_MUST;
 
 /* The file of hashes that catalog_known's runs are in. */
 struct catalog_leaves *catalog_hashes(struct catalog *c);
@@ -349,7 +354,7 @@ struct catalog_settings {
 };
 
 /* The catalog's tables: names for kv_open, in this order. */
-enum { CATALOG_TABLES = 13, CATALOG_SCHEMA = 1 };
+enum { CATALOG_TABLES = 14, CATALOG_SCHEMA = 1 };
 extern const char *const catalog_tables[CATALOG_TABLES];
 
 struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err *err) TARN_MUST;

@@ -68,11 +68,11 @@ static bool load(struct catalog *c, uint64_t id, struct need *n)
     if (!catalog_read_begin(c, &r, NULL))
         return false;
     bool ok = catalog_get(&r, id, &e, NULL) == CATALOG_FOUND && e.kind == CATALOG_FILE &&
-              e.state == CATALOG_HELD && disk_place(&r.kv, c->base, &e, &at, NULL) &&
-              catalog_known(&r, &e.identity, &n->known, NULL) == CATALOG_FOUND;
+              e.state == CATALOG_HELD && disk_place(&r.kv, c->base, &e, &at, NULL);
     if (ok) {
         n->identity = e.identity;
         n->v1_len = disk_v1_len(&at.col);
+        ok = index_known(&r.kv, c->base, &e.identity, n->v1_len, &n->known, NULL) == CATALOG_FOUND;
     }
     catalog_read_end(&r);
     return ok;

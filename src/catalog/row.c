@@ -6,7 +6,7 @@
 
 const char *const catalog_tables[CATALOG_TABLES] = {
     "fixed",  "collections", "names", "entries", "parents",  "identities", "places",
-    "inodes", "waiting",     "gone",  "journal", "versions", "given",
+    "inodes", "waiting",     "gone",  "journal", "versions", "given",      "v1",
 };
 
 static bool bad(struct tarn_err *err, const char *what)
@@ -302,6 +302,22 @@ static struct catalog_run take_run(struct tarn_cur *c)
     return (struct catalog_run){ off, tarn_cur_be64(c) };
 }
 
+static void put_pieces(struct tarn_out *o, const struct catalog_known *k)
+{
+    put_run(o, k->pieces);
+    tarn_out_u8(o, k->has_tail);
+    tarn_out_put(o, tarn_bytes_of(k->tail, sizeof k->tail));
+    tarn_out_put(o, tarn_bytes_of(k->tail_padded, sizeof k->tail_padded));
+}
+
+static void take_pieces(struct tarn_cur *c, struct catalog_known *k)
+{
+    k->pieces = take_run(c);
+    k->has_tail = tarn_cur_u8(c) != 0;
+    take_to(c, k->tail, sizeof k->tail);
+    take_to(c, k->tail_padded, sizeof k->tail_padded);
+}
+
 void row_put_known(struct tarn_out *o, const struct row_known *r)
 {
     const struct catalog_known *k = &r->k;
@@ -310,10 +326,7 @@ void row_put_known(struct tarn_out *o, const struct row_known *r)
     tarn_out_put(o, tarn_bytes_of(k->sha256, sizeof k->sha256));
     put_run(o, k->leaves);
     tarn_out_be32(o, k->v1_piece_len);
-    put_run(o, k->pieces);
-    tarn_out_u8(o, k->has_tail);
-    tarn_out_put(o, tarn_bytes_of(k->tail, sizeof k->tail));
-    tarn_out_put(o, tarn_bytes_of(k->tail_padded, sizeof k->tail_padded));
+    put_pieces(o, k);
 }
 
 bool row_take_known(struct tarn_bytes b, struct row_known *r, struct tarn_err *err)
@@ -323,11 +336,31 @@ bool row_take_known(struct tarn_bytes b, struct row_known *r, struct tarn_err *e
     take_to(&c, r->k.sha256, sizeof r->k.sha256);
     r->k.leaves = take_run(&c);
     r->k.v1_piece_len = tarn_cur_be32(&c);
-    r->k.pieces = take_run(&c);
-    r->k.has_tail = tarn_cur_u8(&c) != 0;
-    take_to(&c, r->k.tail, sizeof r->k.tail);
-    take_to(&c, r->k.tail_padded, sizeof r->k.tail_padded);
+    take_pieces(&c, &r->k);
     return tarn_cur_done(&c) || bad(err, "an identity");
+}
+
+void row_put_v1(struct tarn_out *o, const struct catalog_known *k)
+{
+    tarn_out_u8(o, ROW_VERSION);
+    put_pieces(o, k);
+}
+
+bool row_take_v1(struct tarn_bytes b, uint32_t piece_len, struct catalog_known *k,
+                 struct tarn_err *err)
+{
+    struct tarn_cur c = begin(b);
+    k->v1_piece_len = piece_len;
+    take_pieces(&c, k);
+    return tarn_cur_done(&c) || bad(err, "v1 pieces");
+}
+
+void row_copy_v1(struct catalog_known *to, const struct catalog_known *from)
+{
+    struct catalog_known copy = *from;
+    memcpy(copy.sha256, to->sha256, sizeof copy.sha256);
+    copy.leaves = to->leaves;
+    *to = copy;
 }
 
 /* --- the journal --- */
