@@ -81,7 +81,8 @@ static bool tell_lost(struct catalog_read *r, const struct catalog_entry *e, str
         return false;
     catalog_report_lost(r->c, e->id);
     return tarn_fail(err, TARN_E_DAEMON,
-                     "its hashes were lost, and are being read again: try again soon");
+                     "the hashes of a file were lost, and it is being read again for them: try "
+                     "again soon");
 }
 
 static bool add_file(struct derive *d, struct catalog_read *r, const struct catalog_entry *e,
@@ -109,6 +110,29 @@ static bool add_file(struct derive *d, struct catalog_read *r, const struct cata
                                    feed_pieces, d, err)) &&
               derive_end(d, err);
     return ok || tell_lost(r, e, err);
+}
+
+/* One web seed, when this node knows its URL: the file at path, or where all collections are (an
+ * empty name), to which clients add the torrent's name and their path (BEP 19). *seed: the
+ * caller's. */
+static bool add_web_seed(struct derive_settings *set, const struct derived_from *from,
+                         struct tarn_bytes collection, struct tarn_bytes path, char **seed,
+                         struct tarn_err *err)
+{
+    struct tarn_out o;
+    if (from->public_url[0] == '\0')
+        return true;
+    tarn_out_init(&o, URL_MAX);
+    if (collection.len > 0)
+        derived_url(&o, from->public_url, collection, path);
+    else
+        tarn_out_fmt(&o, "%sc/", from->public_url);
+    *seed = tarn_out_take_str(&o);
+    if (*seed == NULL)
+        return tarn_fail_mem(err, "making a torrent");
+    set->web_seeds = (const char *const *)seed;
+    set->n_web_seeds = 1;
+    return true;
 }
 
 static struct derive_settings settings_of(const struct catalog_collection *c,
@@ -156,17 +180,8 @@ bool derived_collection(struct catalog_read *r, const struct catalog_collection 
     struct derive_settings set = settings_of(c, from, created_by);
     if (c->piece_len == 0)
         return not_held(err);
-    if (from->public_url[0] != '\0') {
-        struct tarn_out o;
-        tarn_out_init(&o, URL_MAX);
-        tarn_out_str(&o, from->public_url);
-        tarn_out_str(&o, "c/");
-        seed = tarn_out_take_str(&o);
-        if (seed == NULL)
-            return tarn_fail_mem(err, "making a torrent");
-        set.web_seeds = (const char *const *)&seed;
-        set.n_web_seeds = 1;
-    }
+    if (!add_web_seed(&set, from, tarn_bytes_of(NULL, 0), tarn_bytes_of(NULL, 0), &seed, err))
+        return false;
     struct derive *d = derive_new(&set, err);
     bool ok =
         d != NULL && add_all(d, r, c, left_out, err) && derive_torrent(d, torrent, &unused, err);
@@ -195,16 +210,8 @@ bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
     struct derive_settings set = settings_of(c, from, created_by);
     if (c->piece_len == 0)
         return not_held(err);
-    if (from->public_url[0] != '\0') {
-        struct tarn_out o;
-        tarn_out_init(&o, URL_MAX);
-        derived_url(&o, from->public_url, c->name, web_seed_path(set.format, path));
-        seed = tarn_out_take_str(&o);
-        if (seed == NULL)
-            return tarn_fail_mem(err, "making a torrent");
-        set.web_seeds = (const char *const *)&seed;
-        set.n_web_seeds = 1;
-    }
+    if (!add_web_seed(&set, from, c->name, web_seed_path(set.format, path), &seed, err))
+        return false;
     set.name = e->name;
     set.is_single_file = true;
     struct derive *d = derive_new(&set, err);
