@@ -367,13 +367,14 @@ static bool feed_proof(void *arg, uint64_t first, const uint8_t *hashes, size_t 
     return true;
 }
 
-bool derived_proof(struct catalog_read *r, const struct catalog_identity *id, uint64_t off,
+bool derived_proof(struct catalog_read *r, const struct catalog_entry *e, uint64_t off,
                    uint64_t len, struct tarn_out *o, struct tarn_err *err)
 {
+    const struct catalog_identity *id = &e->identity;
     struct catalog_known known;
     uint64_t first, count;
-    if (catalog_known(r, id, &known, err) != CATALOG_FOUND)
-        return not_held(err);
+    if (!read_known(r, e, &known, err))
+        return false;
     struct proof *p = tarn_calloc(1, sizeof *p);
     if (p == NULL)
         return tarn_fail_mem(err, "proving a range");
@@ -388,5 +389,5 @@ bool derived_proof(struct catalog_read *r, const struct catalog_identity *id, ui
     if (ok)
         proof_write(p, id->root, o);
     tarn_free(p);
-    return ok;
+    return ok || tell_lost(r, e, err);
 }

@@ -125,7 +125,7 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
                                const struct catalog_collection *c, enum node_sibling kind);
 void web_note_torrent(struct web_job *j); /* when no read is open any more */
-void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id);
+void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_entry *e);
 
 void web_refuse(struct web_job *j, unsigned status, const char *detail);
 /* The same for what went wrong below. */

@@ -477,6 +477,33 @@ def test_proof(node, asked):
         assert proof["first"] == 0 and proof["uncles"] == []
 
 
+def test_proof_of_a_file_whose_hashes_were_lost(home, tmp_path):
+    """It says what is the matter and when to ask again, has the file read again, and then it is there."""
+    folder = tmp_path / "pub"
+    folder.mkdir()
+    (folder / "big.bin").write_bytes(BIG)
+    with Node(home, {"pub": (folder, {})}) as n:
+        n.wait_complete("pub")
+        target = f"/root/{identity(BIG)}?proof"
+        before = n.get(target).json
+        with open(home / "index" / "leaves", "r+b") as leaves:
+            length = leaves.seek(0, os.SEEK_END) - 64  # behind its head
+            leaves.seek(64)
+            leaves.write(noise(length, 3))
+        got = n.get(target, Accept="application/json")
+        assert got.status == 503 and int(got["Retry-After"]) > 0, got.text
+        assert "hashes" in got.text and "again" in got.text and "no-store" in got["Cache-Control"]
+        assert n.get("/c/pub/big.bin").body == BIG  # it is held all the while
+
+        def is_back():
+            got = n.get(target)
+            assert got.status in (200, 503), got.text
+            return got.status == 200 and got.json == before
+
+        wait_until(is_back, n.output)
+        assert n.get("/c/pub/big.bin?as=torrent").status == 200
+
+
 # While it is served
 
 
