@@ -241,8 +241,8 @@ bool body_wants(const struct exchange *x);
 /* Is what was not read short enough to be read and dropped? */
 bool body_can_be_dropped(const struct exchange *x);
 
-/* pages.c */
-void page_error(const struct http_request *req, unsigned status, const char *detail,
+/* pages.c: is_json: whatever Accept says. */
+void page_error(const struct http_request *req, bool is_json, unsigned status, const char *detail,
                 struct tarn_out *page, const char **type);
 
 /* log.c */

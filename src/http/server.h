@@ -37,6 +37,8 @@ struct http_settings {
     void *arg;
     struct http_log *log; /* counted; NULL: no access log */
     const char *name;     /* the Server field; copied; NULL: none is sent */
+    bool has_json_errors; /* for programs: http_answer_error, and refusals of our own, are JSON for
+                             all, not only for who asks for it */
     /* Limits; 0 anywhere: the default of the same name below. */
     struct http_limits head; /* all zero: http_limits_default */
     uint32_t max_connections;

@@ -446,6 +446,37 @@ def test_metalink(home, site, tmp_path):
             assert (to / out).read_bytes() == BIG
 
 
+def test_errors_have_one_shape(node):
+    """On the admin door even for what is no request; here for who accepts JSON."""
+    def raw(request):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(node.home / "tarn.sock"))
+            s.sendall(request)
+            answer = b""
+            while part := s.recv(1 << 16):
+                answer += part
+        head, body = answer.split(b"\r\n\r\n", 1)
+        assert b"\r\nContent-Type: application/problem+json\r\n" in head, head
+        return json.loads(body)
+
+    long = b"x" * 40000
+    told = {
+        400: raw(b"GET /v1/status HTTP/1.1\r\nHost : x\r\n\r\n"),
+        404: node.call("/v1/nothing").json,
+        413: raw(b"POST /v1/collections HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n"
+                 b"Content-Type: application/json\r\n\r\n"),
+        414: raw(b"GET /" + long + b" HTTP/1.1\r\n\r\n"),
+        431: raw(b"GET / HTTP/1.1\r\nHost: x\r\nA: " + long + b"\r\n\r\n"),
+        501: raw(b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
+    }
+    told[0] = node.get("/c/nothing", Accept="application/json").json | {"status": 0}
+    for status, error in told.items():
+        assert set(error) == {"type", "title", "status", "detail", "code", "exit"}, error
+        assert error["status"] == status
+        assert (error["code"], error["exit"]) == (("not-found", 5) if status in (0, 404)
+                                                  else ("usage", 2)), error
+
+
 # Identities and proofs
 
 
