@@ -18,7 +18,7 @@ import libtorrent as lt
 import pytest
 from fakepeer import BITFIELD, CHOKE, PLAIN, UNCHOKE, Content, bdecode, call
 from door import BLOCK, Node, Slow, identity, settle, v2_root
-from programs import free_port, wait_until
+from programs import PATIENCE, free_port, wait_until
 from proof import check as check_proof
 
 ODD = ["a b.txt", "50%.txt", "a#b.txt", "what?.txt", "Ünïcödé ☃.txt", "a:b.txt", "a+b&c=d.txt",
@@ -740,6 +740,38 @@ def test_many_heavy_requests_do_not_hold_up_the_rest(node):
     assert node.get("/c/www/sub/text.txt").body == b"hello\n"
     whole = node.get("/c/www.sha256").body
     assert all(s.rest() == whole for s in slow)
+
+
+def test_heavy_requests_leave_places_for_the_rest(home, tmp_path):
+    """However many wait for proofs: what is not heavy is looked up. Who has gone keeps no place."""
+    folder = tmp_path / "pub"
+    folder.mkdir()
+    with open(folder / "large", "wb") as large:
+        large.truncate(256 << 20)
+    with Node(home, {"pub": (folder, {})}, "--http-loops=1") as n:
+        n.wait_complete("pub")
+        identity_ = n.get("/c/pub/large", "HEAD")["ETag"].strip('"')
+        request = f"GET /root/{identity_}?proof HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        for _ in range(2):
+            waiting = [socket.create_connection(("127.0.0.1", n.web_port), PATIENCE)
+                       for _ in range(700)]
+            for s in waiting:
+                s.sendall(request.encode())
+            for i in range(20):
+                assert n.get(f"/c/pub/none{i}").status == 404
+            for s in waiting[100:]:
+                s.close()
+        answers = []
+        for s in waiting[:100]:
+            answer = b""
+            while part := s.recv(1 << 16):
+                answer += part
+            s.close()
+            answers.append(answer)
+        for answer in answers:
+            assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 503 ")), answer
+            assert answer.startswith(b"HTTP/1.1 200 ") or b"\r\nRetry-After: " in answer
+        assert any(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
 
 
 def test_clients_that_go_away(node):
