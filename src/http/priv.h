@@ -92,8 +92,10 @@ struct exchange {
     struct exchange *next;    /* of leaving */
     uint8_t *head;            /* head_room, or owned when longer */
     int64_t begun_us;
-    uint64_t from, to; /* of the answer: positions in what the stream sends */
-    size_t mark;       /* where its head begins in the stream's buffer */
+    uint64_t from, to;        /* of the answer: positions in what the stream sends */
+    size_t mark;              /* where its head begins in the stream's buffer */
+    struct tarn_list holding; /* of the server's, while held > 0 */
+    uint64_t held; /* bytes of a long answer that were in memory when all of it was queued */
 
     uint8_t answer; /* enum answer_state */
     uint8_t body_state;
@@ -157,6 +159,8 @@ struct http_server {
 
     struct tarn_list lists[WAITS_COUNT];
     struct tarn_list kicked;
+    struct tarn_list holding; /* exchanges whose long answers wait in memory, the oldest first */
+    uint64_t held;
     size_t n_conns;
     struct loop_idle idle;
     struct loop_timer timer;
@@ -198,6 +202,9 @@ const char *server_date(struct http_server *s);
 int64_t server_wall_s(struct http_server *s);
 void server_wake_at(struct http_server *s, int64_t at_us);
 void server_conn_gone(struct http_server *s);
+/* All of this answer, from memory, is queued, and it is long: cuts others when it is too much. */
+void server_hold(struct http_server *s, struct exchange *x);
+void server_let_go(struct http_server *s, struct exchange *x);
 
 /* conn.c */
 bool conn_new(struct http_server *s, int fd, const struct sys_addr *peer, struct crypt_tls *tls,

@@ -27,6 +27,7 @@ static void fill_in(struct http_settings *set)
     DEFAULT(set->max_ahead, HTTP_AHEAD_DEFAULT);
     DEFAULT(set->max_ahead_bytes, HTTP_AHEAD_BYTES_DEFAULT);
     DEFAULT(set->max_unread, HTTP_UNREAD_DEFAULT);
+    DEFAULT(set->max_held, HTTP_HELD_DEFAULT);
     DEFAULT(set->head_ms, HTTP_HEAD_MS);
     DEFAULT(set->body_ms, HTTP_BODY_MS);
     DEFAULT(set->min_body_rate, HTTP_BODY_RATE);
@@ -255,6 +256,40 @@ void server_conn_gone(struct http_server *s)
         loop_idle_set(s->loop, &s->idle);
 }
 
+/* Memory. Many who ask for long answers and do not read them would have all of it: who has been at
+ * it the longest makes room for the others. */
+
+static void cut_the_oldest(struct http_server *s, const struct conn *but)
+{
+    uint64_t left = s->held;
+    for (struct tarn_list *at = s->holding.next; at != &s->holding && left > s->set.max_held;
+         at = at->next) {
+        struct exchange *x = TARN_OUTER(at, struct exchange, holding);
+        if (x->conn == but)
+            continue;
+        left -= x->held;
+        if (x->conn->waits == WAITS_DOOM)
+            continue;
+        count(&s->n.evicted, 1);
+        conn_doom(x->conn);
+    }
+}
+
+void server_hold(struct http_server *s, struct exchange *x)
+{
+    x->held = x->to - tarn_max_u64(x->from, x->conn->stream.sent);
+    s->held += x->held;
+    tarn_list_push_back(&s->holding, &x->holding);
+    cut_the_oldest(s, x->conn);
+}
+
+void server_let_go(struct http_server *s, struct exchange *x)
+{
+    tarn_list_remove(&x->holding);
+    s->held -= x->held;
+    x->held = 0;
+}
+
 /* Time. */
 
 void server_wake_at(struct http_server *s, int64_t at_us)
@@ -376,6 +411,7 @@ struct http_server *http_server_new(struct loop *l, const struct http_settings *
     for (size_t i = 0; i < WAITS_COUNT; i++)
         tarn_list_init(&s->lists[i]);
     tarn_list_init(&s->kicked);
+    tarn_list_init(&s->holding);
     if (set->name != NULL && (s->server_field = server_field(set->name)) == NULL) {
         (void)tarn_fail_mem(err, "making a server");
         http_server_free(s);

@@ -44,6 +44,8 @@ struct http_settings {
     uint32_t max_connections;
     uint32_t max_ahead; /* answers that wait unsent on a connection; then reading stops */
     uint32_t max_ahead_bytes;
+    uint64_t max_held; /* of long answers from memory that wait for their clients to read: of more,
+                          those that wait the longest are cut */
     uint32_t
         max_unread;  /* of a body nobody asked for: read and dropped; more: the connection ends */
     int64_t head_ms; /* first byte to the end of the head: 408 */
@@ -63,6 +65,7 @@ enum {
     HTTP_AHEAD_DEFAULT = 16,
     HTTP_AHEAD_BYTES_DEFAULT = 64 << 10,
     HTTP_UNREAD_DEFAULT = 256 << 10,
+    HTTP_HELD_DEFAULT = 256 << 20, /* ours: 32 of the longest, on each loop */
     HTTP_HEAD_MS = 10 * 1000,
     HTTP_BODY_MS = 30 * 1000,
     HTTP_BODY_RATE = 1 << 10,
@@ -120,7 +123,7 @@ struct http_counters {
     uint64_t received, sent; /* bytes, heads and TLS not apart */
     uint64_t refused;        /* requests that the limits or the syntax refused */
     uint64_t timed_out[4];   /* by enum http_timeout */
-    uint64_t evicted;        /* idle connections closed for want of descriptors or places */
+    uint64_t evicted;        /* connections closed for want of descriptors, places or memory */
     uint64_t cut;            /* answers cut because their file had changed or failed */
     uint64_t log_dropped;    /* lines of the access log that found no room */
 };

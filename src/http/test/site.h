@@ -4,6 +4,7 @@
  *     /hello    "Hello, world!\n"
  *     /echo     the request's body, at most 100,000 bytes
  *     /small    a file of 1,000 bytes; /big: one of 300,000
+ *     /long     300,000 bytes from memory
  *     /future   the small one, changed in the year 2100
  *     /gone     the big file, which is_same says is another one from the n-th time on
  *     /stream   300,000 bytes, chunked
@@ -113,6 +114,12 @@ static inline bool site_is_same(void *arg, struct sys_file *file)
     return true;
 }
 
+static inline void site_long(struct site *s, struct http_exchange *x)
+{
+    struct http_answer a = { .status = 200, .type = "application/octet-stream" };
+    http_answer_bytes(x, &a, tarn_bytes_of(s->bytes, BIG));
+}
+
 static inline void site_future(struct site *s, struct http_exchange *x)
 {
     struct http_file f = { .file = s->small, .len = SMALL, .modified_s = 4102444800 };
@@ -144,6 +151,8 @@ static inline void site_on_request(void *arg, struct http_exchange *x)
         http_body_read(x, ECHO_MAX, site_echo);
     else if (tarn_bytes_eq_str(path, "/small") || tarn_bytes_eq_str(path, "/big"))
         site_file(s, x, path.len == 4, false);
+    else if (tarn_bytes_eq_str(path, "/long"))
+        site_long(s, x);
     else if (tarn_bytes_eq_str(path, "/future"))
         site_future(s, x);
     else if (tarn_bytes_eq_str(path, "/gone"))
