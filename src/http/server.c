@@ -8,7 +8,10 @@
 #include <assert.h>
 
 enum {
-    ACCEPT_MAX = 16,               /* in one turn: others have their turn too */
+    ACCEPT_MAX = 16, /* in one turn: others have their turn too */
+    /* At the end: the longest line that Linux keeps before a listener, unless it is told otherwise
+     * (net.core.somaxconn). Who comes while these are taken may go on for ever. */
+    ACCEPT_LAST_MAX = 4096,
     ACCEPT_REST_US = 100 * 1000,   /* after running out of descriptors */
     TROUBLE_US = 10 * 1000 * 1000, /* each subject once in so long */
 };
@@ -367,7 +370,7 @@ void http_server_drain(struct http_server *s, void (*done)(void *arg), void *arg
     s->drained_arg = arg;
     if (!s->is_draining) {
         for (size_t i = 0; i < s->n_listeners; i++)
-            while (accept_one(s, &s->listeners[i]))
+            for (int k = 0; k < ACCEPT_LAST_MAX && accept_one(s, &s->listeners[i]); k++)
                 ;
         close_listeners(s);
         s->is_draining = true;

@@ -76,6 +76,39 @@ static void a_server_without_connections_is_drained_at_once(void **state)
     site_close(s);
 }
 
+static unsigned accepted_endlessly;
+
+/* Somebody is always there, and gone at once. */
+static int endless_accept(int fd, struct sockaddr *addr, unsigned *len)
+{
+    int ends[2];
+    (void)fd;
+    if (++accepted_endlessly > 100000 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
+        return -1;
+    close(ends[1]);
+    *(struct sockaddr_in *)(void *)addr = (struct sockaddr_in){ .sin_family = AF_INET };
+    *len = sizeof(struct sockaddr_in);
+    return ends[0];
+}
+
+/* A flood of connections does not keep a server from stopping. */
+static void draining_does_not_take_connections_for_ever(void **state)
+{
+    (void)state;
+    struct site *s = site_open(&(struct http_settings){ .max_connections = 100 });
+    const struct sys_ops *before = sys_ops;
+    struct sys_ops table = *sys_ops;
+    table.accept = endless_accept;
+    accepted_endlessly = 0;
+    sys_ops = &table;
+    http_server_drain(s->server, set_drained, s);
+    sys_ops = before;
+    assert_in_range(accepted_endlessly, 1000, 10000);
+    TURN_UNTIL(s->loop, s->is_drained);
+    site_close(s);
+}
+
 /* Clients that ask again as soon as they are answered: whenever the drain begins, every request
  * gets its answer. */
 static void draining_under_load_loses_no_request(void **state)
@@ -307,6 +340,7 @@ static void idle_connections_cost_little(void **state)
 
 TEST_MAIN(ON_BOTH(draining_lets_answers_leave), ON_BOTH(draining_ends),
           ON_BOTH(a_server_without_connections_is_drained_at_once),
+          ON_BOTH(draining_does_not_take_connections_for_ever),
           ON_BOTH(draining_under_load_loses_no_request), ON_BOTH(unix_sockets),
           ON_BOTH(inherited_sockets), ON_BOTH(loops_share_sockets),
           ON_BOTH(a_server_may_go_at_any_time),
