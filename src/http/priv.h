@@ -142,6 +142,7 @@ struct counts {
 };
 
 struct log_writer;
+struct http_share;
 
 struct http_server {
     struct loop *loop; /* borrowed */
@@ -156,6 +157,10 @@ struct http_server {
     size_t n_listeners;
     bool is_accepting; /* the listeners are watched */
     int64_t accept_again_us;
+    struct http_share *share; /* of all that listen on these sockets; NULL: we alone */
+    struct tarn_list sharing; /* of its members; under its lock, as is_look_out */
+    struct loop_msg look;
+    bool is_look_out; /* look has been posted */
 
     struct tarn_list lists[WAITS_COUNT];
     struct tarn_list kicked;
@@ -202,9 +207,16 @@ const char *server_date(struct http_server *s);
 int64_t server_wall_s(struct http_server *s);
 void server_wake_at(struct http_server *s, int64_t at_us);
 void server_conn_gone(struct http_server *s);
+void server_accept(struct http_server *s); /* who waits */
 /* All of this answer, from memory, is queued, and it is long: cuts others when it is too much. */
 void server_hold(struct http_server *s, struct exchange *x);
 void server_let_go(struct http_server *s, struct exchange *x);
+
+/* share.c: before the loops run. */
+bool share_join(struct http_server *s, struct http_server *with, struct tarn_err *err) TARN_MUST;
+/* Tells the others that somebody waits whom we cannot take now. */
+void share_pass_on(struct http_server *s);
+void share_leave(struct http_server *s);
 
 /* conn.c */
 bool conn_new(struct http_server *s, int fd, const struct sys_addr *peer, struct crypt_tls *tls,

@@ -76,6 +76,11 @@ int64_t server_wall_s(struct http_server *s)
 
 /* Listening. */
 
+static unsigned wanted(const struct http_server *s)
+{
+    return SYS_READABLE | (s->share != NULL ? SYS_EXCLUSIVE : 0U);
+}
+
 static void watch_listeners(struct http_server *s, bool on)
 {
     s->is_accepting = on;
@@ -84,7 +89,7 @@ static void watch_listeners(struct http_server *s, bool on)
         struct listener *l = &s->listeners[i];
         if (!on)
             loop_watch_remove(s->loop, &l->watch);
-        else if (!loop_watch_set(s->loop, &l->watch, SYS_READABLE, &err))
+        else if (!loop_watch_set(s->loop, &l->watch, wanted(s), &err))
             server_trouble(s, TROUBLE_ACCEPT, &err);
     }
 }
@@ -93,6 +98,7 @@ static void watch_listeners(struct http_server *s, bool on)
 static void rest(struct http_server *s)
 {
     watch_listeners(s, false);
+    share_pass_on(s);
     s->accept_again_us = loop_now_us(s->loop) + ACCEPT_REST_US;
     server_wake_at(s, s->accept_again_us);
 }
@@ -154,12 +160,32 @@ static bool accept_one(struct http_server *s, struct listener *l)
     return false;
 }
 
+static void accept_some(struct listener *l)
+{
+    struct http_server *s = l->server;
+    struct tarn_err err;
+    int n = 0;
+    while (n < ACCEPT_MAX && accept_one(s, l))
+        n++;
+    if (n == 0 || s->share == NULL || !s->is_accepting)
+        return;
+    loop_watch_remove(s->loop, &l->watch); /* to the end of the line */
+    if (!loop_watch_set(s->loop, &l->watch, wanted(s), &err)) {
+        server_trouble(s, TROUBLE_ACCEPT, &err);
+        rest(s);
+    }
+}
+
 static void on_ready(struct loop_watch *w, unsigned events)
 {
-    struct listener *l = TARN_OUTER(w, struct listener, watch);
     (void)events;
-    for (int i = 0; i < ACCEPT_MAX && accept_one(l->server, l); i++)
-        ;
+    accept_some(TARN_OUTER(w, struct listener, watch));
+}
+
+void server_accept(struct http_server *s)
+{
+    for (size_t i = 0; i < s->n_listeners && s->is_accepting; i++)
+        accept_some(&s->listeners[i]);
 }
 
 static bool add_listener(struct http_server *s, int fd, struct crypt_tls *tls, struct tarn_err *err)
@@ -171,7 +197,7 @@ static bool add_listener(struct http_server *s, int fd, struct crypt_tls *tls, s
     }
     struct listener *l = &s->listeners[s->n_listeners];
     *l = (struct listener){ .server = s, .watch = { .fd = fd, .on_ready = on_ready } };
-    if (!loop_watch_set(s->loop, &l->watch, SYS_READABLE, err)) {
+    if (!loop_watch_set(s->loop, &l->watch, wanted(s), err)) {
         sys_close(&l->watch.fd);
         return false;
     }
@@ -202,8 +228,12 @@ bool http_server_adopt(struct http_server *s, int fd, struct crypt_tls *tls, str
     return false;
 }
 
-bool http_server_share(struct http_server *s, const struct http_server *with, struct tarn_err *err)
+bool http_server_share(struct http_server *s, struct http_server *with, struct tarn_err *err)
 {
+    if (!share_join(s, with, err))
+        return false;
+    watch_listeners(with, false); /* and in again, now as one of several */
+    watch_listeners(with, true);
     for (size_t i = 0; i < with->n_listeners; i++) {
         int fd = sys_dup(with->listeners[i].watch.fd, err);
         if (fd < 0 || !add_listener(s, fd, with->listeners[i].tls, err))
@@ -432,6 +462,7 @@ void http_server_free(struct http_server *s)
     if (s == NULL)
         return;
     close_listeners(s);
+    share_leave(s);
     for (size_t i = 0; i < WAITS_COUNT; i++)
         while (!tarn_list_empty(&s->lists[i]))
             conn_free(TARN_OUTER(s->lists[i].next, struct conn, node));

@@ -94,9 +94,10 @@ bool http_server_listen_unix(struct http_server *s, const char *path, unsigned m
  */
 bool http_server_adopt(struct http_server *s, int fd, struct crypt_tls *tls, struct tarn_err *err)
     TARN_MUST;
-/* Listen on all that `with` listens on: before the loops run. Whoever is idle takes the next
- * connection. */
-bool http_server_share(struct http_server *s, const struct http_server *with, struct tarn_err *err)
+/* Listen on all that `with` listens on: before the loops run, and both listen on nothing more after
+ * that. The one that has been idle the longest takes the next connection, or another one when it is
+ * full; the rest are not woken (where the system can: SYS_EXCLUSIVE). */
+bool http_server_share(struct http_server *s, struct http_server *with, struct tarn_err *err)
     TARN_MUST;
 /* A connection that was accepted elsewhere. Takes fd over, also on failure. */
 bool http_server_take(struct http_server *s, int fd, const struct sys_addr *peer,

@@ -249,29 +249,103 @@ static void stop_second(struct loop_msg *m)
     loop_stop(TARN_OUTER(m, struct second, stop)->site.loop);
 }
 
-static void loops_share_sockets(void **state)
+static struct second *second_open(struct site *with, const struct http_settings *limits)
 {
-    (void)state;
-    struct site *s = site_open(NULL);
     struct second *second = tarn_calloc(1, sizeof *second);
-    struct http_settings set = { .ops = &site_ops, .arg = &second->site };
+    struct http_settings set = *limits;
+    set.ops = &site_ops;
+    set.arg = &second->site;
     second->site.loop = turns_loop(1);
     second->site.server = http_server_new(second->site.loop, &set, NULL);
     second->stop.on_loop = stop_second;
-    assert_true(http_server_share(second->site.server, s->server, NULL));
+    assert_true(http_server_share(second->site.server, with->server, NULL));
+    return second;
+}
+
+static void second_start(struct second *second)
+{
     assert_true(sys_thread_start(&second->thread, "second", run_second, second, NULL));
-    for (int i = 0; i < 200; i++)
-        assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+}
+
+/* Returns how many connections it has taken. */
+static uint64_t second_close(struct second *second)
+{
+    struct http_counters n;
     loop_post(second->site.loop, &second->stop);
     sys_thread_join(&second->thread);
-    struct http_counters a, b;
-    http_server_counters(s->server, &a);
-    http_server_counters(second->site.server, &b);
-    assert_int_equal(a.requests[2] + b.requests[2], 200);
-    assert_int_equal(a.accepted + b.accepted, 200);
+    http_server_counters(second->site.server, &n);
     http_server_free(second->site.server);
     loop_free(second->site.loop);
     tarn_free(second);
+    return n.accepted;
+}
+
+static void loops_share_sockets(void **state)
+{
+    (void)state;
+    enum { MORE = 3, CALLS = 200 };
+    struct site *s = site_open(NULL);
+    struct second *more[MORE];
+    for (int i = 0; i < MORE; i++)
+        more[i] = second_open(s, &(struct http_settings){ 0 });
+    for (int i = 0; i < MORE; i++)
+        second_start(more[i]);
+    for (int i = 0; i < CALLS; i++)
+        assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+    uint64_t accepted = site_counters(s).accepted;
+    assert_true(accepted > 0); /* each has its turn */
+    for (int i = 0; i < MORE; i++) {
+        uint64_t n = second_close(more[i]);
+        assert_true(n > 0);
+        accepted += n;
+    }
+    assert_int_equal(accepted, CALLS);
+    assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+    site_close(s);
+}
+
+/* Who is woken and full has the others look: nobody waits while one of them has room. */
+static void who_is_full_passes_on(void **state)
+{
+    (void)state;
+    struct site *s = site_open(&(struct http_settings){ .max_connections = 1 });
+    struct second *second = second_open(s, &(struct http_settings){ 0 });
+    struct client busy = client_open(s);
+    client_say(&busy, GET("/never")); /* the other loop does not run yet */
+    TURN_UNTIL(s->loop, s->never != NULL);
+    second_start(second);
+    for (int i = 0; i < 50; i++)
+        assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+    assert_int_equal(site_counters(s).accepted, 1);
+    assert_int_equal(second_close(second), 50);
+    http_answer_error(s->never, 404, NULL, NULL, 0);
+    client_wait_for(&busy, "404");
+    client_close(&busy);
+    site_close(s);
+}
+
+/* One ends, with connections and while others come; those that are left go on taking them. */
+static void one_of_several_drains(void **state)
+{
+    (void)state;
+    struct site *s = site_open(NULL);
+    struct second *second = second_open(s, &(struct http_settings){ 0 });
+    second_start(second);
+    struct client c[20];
+    for (int i = 0; i < 20; i++) {
+        c[i] = client_open(s);
+        if (i == 10)
+            http_server_drain(s->server, set_drained, s);
+    }
+    for (int i = 0; i < 20; i++) {
+        client_say(&c[i], GET_CLOSE("/hello"));
+        client_wait_for(&c[i], "Hello, world!\n");
+        client_close(&c[i]);
+    }
+    TURN_UNTIL(s->loop, s->is_drained);
+    for (int i = 0; i < 20; i++)
+        assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+    assert_int_equal(site_counters(s).accepted + second_close(second), 40);
     site_close(s);
 }
 
@@ -342,7 +416,7 @@ TEST_MAIN(ON_BOTH(draining_lets_answers_leave), ON_BOTH(draining_ends),
           ON_BOTH(a_server_without_connections_is_drained_at_once),
           ON_BOTH(draining_does_not_take_connections_for_ever),
           ON_BOTH(draining_under_load_loses_no_request), ON_BOTH(unix_sockets),
-          ON_BOTH(inherited_sockets), ON_BOTH(loops_share_sockets),
-          ON_BOTH(a_server_may_go_at_any_time),
+          ON_BOTH(inherited_sockets), ON_BOTH(loops_share_sockets), ON_BOTH(who_is_full_passes_on),
+          ON_BOTH(one_of_several_drains), ON_BOTH(a_server_may_go_at_any_time),
           { "idle_connections_cost_little", idle_connections_cost_little, room_enter, room_leave,
             &room_native })
