@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <tarn/node.h>
 #include <unistd.h>
 
@@ -80,20 +81,36 @@ static void begin(struct asking *a, const struct cli_args *args, const char *pat
     tarn_out_str(&a->target, path);
 }
 
-/* "/path", "./path" and "../path" are made absolute; all else is for the node to understand. */
+static bool is_path(const char *ref)
+{
+    return ref[0] == '/' || strcmp(ref, ".") == 0 || strcmp(ref, "..") == 0 ||
+           strncmp(ref, "./", 2) == 0 || strncmp(ref, "../", 3) == 0;
+}
+
+/* A link to a file is a name of its own, which may be published as such. */
+static bool is_linked_file(const char *path)
+{
+    struct stat itself, behind;
+    return lstat(path, &itself) == 0 && S_ISLNK(itself.st_mode) && stat(path, &behind) == 0 &&
+           !S_ISDIR(behind.st_mode);
+}
+
+/* "/path", "./path" and "../path" are made absolute; all else is for the node to understand. What
+ * is not here stays as it is written: the node may remember it. */
 static char *absolute(const char *ref, struct tarn_err *err)
 {
-    struct tarn_quote q;
-    bool is_path = ref[0] == '/' || strcmp(ref, ".") == 0 || strcmp(ref, "..") == 0 ||
-                   strncmp(ref, "./", 2) == 0 || strncmp(ref, "../", 3) == 0;
-    if (!is_path)
+    if (!is_path(ref))
         return strdup(ref);
-    char *real = realpath(ref, NULL);
-    if (real == NULL && ref[0] == '/')
-        return strdup(ref); /* gone from here, but the node may remember it */
-    if (real == NULL)
-        tarn_fail_sys(err, "cannot find '%s'", tarn_quote_str(&q, ref));
-    return real;
+    char *real = is_linked_file(ref) ? NULL : realpath(ref, NULL);
+    if (real != NULL || ref[0] == '/')
+        return real != NULL ? real : strdup(ref);
+    char *here = getcwd(NULL, 0), *whole = NULL;
+    if (here == NULL || asprintf(&whole, "%s/%s", here, ref) < 0) {
+        tarn_fail_sys(err, "cannot tell what folder this is");
+        whole = NULL;
+    }
+    free(here);
+    return whole;
 }
 
 static bool add_ref(struct asking *a, const char *ref)

@@ -9,6 +9,7 @@
 
 #include "codec/json.h"
 #include "http/exchange.h"
+#include "loop/pool.h"
 #include "node/metrics.h"
 #include "node/parts.h"
 #include "node/ref.h"
@@ -33,10 +34,13 @@ struct admin_call {
     bool is_fetching;        /* ... and it may hold a torrent that is being fetched */
     /* Of the query, unescaped, in storage of ours; NULL: not given. */
     char *ref, *prefix, *state, *after, *since, *wait, *limit;
-    struct tarn_out out; /* the answer, or its next part */
+    struct node_path path;                /* owned: what a ref that is a path leads to */
+    void (*answer)(struct admin_call *c); /* when that is known */
+    struct tarn_out out;                  /* the answer, or its next part */
     struct json json;
     /* What was asked. */
     union {
+        struct loop_job resolve;
         struct catalog_ask catalog;
         struct node_torrent_ask torrent;
         struct node_seeding_ask seeding;

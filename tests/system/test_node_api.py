@@ -283,6 +283,35 @@ def test_each_kind_of_ref(node, www):
     refused(node.call("/v1/items?ref=" + "x" * 5000), 404, "not-found")
 
 
+def test_paths_through_links(node, www, tmp_path):
+    data = (www / "sub" / "b.bin").read_bytes()
+    (tmp_path / "way").symlink_to(www.parent)
+    (tmp_path / "www2").symlink_to(www)
+    (tmp_path / "one").symlink_to(www / "sub" / "b.bin")
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "away").symlink_to(tmp_path / "nothing")
+
+    def ask(ref):
+        return node.call(f"/v1/items?ref={quote(str(ref), safe='')}")
+
+    for ref in (tmp_path / "way" / "www", tmp_path / "www2", f"{tmp_path}/www2/", f"{www}/sub/..",
+                f"{tmp_path}//way/./www"):
+        assert ask(ref).json["name"] == "www", ref
+    for ref in (tmp_path / "way" / "www" / "sub" / "b.bin", tmp_path / "www2" / "sub" / "b.bin",
+                tmp_path / "one", f"{www}/sub/../sub/b.bin"):
+        assert ask(ref).json["id"] == identity(data), ref
+    for ref in (tmp_path / "www2" / "none", tmp_path / "round", tmp_path / "away",
+                tmp_path / "away" / "x", tmp_path / "way", "/" + "a/" * 1500, "/proc/self/root/x"):
+        refused(ask(ref), 404, "not-found")
+    lines = node.call(f"/v1/files?ref={quote(str(tmp_path / 'www2' / 'sub'), safe='')}").lines
+    assert [line["path"] for line in lines] == ["sub/b.bin", "sub/b.bin.sig"]
+    assert node.call(f"/v1/pause?ref={quote(str(tmp_path / 'www2'), safe='')}",
+                     "POST").json["is_paused"]
+    refused(node.call("/v1/scrub?ref=%2Fnothing", "POST"), 404, "not-found")
+    assert node.call(f"/v1/items?ref={quote(str(tmp_path / 'www2'), safe='')}",
+                     "HEAD").status == 200
+
+
 def test_files(node):
     lines = node.call("/v1/files?ref=www").lines
     assert [line["path"] for line in lines] == ["a.bin", "empty", "sub/b.bin", "sub/b.bin.sig",

@@ -97,6 +97,37 @@ def test_names_for_one_thing(node, www, monkeypatch):
         assert error["code"] == "not-found"
 
 
+def test_paths_through_links(node, www, tmp_path, monkeypatch):
+    (tmp_path / "way").symlink_to(www.parent)
+    (tmp_path / "www2").symlink_to(www)
+    run("publish", tmp_path / "way" / "www")
+    number = wait_complete("www")["id"]
+    for ref in (tmp_path / "way" / "www", tmp_path / "www2"):
+        assert item(ref)["id"] == number, ref
+    assert item(tmp_path / "www2" / "a.bin")["path"] == "a.bin"
+    monkeypatch.chdir(tmp_path / "www2" / "sub")
+    assert item("./b.bin")["path"] == "sub/b.bin"
+    assert item("..")["id"] == number
+    assert "/none'" in run("ls", "./none", code=NOT_FOUND).words
+    # what has gone from the disk is still in the index
+    www.rename(tmp_path / "elsewhere")
+    assert item(tmp_path / "way" / "www")["id"] == number
+    run("rm", tmp_path / "way" / "www")
+    assert items() == []
+
+
+def test_links_that_are_published(node, short_home, tmp_path):
+    root = tmp_path / "links"
+    fill(root / "real.bin", 1000, 1)
+    (root / "alias.bin").symlink_to("real.bin")
+    assert node.ask("POST", "/v1/collections", {"path": str(root), "links": True})[0] == 201
+    wait_complete("links")
+    assert item(root / "alias.bin")["path"] == "alias.bin"
+    assert item(root / "real.bin")["path"] == "real.bin"
+    (tmp_path / "outside").symlink_to(root / "alias.bin")
+    assert item(tmp_path / "outside")["path"] == "real.bin"
+
+
 def test_list_for_programs(node, www):
     run("publish", www)
     wait_complete("www")

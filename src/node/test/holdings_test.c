@@ -383,18 +383,25 @@ static void test_notes(void **state)
 
 /* ---- REFs ---- */
 
-static enum tarn_code find(const char *ref, struct node_ref *out)
+static enum tarn_code find_by(const char *ref, struct node_path path, struct node_ref *out)
 {
     struct catalog_read r;
     struct tarn_err err = { 0 };
     assert_true(catalog_read_begin(w.catalog, &r, NULL));
-    const struct node_ref_in in = {
-        .read = &r, .torrents = torrents, .seeding = seeding, .public_url = "http://here:1/x/"
-    };
+    const struct node_ref_in in = { .read = &r,
+                                    .torrents = torrents,
+                                    .seeding = seeding,
+                                    .public_url = "http://here:1/x/",
+                                    .path = path };
     bool is = node_ref_find(&in, tarn_bytes_str(ref), out, &err);
     catalog_read_end(&r);
     assert_true(is == (err.code == TARN_OK) || is);
     return is ? TARN_OK : err.code;
+}
+
+static enum tarn_code find(const char *ref, struct node_ref *out)
+{
+    return find_by(ref, (struct node_path){ 0 }, out);
 }
 
 static void assert_collection(const char *head, const char *rest)
@@ -464,6 +471,27 @@ static void test_refs(void **state)
     assert_int_equal(find("tree2", &out), TARN_E_USAGE);
 }
 
+/* A path that leads elsewhere is what it leads to, but first what it is written as. */
+static void test_refs_by_other_paths(void **state)
+{
+    (void)state;
+    char one[4200], none[4200];
+    struct node_ref out;
+    publish();
+    snprintf(one, sizeof one, "%s/one", w.tree);
+    snprintf(none, sizeof none, "%s/none", w.tree);
+    assert_int_equal(find_by("/link", (struct node_path){ .named = w.tree }, &out), TARN_OK);
+    assert_int_equal(out.kind, NODE_REF_COLLECTION);
+    assert_int_equal(find_by("/link/x", (struct node_path){ none, one }, &out), TARN_OK);
+    assert_int_equal(out.entry.identity.len, 5);
+    assert_int_equal(find_by("/link/x", (struct node_path){ one, w.tree }, &out), TARN_OK);
+    assert_int_equal(out.kind, NODE_REF_ENTRY);
+    assert_int_equal(find_by(w.tree, (struct node_path){ one, one }, &out), TARN_OK);
+    assert_int_equal(out.kind, NODE_REF_COLLECTION);
+    assert_int_equal(find_by("tree2", (struct node_path){ w.tree, one }, &out), TARN_E_NOT_FOUND);
+    assert_int_equal(find_by("/x", (struct node_path){ none, NULL }, &out), TARN_E_NOT_FOUND);
+}
+
 static void test_refs_without_memory(void **state)
 {
     (void)state;
@@ -489,4 +517,5 @@ TEST_MAIN(IN_A_WORLD(test_torrents), IN_A_WORLD(test_the_same_twice_at_once),
           IN_A_WORLD(test_seeding), IN_A_WORLD(test_seeding_is_kept),
           IN_A_WORLD(test_nothing_is_left_of_what_is_removed),
           IN_A_WORLD(test_a_name_that_no_torrent_can_have), IN_A_WORLD(test_notes),
-          IN_A_WORLD(test_refs), IN_A_WORLD(test_refs_without_memory))
+          IN_A_WORLD(test_refs), IN_A_WORLD(test_refs_by_other_paths),
+          IN_A_WORLD(test_refs_without_memory))
