@@ -42,6 +42,8 @@ static void on_trouble(void *arg, struct tarn_bytes collection, const struct tar
     told = *err;
 }
 
+static bool is_deaf; /* nobody is told of trouble */
+
 static bool new_seeding(const char *public_url)
 {
     struct tarn_err err;
@@ -53,7 +55,7 @@ static bool new_seeding(const char *public_url)
                                          .bt = bt,
                                          .no_trackers = true,
                                          .from = { .public_url = public_url, .version = "test" },
-                                         .on_trouble = on_trouble },
+                                         .on_trouble = is_deaf ? NULL : on_trouble },
         &err);
     return seeding != NULL;
 }
@@ -356,6 +358,23 @@ static void test_a_name_that_no_torrent_can_have(void **state)
     assert_null(seed()->note);
 }
 
+/* The note is for the listing: whether somebody hears of trouble or not. */
+static void test_a_note_that_nobody_is_told(void **state)
+{
+    (void)state;
+    close_all();
+    told = (struct tarn_err){ 0 };
+    is_deaf = true;
+    open_all();
+    world_text(&w, "back\\slash", "x");
+    world_text(&w, "good", "x");
+    world_publish(&w, CATALOG_BT_HYBRID);
+    WORLD_UNTIL(&w, is_seeded(1));
+    assert_non_null(strstr(seed()->note, "1 of its files are not in its torrent"));
+    assert_int_equal(told.code, TARN_OK);
+    is_deaf = false;
+}
+
 /* ---- notes in the journal ---- */
 
 static void test_notes(void **state)
@@ -516,6 +535,7 @@ TEST_MAIN(IN_A_WORLD(test_torrents), IN_A_WORLD(test_the_same_twice_at_once),
           IN_A_WORLD(test_gone_before_it_is_told), IN_A_WORLD(test_torrents_without_memory),
           IN_A_WORLD(test_seeding), IN_A_WORLD(test_seeding_is_kept),
           IN_A_WORLD(test_nothing_is_left_of_what_is_removed),
-          IN_A_WORLD(test_a_name_that_no_torrent_can_have), IN_A_WORLD(test_notes),
+          IN_A_WORLD(test_a_name_that_no_torrent_can_have),
+          IN_A_WORLD(test_a_note_that_nobody_is_told), IN_A_WORLD(test_notes),
           IN_A_WORLD(test_refs), IN_A_WORLD(test_refs_by_other_paths),
           IN_A_WORLD(test_refs_without_memory))
