@@ -305,6 +305,26 @@ struct catalog_ops {
     void (*on_line)(void *arg, bool is_warning, const char *line);
 };
 
+/* How far the reading again of held files (a scrub, catalog_check) has come. A round goes on where
+ * it was after a restart, and its figures with it. */
+struct catalog_check_progress {
+    bool is_running;     /* false: none is under way; only ended_ms is set */
+    uint32_t collection; /* the round is of this one; 0: of all */
+    /* Of bytes and files held; every name counts. What is to be checked is counted anew as files
+     * come and go, never below what was checked, so only the end of a round says that all was. */
+    uint64_t files_done, files;
+    uint64_t bytes_done, bytes;
+    uint64_t bad;       /* files that were not what they should be, so far */
+    uint64_t rate;      /* bytes a second since it began, or went on after a start; 0: not known */
+    int64_t started_ms; /* wall clock: when the round began */
+    int64_t ended_ms;   /* the last round that came to its end; 0: none since the index was made */
+    /* The file under way; path NULL: between two files. */
+    const char *path;         /* below its collection, behind links; until the loop's next turn */
+    uint32_t path_collection; /* that it is in */
+    uint64_t entry;           /* its number */
+    uint64_t file_done, file_bytes;
+};
+
 struct catalog_settings {
     struct loop *loop;
     struct kv *kv;        /* opened with catalog_tables among its tables, schema CATALOG_SCHEMA */
@@ -371,6 +391,8 @@ void catalog_report_changed(struct catalog *c, uint64_t entry);
 void catalog_report_lost(struct catalog *c, uint64_t entry);
 
 void catalog_progress(const struct catalog *c, struct catalog_progress *out);
+/* At any time: it reads no disk and no index. */
+void catalog_check_progress(const struct catalog *c, struct catalog_check_progress *out);
 /* Nothing is under way and nothing waits (but for timers of walks and scrubs): for tests and for
  * `tarn up`, which says when all is served. */
 bool catalog_is_settled(struct catalog *c);
