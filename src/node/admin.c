@@ -317,6 +317,7 @@ static const struct route {
     { "/v1/config", GET, admin_config, NULL },
     { "/v1/pause", POST, pause, NULL },
     { "/v1/resume", POST, resume, NULL },
+    { "/v1/scrub", GET, admin_scrub_look, NULL },
     { "/v1/scrub", POST, admin_scrub, NULL },
     { "/v1/reload", POST, admin_reload, NULL },
     { "/metrics", GET, admin_metrics, NULL },

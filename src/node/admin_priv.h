@@ -99,6 +99,7 @@ void admin_put_torrent(struct admin_call *c, const struct node_torrent *t);
 void admin_put_entry(struct admin_call *c, struct catalog_read *r,
                      const struct catalog_collection *in, const struct catalog_entry *e,
                      struct tarn_bytes path);
+void admin_put_scrub(struct admin_call *c);
 void admin_put_identity(struct json *j, const char *key, const struct catalog_identity *id);
 /* scheme://host/c/name/path, escaped; null when there is no public URL. */
 void admin_put_url(struct admin_call *c, const char *key, struct tarn_bytes collection,
@@ -117,6 +118,7 @@ void admin_add(struct admin_call *c, struct tarn_bytes body);
 void admin_pause(struct admin_call *c, bool is_paused);
 void admin_remove(struct admin_call *c);
 void admin_scrub(struct admin_call *c);
+void admin_scrub_look(struct admin_call *c);
 void admin_reload(struct admin_call *c);
 
 /* admin_changes.c */

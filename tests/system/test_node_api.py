@@ -24,6 +24,10 @@ COLLECTION_KEYS = {"v", "type", "id", "name", "path", "policy", "bt", "http", "f
                    "rate_up", "uploaded"}
 
 
+SCRUB_KEYS = {"v", "type", "state", "ended_ms", "files", "files_done", "bytes", "bytes_done",
+              "damaged", "rate", "started_ms", "file"}
+
+
 @pytest.fixture
 def home():
     with tempfile.TemporaryDirectory(prefix="tarn-api-") as folder:
@@ -593,11 +597,46 @@ def test_peers(node, tmp_path):
 
 
 def test_scrub(node):
+    idle = node.call("/v1/scrub").json
+    assert idle["state"] == "idle" and set(idle) == {"v", "type", "state", "ended_ms"}
     got = node.call("/v1/scrub", "POST")
     assert got.status == 202 and got.json["type"] == "scrub" and got.json["state"] == "running"
+    assert set(got.json) == SCRUB_KEYS
     assert node.call("/v1/scrub?ref=www", "POST").status == 202
     refused(node.call("/v1/scrub?ref=none", "POST"), 404, "not-found")
+    refused(node.call("/v1/scrub?ref=www%2Fa.bin", "POST"), 400, "usage")
     wait_until(lambda: node.status()["scrub"]["state"] == "idle", "the scrub is over")
+    ended = node.call("/v1/scrub").json
+    assert ended["ended_ms"] >= got.json["started_ms"] > idle["ended_ms"]
+    assert parse_metrics(node.call("/metrics").text)["tarn_scrub_ended_time_seconds", None] == \
+        ended["ended_ms"] // 1000
+
+
+def test_how_far_a_scrub_is(home, www):
+    """At a rate at which it takes a while, whatever the machine."""
+    with Node(home, {"www": (www, {})}, "--scrub-rate=100KiB") as node:
+        node.wait_complete("www")
+        number = node.item("www")["id"]
+        assert node.call("/v1/scrub?ref=www", "POST").json["id"] == number
+
+        def look():
+            now = node.call("/v1/scrub").json
+            assert now["state"] == "running"
+            return now if 0 < now["bytes_done"] < now["bytes"] and now["file"] else None
+
+        told = wait_until(look, "a scrub that is under way")
+        assert told["id"] == number and told["bytes"] == 320110 and told["files"] == 5
+        assert told["damaged"] == 0 and told["files_done"] < 5
+        assert told["file"]["item"] == number and (www / told["file"]["path"]).is_file()
+        assert told["file"]["bytes_done"] <= told["file"]["bytes"]
+        assert set(node.status()["scrub"]) == SCRUB_KEYS - {"v", "type"} | {"id"}
+        values = parse_metrics(node.call("/metrics").text)
+        assert values["tarn_scrub_running", None] == 1
+        assert values["tarn_scrub_bytes", None] == 320110
+        assert 0 < values["tarn_scrub_done_bytes", None] < 320110
+        wait_until(lambda: node.call("/v1/scrub").json["state"] == "idle", "the scrub is over")
+        values = parse_metrics(node.call("/metrics").text)
+        assert values["tarn_scrub_running", None] == values["tarn_scrub_bytes", None] == 0
 
 
 def test_reload(node, tmp_path):
