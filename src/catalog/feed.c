@@ -6,6 +6,7 @@
  * recorded by another job, many files in one write. One of each job is under way at a time. */
 #include "base/cur.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "catalog/look.h"
 #include "sys/clock.h"
 
@@ -25,6 +26,7 @@ struct slot {
     bool has_match;
     struct disk_match match;
     uint64_t id;
+    uint32_t collection;
     struct sys_stat st; /* when it was picked */
     char *path;         /* owned */
     int dir;            /* owned: the collection's folder */
@@ -43,6 +45,8 @@ struct feed {
     struct catalog *c;
     struct slot *slots; /* FEED_MAX */
     size_t n_used;
+    struct slot *reading[FEED_MAX]; /* by intake, or read and not recorded: the loop's alone */
+    size_t n_reading;
     struct loop_job pick, record;
     bool is_picking, is_recording, wants_pick, is_pausing;
     struct loop_timer timer;
@@ -189,9 +193,13 @@ static void consider(struct feed *f, const struct row_entry *row, const struct d
         sys_close(&dir);
         return;
     }
-    *s = (struct slot){
-        .feed = f, .is_used = true, .id = row->e.id, .st = st, .path = path, .dir = dir
-    };
+    *s = (struct slot){ .feed = f,
+                        .is_used = true,
+                        .id = row->e.id,
+                        .collection = row->e.collection,
+                        .st = st,
+                        .path = path,
+                        .dir = dir };
     s->in.dir = dir;
     s->in.path = path;
     s->in.piece_len = disk_v1_len(&at->col);
@@ -505,6 +513,25 @@ static void pause_feed(struct feed *f, const struct tarn_err *why)
         loop_timer_set(f->c->loop, &f->timer, loop_now_us(f->c->loop) + AFTER_FAULT_US);
 }
 
+/* Between two jobs, when the slots may be looked at. */
+static void note_reading(struct feed *f)
+{
+    f->n_reading = 0;
+    for (size_t i = 0; i < FEED_MAX; i++)
+        if (f->slots[i].is_used && f->slots[i].in.done != NULL)
+            f->reading[f->n_reading++] = &f->slots[i];
+}
+
+uint64_t catalog_read_so_far(const struct catalog *c, uint32_t collection)
+{
+    const struct feed *f = c->feed;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < f->n_reading; i++)
+        if (collection == 0 || f->reading[i]->collection == collection)
+            bytes += tarn_min_u64(f->reading[i]->in.bytes_read, f->reading[i]->st.size);
+    return bytes;
+}
+
 static void record_done(struct loop_job *job)
 {
     struct feed *f = TARN_OUTER(job, struct feed, record);
@@ -512,6 +539,7 @@ static void record_done(struct loop_job *job)
     for (size_t i = 0; i < f->n_ready; i++)
         release_slot(f, f->ready[i]);
     f->n_ready = 0;
+    note_reading(f);
     f->wants_pick = true;
     actor_say(f->c, &f->lines);
     if (f->record_failed)
@@ -542,6 +570,7 @@ static void submit(struct feed *f)
         s->in.done = intake_done;
         store_intake_submit(f->c->intake, &s->in);
     }
+    note_reading(f);
 }
 
 static void set_due(struct feed *f)
