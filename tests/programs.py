@@ -43,14 +43,18 @@ def free_port():
                 return port
 
 
-def wait_until(happened, what, seconds=None):
-    """Poll a program that offers no event of its own."""
+def wait_until(happened, what, seconds=None, progress=lambda: None):
+    """Poll a program that offers no event of its own; what `happened` gave at last. The seconds begin
+    anew whenever `progress` gives something else. what: text, or a function that makes it."""
     seconds = seconds or PATIENCE
-    end = time.monotonic() + seconds
+    end, before = time.monotonic() + seconds, progress()
     while time.monotonic() < end:
         answer = happened()
         if answer:
             return answer
+        now = progress()
+        if now != before:
+            end, before = time.monotonic() + seconds, now
         time.sleep(0.05)
     raise AssertionError(f"{what() if callable(what) else what}: not within {seconds} s")
 
