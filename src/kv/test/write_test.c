@@ -61,29 +61,41 @@ static void settle(struct kv *kv)
     assert_true(kv_write_now(kv, &j.w, NULL));
 }
 
+/* They wait together, become one group, and are over. */
+static void do_together(struct kv *kv, struct job *jobs, size_t n)
+{
+    struct room_gate gate;
+    room_gate_shut(&gate, kv);
+    for (size_t i = 0; i < n; i++)
+        kv_submit(kv, &jobs[i].w);
+    room_gate_open(&gate);
+    settle(kv);
+}
+
+static void expect_as_told(const struct job *jobs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(jobs[i].dones, 1);
+        assert_int_equal(jobs[i].err.code, jobs[i].fails ? TARN_E_CANCELED : TARN_OK);
+    }
+}
+
 static void test_all_that_wait_share_one_commit(void **state)
 {
     (void)state;
     struct kv *kv = room_open_usual();
     static struct job jobs[MANY];
-    struct room_gate gate;
     struct kv_stat before = room_stat(kv);
-    room_gate_shut(&gate, kv);
-    for (uint32_t i = 0; i < MANY; i++) {
+    for (uint32_t i = 0; i < MANY; i++)
         jobs[i] = job_of(i, 1, 100);
-        kv_submit(kv, &jobs[i].w);
-    }
-    room_gate_open(&gate);
-    settle(kv);
+    do_together(kv, jobs, MANY);
     struct kv_stat after = room_stat(kv);
     assert_int_equal(after.commits - before.commits, 1); /* the gate changed nothing */
     assert_int_equal(after.seq - before.seq, 1);
     assert_int_equal(room_count(kv, NUMBERS), MANY);
-    for (size_t i = 0; i < MANY; i++) {
+    for (size_t i = 0; i < MANY; i++)
         assert_int_equal(jobs[i].runs, 1);
-        assert_int_equal(jobs[i].dones, 1);
-        assert_int_equal(jobs[i].err.code, TARN_OK);
-    }
+    expect_as_told(jobs, MANY);
     kv_close(kv);
 }
 
@@ -93,23 +105,16 @@ static void test_one_that_fails_undoes_itself_alone(void **state)
     (void)state;
     struct kv *kv = room_open_usual();
     static struct job jobs[MANY];
-    struct room_gate gate;
     struct kv_stat before = room_stat(kv);
-    room_gate_shut(&gate, kv);
     for (uint32_t i = 0; i < MANY; i++) {
         jobs[i] = job_of(i * 10, 5, 100);
         jobs[i].fails = i % 3 == 1;
-        kv_submit(kv, &jobs[i].w);
     }
-    room_gate_open(&gate);
-    settle(kv);
+    do_together(kv, jobs, MANY);
     struct kv_stat after = room_stat(kv);
     assert_int_equal(after.commits - before.commits, 1);
     assert_int_equal(room_count(kv, NUMBERS), 200 * 5);
-    for (size_t i = 0; i < MANY; i++) {
-        assert_int_equal(jobs[i].dones, 1);
-        assert_int_equal(jobs[i].err.code, jobs[i].fails ? TARN_E_CANCELED : TARN_OK);
-    }
+    expect_as_told(jobs, MANY);
     kv_close(kv);
 }
 
@@ -168,23 +173,16 @@ static void test_the_map_grows_in_the_middle_of_a_group(void **state)
     set.map_size = 128 * TARN_KIB;
     struct kv *kv = room_open(&set);
     static struct job jobs[MANY];
-    struct room_gate gate;
-    room_gate_shut(&gate, kv);
     for (uint32_t i = 0; i < MANY; i++) {
         jobs[i] = job_of(i * 100, 10, 3000);
         jobs[i].fails = i % 5 == 2;
-        kv_submit(kv, &jobs[i].w);
     }
-    room_gate_open(&gate);
-    settle(kv);
+    do_together(kv, jobs, MANY);
     struct kv_stat st = room_stat(kv);
     assert_true(st.grown >= 5);
     assert_true(st.map_len >= st.file_len);
     assert_int_equal(room_count(kv, NUMBERS), 240 * 10);
-    for (size_t i = 0; i < MANY; i++) {
-        assert_int_equal(jobs[i].dones, 1);
-        assert_int_equal(jobs[i].err.code, jobs[i].fails ? TARN_E_CANCELED : TARN_OK);
-    }
+    expect_as_told(jobs, MANY);
     /* One write that needs the map to grow several times. */
     assert_true(do_job(kv, job_of(1000000, 8, KV_VALUE_MAX), NULL));
     kv_close(kv);
@@ -212,6 +210,15 @@ static void test_a_read_that_stays_open_makes_an_error_of_growing(void **state)
     kv_close(kv);
 }
 
+/* Among others that fit, the one that does not fails alone. */
+static void do_all_but_the_second(struct kv *kv, struct job jobs[3])
+{
+    do_together(kv, jobs, 3);
+    assert_int_equal(jobs[0].err.code, TARN_OK);
+    assert_int_equal(jobs[1].err.code, TARN_E_NO_SPACE);
+    assert_int_equal(jobs[2].err.code, TARN_OK);
+}
+
 static void test_max_size_is_said_and_deleting_makes_room(void **state)
 {
     (void)state;
@@ -231,20 +238,11 @@ static void test_max_size_is_said_and_deleting_makes_room(void **state)
     away.deletes = true;
     assert_true(do_job(kv, away, &err));
     assert_int_equal(room_count(kv, NUMBERS), n - n / 2);
-    /* Among others that fit, the one that does not fails alone. */
     static struct job jobs[3];
-    struct room_gate gate;
-    room_gate_shut(&gate, kv);
     jobs[0] = job_of(0, 1, 9000);
     jobs[1] = job_of(5000, 300, 10000);
     jobs[2] = job_of(1, 1, 9000);
-    for (size_t i = 0; i < 3; i++)
-        kv_submit(kv, &jobs[i].w);
-    room_gate_open(&gate);
-    settle(kv);
-    assert_int_equal(jobs[0].err.code, TARN_OK);
-    assert_int_equal(jobs[1].err.code, TARN_E_NO_SPACE);
-    assert_int_equal(jobs[2].err.code, TARN_OK);
+    do_all_but_the_second(kv, jobs);
     for (uint32_t i = 0; i < n / 4; i++)
         assert_true(do_job(kv, job_of(i, 1, 10000), &err));
     kv_close(kv);
@@ -300,18 +298,10 @@ static void test_a_full_disk(void **state)
      */
     assert_int_equal(mount("tmpfs", room_folder, "tmpfs", MS_REMOUNT, "size=3m"), 0);
     static struct job jobs[3];
-    struct room_gate gate;
-    room_gate_shut(&gate, kv);
     jobs[0] = job_of(n, 1, 10000);
     jobs[1] = job_of(n + 100, 1, 4 << 20);
     jobs[2] = job_of(n + 1, 1, 10000);
-    for (size_t i = 0; i < 3; i++)
-        kv_submit(kv, &jobs[i].w);
-    room_gate_open(&gate);
-    settle(kv);
-    assert_int_equal(jobs[0].err.code, TARN_OK);
-    assert_int_equal(jobs[1].err.code, TARN_E_NO_SPACE);
-    assert_int_equal(jobs[2].err.code, TARN_OK);
+    do_all_but_the_second(kv, jobs);
     assert_int_equal(room_count(kv, NUMBERS), n + 2);
     kv_close(kv);
     assert_int_equal(umount(room_folder), 0);
