@@ -22,7 +22,8 @@
  *   known     who is connected already, who is banned
  *   announce  trackers
  *   webseed   web servers as sources
- *   resume    what is kept for the next start; resume_files: where
+ *   resume    what is believed at a start, and notes for the next one; resume_files: where
+ *   save      records for the next start
  *   recall    what a magnet link led to before
  *   work      one job at a time for a torrent, off the loop */
 #ifndef BT_PRIV_H
