@@ -1,4 +1,5 @@
 /* Groups, room, and what stands in the way. */
+#include "base/cur.h"
 #include "kv/test/room.h"
 #include "sys/file.h"
 
@@ -315,29 +316,62 @@ struct walk {
     struct kv *kv;
     struct sys_lock lock;
     struct sys_cond moved;
-    uint32_t seen, asked, overwritten; /* asked: how often the other thread shall overwrite */
-    bool is_over;
+    struct job job;               /* what the other thread does each time */
+    uint32_t seen, asked, worked; /* asked: how often it shall; worked: how often it has */
+    bool is_over, has_failed;
 };
 
 /* Another thread than the one that scans: that one waits for no write. */
-static void overwrite(void *arg)
+static void work_beside(void *arg)
 {
     struct walk *w = arg;
     sys_lock_take(&w->lock);
     for (;;) {
-        while (w->overwritten == w->asked && !w->is_over)
+        while (w->worked == w->asked && !w->is_over)
             sys_cond_wait(&w->moved, &w->lock);
-        if (w->overwritten == w->asked)
+        if (w->worked == w->asked)
             break;
+        struct job job = w->job;
         sys_lock_give(&w->lock);
-        bool ok = do_job(w->kv, job_of(0, WALKED, 200), NULL);
+        bool ok = do_job(w->kv, job, NULL);
         sys_lock_take(&w->lock);
-        w->overwritten += ok ? 1 : 0;
+        w->has_failed |= !ok; /* only the test's own thread may assert */
+        w->worked++;
         sys_cond_broadcast(&w->moved);
-        if (!ok)
-            break;
     }
     sys_lock_give(&w->lock);
+}
+
+/* It does its job, and has done it. */
+static void have_worked(struct walk *w)
+{
+    sys_lock_take(&w->lock);
+    w->asked++;
+    sys_cond_broadcast(&w->moved);
+    while (w->worked < w->asked)
+        sys_cond_wait(&w->moved, &w->lock);
+    sys_lock_give(&w->lock);
+}
+
+/* All records of the table, with a thread beside. */
+static void walk(struct walk *w, struct kv *kv,
+                 bool (*each)(void *arg, struct tarn_bytes key, struct tarn_bytes value))
+{
+    struct sys_thread thread;
+    struct kv_range range = { .table = NUMBERS };
+    *w = (struct walk){ .kv = kv, .job = job_of(0, WALKED, 200) };
+    sys_lock_init(&w->lock);
+    sys_cond_init(&w->moved);
+    assert_true(sys_thread_start(&thread, "beside", work_beside, w, NULL));
+    assert_true(kv_scan(kv, &range, each, w, NULL));
+    sys_lock_take(&w->lock);
+    w->is_over = true;
+    sys_cond_broadcast(&w->moved);
+    sys_lock_give(&w->lock);
+    sys_thread_join(&thread);
+    assert_false(w->has_failed);
+    sys_cond_release(&w->moved);
+    sys_lock_release(&w->lock);
 }
 
 /* Before every hundredth record all are written anew: each time as many pages as the table has
@@ -348,14 +382,8 @@ static bool walk_on(void *arg, struct tarn_bytes key, struct tarn_bytes value)
     (void)key;
     if (value.len != 200)
         return false;
-    if (++w->seen % 100 == 0) {
-        sys_lock_take(&w->lock);
-        w->asked++;
-        sys_cond_broadcast(&w->moved);
-        while (w->overwritten < w->asked)
-            sys_cond_wait(&w->moved, &w->lock);
-        sys_lock_give(&w->lock);
-    }
+    if (++w->seen % 100 == 0)
+        have_worked(w);
     return true;
 }
 
@@ -363,30 +391,64 @@ static void test_a_long_scan_keeps_no_old_pages(void **state)
 {
     (void)state;
     struct kv *kv = room_open_usual();
-    struct walk w = { .kv = kv };
-    struct sys_thread thread;
-    sys_lock_init(&w.lock);
-    sys_cond_init(&w.moved);
+    struct walk w;
     assert_true(do_job(kv, job_of(0, WALKED, 200), NULL));
     uint64_t table = room_stat(kv).file_len;
-    assert_true(sys_thread_start(&thread, "overwrite", overwrite, &w, NULL));
-    struct kv_range range = { .table = NUMBERS };
-    assert_true(kv_scan(kv, &range, walk_on, &w, NULL));
-    sys_lock_take(&w.lock);
-    w.is_over = true;
-    sys_cond_broadcast(&w.moved);
-    sys_lock_give(&w.lock);
-    sys_thread_join(&thread);
+    walk(&w, kv, walk_on);
     assert_int_equal(w.seen, WALKED);
-    assert_true(w.overwritten >= 80);
+    assert_true(w.worked >= 80);
     /* One read for the whole walk would have kept all of them: 80 times the table. Within one of
      * the scan's reads there are at most 11 overwritings. */
     struct kv_stat st = room_stat(kv);
     printf("# %llu times the table\n", (unsigned long long)(st.file_len / table));
     assert_true(st.file_len < 20 * table);
     kv_close(kv);
-    sys_cond_release(&w.moved);
-    sys_lock_release(&w.lock);
+}
+
+/* Reads end behind a multiple of sixteen records: with each such record gone meanwhile, the next
+ * read begins with the one behind it and passes none over. */
+static bool walk_and_delete(void *arg, struct tarn_bytes key, struct tarn_bytes value)
+{
+    struct walk *w = arg;
+    struct tarn_cur c = tarn_cur_of(key);
+    (void)value;
+    assert_int_equal(tarn_cur_be32(&c), w->seen);
+    if (++w->seen % 16 == 0) {
+        w->job = job_of(w->seen - 1, 1, 0);
+        w->job.deletes = true;
+        have_worked(w);
+    }
+    return true;
+}
+
+static void test_a_scan_goes_on_where_its_last_record_was(void **state)
+{
+    (void)state;
+    enum { N = KV_SCAN_RECORDS + 64 };
+    struct kv *kv = room_open_usual();
+    struct walk w;
+    assert_true(do_job(kv, job_of(0, N, 10), NULL));
+    walk(&w, kv, walk_and_delete);
+    assert_int_equal(w.seen, N);
+    assert_int_equal(room_count(kv, NUMBERS), N - N / 16);
+    kv_close(kv);
+}
+
+/* More bytes wait than one commit takes: the rest has the next. */
+static void test_a_long_group_takes_several_commits(void **state)
+{
+    (void)state;
+    enum { N = 10 };
+    struct kv *kv = room_open_usual();
+    static struct job jobs[N];
+    struct kv_stat before = room_stat(kv);
+    for (uint32_t i = 0; i < N; i++)
+        jobs[i] = job_of(i, 1, KV_VALUE_MAX / 4); /* a commit takes about KV_VALUE_MAX */
+    do_together(kv, jobs, N);
+    expect_as_told(jobs, N);
+    assert_int_equal(room_stat(kv).commits - before.commits, 3);
+    assert_int_equal(room_count(kv, NUMBERS), N);
+    kv_close(kv);
 }
 
 TEST_MAIN(IN_ROOM(test_all_that_wait_share_one_commit),
@@ -397,4 +459,6 @@ TEST_MAIN(IN_ROOM(test_all_that_wait_share_one_commit),
           IN_ROOM(test_a_read_that_stays_open_makes_an_error_of_growing),
           IN_ROOM(test_max_size_is_said_and_deleting_makes_room),
           IN_ROOM(test_what_run_overlooks_is_an_error_all_the_same), IN_ROOM(test_a_full_disk),
-          IN_ROOM(test_a_long_scan_keeps_no_old_pages))
+          IN_ROOM(test_a_long_scan_keeps_no_old_pages),
+          IN_ROOM(test_a_scan_goes_on_where_its_last_record_was),
+          IN_ROOM(test_a_long_group_takes_several_commits))
