@@ -429,6 +429,22 @@ static void test_v1_is_wanted_later(void **state)
     world_end(&w);
 }
 
+static void test_v1_is_wanted_later_of_a_file_with_two_names(void **state)
+{
+    (void)state;
+    begin();
+    world_run("ln %s/a/b/long %s/c/other", w.tree, w.tree);
+    world_agree(&w);
+    uint64_t before = world_bytes_read(&w), seq = catalog_seq(w.catalog);
+    uint64_t version = world_collection(&w).version;
+    world_publish(&w, CATALOG_BT_HYBRID);
+    world_agree(&w);
+    assert_int_equal(world_bytes_read(&w) - before, 50011); /* once, though it has two names */
+    assert_int_equal(catalog_seq(w.catalog), seq + 1); /* and neither of them is another file */
+    assert_int_equal(world_collection(&w).version, version);
+    world_end(&w);
+}
+
 /* --- kill -9 --- */
 
 static _Atomic uint64_t
@@ -560,5 +576,6 @@ TEST_MAIN(WITH(test_news_that_are_lost), WITH(test_a_system_that_does_not_tell),
           WITH(test_bytes_that_rot), WITH(test_leaves_that_rot),
           WITH(test_damage_that_cannot_be_recorded), WITH(test_the_journal_is_bounded),
           WITH(test_what_cannot_be_published), WITH(test_a_collection_is_renamed_and_removed),
-          WITH(test_v1_is_wanted_later), WITH(test_killed_and_opened_again), WITH(test_a_full_disk),
+          WITH(test_v1_is_wanted_later), WITH(test_v1_is_wanted_later_of_a_file_with_two_names),
+          WITH(test_killed_and_opened_again), WITH(test_a_full_disk),
           WITH(test_a_state_folder_that_cannot_be_written))
