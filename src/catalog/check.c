@@ -125,20 +125,16 @@ static bool make_one(struct check *k, const struct kv_read *r, const struct row_
                      struct one *o)
 {
     struct disk_place at;
-    struct kv_key key;
-    struct tarn_bytes value;
-    struct row_known known;
-    row_key_identity(&key, &row->e.identity);
+    struct catalog_known known;
     if (row->e.kind != CATALOG_FILE || row->e.state != CATALOG_HELD ||
         !disk_place(r, k->c->base, &row->e, &at, NULL) || at.col.c.phase == CATALOG_AWAY ||
-        kv_get(r, k->c->base + T_IDENTITIES, kv_key_bytes(&key), &value, NULL) != KV_FOUND ||
-        !row_take_known(value, &known, NULL))
+        index_known(r, k->c->base, &row->e.identity, 0, &known, NULL) != CATALOG_FOUND)
         return false;
     *o = (struct one){ .id = row->e.id,
                        .collection = row->e.collection,
                        .stat = row->e.stat,
                        .identity = row->e.identity,
-                       .leaves = known.k.leaves };
+                       .leaves = known.leaves };
     o->path = row->e.is_link ? disk_resolve(at.col.path, at.path, NULL)
                              : tarn_strndup(at.path, strlen(at.path));
     o->dir = o->path == NULL ? -1 : sys_open(at.col.path, SYS_OPEN_FOLDER, NULL);
@@ -382,6 +378,13 @@ static void told(void *arg, const struct catalog_scrub_result *r)
         return;
     if (r->what == CATALOG_SCRUB_CHANGED) {
         catalog_report_changed(k->c, o->id);
+        return;
+    }
+    if (r->what == CATALOG_SCRUB_LEAVES) { /* of the file nothing is known, so it stays held */
+        struct lines l = { 0 };
+        lines_add(&l, true, "%s", r->err.msg);
+        actor_say(k->c, &l);
+        catalog_report_lost(k->c, o->id);
         return;
     }
     struct found *f = &k->found[k->n_found++];

@@ -80,7 +80,6 @@ static unsigned status_of(enum tarn_code code)
 
 void admin_refuse(struct admin_call *c, unsigned status, enum tarn_code code, const char *detail)
 {
-    struct json *j = &c->json;
     struct http_extra extras[] = {
         { "X-Content-Type-Options", tarn_bytes_str("nosniff") },
         { "Cross-Origin-Resource-Policy", tarn_bytes_str("same-origin") },
@@ -92,19 +91,10 @@ void admin_refuse(struct admin_call *c, unsigned status, enum tarn_code code, co
     else if (status == 405)
         extras[2] = (struct http_extra){ "Allow", c->allow };
     tarn_out_clear(&c->out);
-    json_init(j, &c->out);
-    json_open_object(j);
-    json_put_str(j, "type", "about:blank");
-    json_put_str(j, "title", http_status_text(status));
-    json_put_u64(j, "status", status);
-    json_put_str(j, "detail", detail);
-    json_put_str(j, "code", tarn_code_name(code));
-    json_put_u64(j, "exit", (uint64_t)tarn_code_exit(code));
-    json_close_object(j);
-    tarn_out_u8(&c->out, '\n');
+    http_problem(&c->out, status, code, detail);
     const struct http_answer a = {
         .status = status,
-        .type = "application/problem+json",
+        .type = HTTP_PROBLEM_TYPE,
         .cache = "no-store",
         .extras = extras,
         .n_extras = status == 401 || status == 405 || status == 503 ? 3 : 2,

@@ -220,6 +220,7 @@ static bool open_admin(struct node *n, struct tarn_err *err)
 {
     struct http_settings set = settings_of(n, &node_admin_ops, n, 1);
     set.log = NULL; /* its targets hold what is nobody's business */
+    set.has_json_errors = true;
     n->doors.admin = http_server_new(n->loop, &set, err);
     return n->doors.admin != NULL && node_admin_open(n, err) &&
            (has_sockets(n, NODE_DOOR_CONTROL)

@@ -25,6 +25,13 @@ static void on_changes(void *arg, uint64_t seq)
     node_admin_changed(n);
 }
 
+static void on_hashes(void *arg)
+{
+    struct node *n = arg;
+    if (n->seeding != NULL)
+        node_seeding_again(n->seeding);
+}
+
 /* How fast files are read, over at least a second. */
 static void on_progress(void *arg, const struct catalog_progress *p)
 {
@@ -110,6 +117,7 @@ static bool open_catalog(struct node *n, const char *folder, struct tarn_err *er
             .scrub_rate_bps = scrub_rate > 0 ? scrub_rate : UINT64_MAX,
             .ops = { .on_changes = on_changes,
                      .on_progress = on_progress,
+                     .on_hashes = on_hashes,
                      .on_fault = on_fault,
                      .on_line = on_line },
             .arg = n,

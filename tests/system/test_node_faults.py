@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 import urllib.error
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 from fakepeer import BLOCK, INTERESTED, PIECE, REQUEST, UNCHOKE, Content, call, request, sha256
 from faults import MemoryLimit, failing, small_disk
-from nodes import Node
+from nodes import Node, started
 from program import INTEGRITY, USAGE, fill, is_sanitized, run
 from programs import PATIENCE, wait_until
 
@@ -23,23 +22,9 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def short_home():
-    """The path of a Unix socket has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="tarn-faults-") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture
 def start(short_home):
-    started = []
-
-    def make(*options, **more):
-        started.append(Node(short_home, *options, **more))
-        return started[-1]
-
-    yield make
-    for node in started:
-        node.stop()
+    with started(Node, short_home) as make:
+        yield make
 
 
 @pytest.fixture

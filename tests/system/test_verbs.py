@@ -7,11 +7,9 @@ import pty
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from daemon import Tarnd
@@ -23,10 +21,9 @@ SETTINGS = ["--catalog-quiet=1", "--bt-listen=127.0.0.1:0"]
 
 
 @pytest.fixture(autouse=True)
-def short_home(monkeypatch):
-    with tempfile.TemporaryDirectory(prefix="tarn-verbs-") as folder:
-        monkeypatch.setenv("TARN_HOME", folder)
-        yield Path(folder)
+def short_home(short_home, monkeypatch):
+    monkeypatch.setenv("TARN_HOME", str(short_home))
+    return short_home
 
 
 @pytest.fixture

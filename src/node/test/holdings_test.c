@@ -67,6 +67,13 @@ static void on_changes(void *arg, uint64_t seq)
         node_seeding_look(seeding);
 }
 
+static void on_hashes(void *arg)
+{
+    (void)arg;
+    if (seeding != NULL)
+        node_seeding_again(seeding);
+}
+
 static void open_all(void)
 {
     const char *names[TABLES];
@@ -88,7 +95,7 @@ static void open_all(void)
     w.set.loop = w.loop;
     w.set.kv = w.kv;
     w.set.leaves_path = w.leaves;
-    w.set.ops = (struct catalog_ops){ .on_changes = on_changes };
+    w.set.ops = (struct catalog_ops){ .on_changes = on_changes, .on_hashes = on_hashes };
     w.catalog = catalog_new(&w.set, &err);
     assert_non_null(w.catalog);
     assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 0, &at));
@@ -315,6 +322,63 @@ static void test_seeding(void **state)
     tarn_out_release(&o);
 }
 
+/* Of each run of hashes in the sidecar the first byte. */
+static void spoil_hashes(const char *const *paths, size_t n)
+{
+    int fd = open(w.leaves, O_RDWR | O_CLOEXEC);
+    struct catalog_read r;
+    struct catalog_known k;
+    for (size_t i = 0; i < n; i++) {
+        struct catalog_identity id = world_identity(&w, paths[i]);
+        uint8_t byte;
+        assert_true(catalog_read_begin(w.catalog, &r, NULL));
+        assert_int_equal(catalog_known(&r, &id, &k, NULL), CATALOG_FOUND);
+        catalog_read_end(&r);
+        assert_int_equal(pread(fd, &byte, 1, (off_t)k.leaves.off), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)k.leaves.off), 1);
+    }
+    close(fd);
+}
+
+/* Nothing but the loop goes on: no file changes, nobody asks. */
+static void test_a_torrent_whose_hashes_were_lost(void **state)
+{
+    enum { LEN = 600000 }; /* more than a piece: its torrent has hashes of its pieces */
+    static const char *const paths[] = { "a", "b" };
+    (void)state;
+    world_run("head -c %d /dev/urandom > %s/a; head -c %d /dev/urandom > %s/b", LEN, w.tree, LEN,
+              w.tree);
+    world_publish(&w, CATALOG_BT_V2);
+    WORLD_UNTIL(&w, is_seeded(1) && records(TABLE_SEEDING) == 1);
+    uint64_t before = world_bytes_read(&w);
+    node_seeding_free(seeding);
+    spoil_hashes(paths, 2);
+    told = (struct tarn_err){ 0 };
+    assert_true(new_seeding("http://elsewhere/")); /* which is in its torrents: made anew */
+    WORLD_UNTIL(&w, told.code != TARN_OK);
+    assert_int_equal(told.code, TARN_E_DAEMON);
+    assert_non_null(strstr(told.msg, "read again"));
+    WORLD_UNTIL(&w, is_seeded(1));
+    assert_int_equal(seed()->meta->n_web_seeds, 1);
+    assert_null(seed()->failure);
+    assert_int_equal(world_bytes_read(&w), before + 2 * LEN);
+}
+
+/* v1 pieces of files that are held are read when they are asked for: of that no version tells. */
+static void test_a_torrent_that_is_to_have_v1(void **state)
+{
+    (void)state;
+    world_run("head -c 600000 /dev/urandom > %s/a", w.tree);
+    world_text(&w, "b", "b"); /* a v2 torrent of a folder has two files */
+    world_publish(&w, CATALOG_BT_V2);
+    WORLD_UNTIL(&w, is_seeded(1) && records(TABLE_SEEDING) == 1);
+    assert_false(seed()->meta->hashes.has_v1);
+    world_publish(&w, CATALOG_BT_HYBRID);
+    WORLD_UNTIL(&w, is_seeded(1) && seed()->meta->hashes.has_v1);
+    assert_true(seed()->meta->hashes.has_v2);
+}
+
 static void test_seeding_is_kept(void **state)
 {
     (void)state;
@@ -533,7 +597,8 @@ static void test_refs_without_memory(void **state)
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 TEST_MAIN(IN_A_WORLD(test_torrents), IN_A_WORLD(test_the_same_twice_at_once),
           IN_A_WORLD(test_gone_before_it_is_told), IN_A_WORLD(test_torrents_without_memory),
-          IN_A_WORLD(test_seeding), IN_A_WORLD(test_seeding_is_kept),
+          IN_A_WORLD(test_seeding), IN_A_WORLD(test_a_torrent_whose_hashes_were_lost),
+          IN_A_WORLD(test_a_torrent_that_is_to_have_v1), IN_A_WORLD(test_seeding_is_kept),
           IN_A_WORLD(test_nothing_is_left_of_what_is_removed),
           IN_A_WORLD(test_a_name_that_no_torrent_can_have),
           IN_A_WORLD(test_a_note_that_nobody_is_told), IN_A_WORLD(test_notes),
