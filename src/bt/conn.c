@@ -309,6 +309,7 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
 static void took_payload(struct bt_conn *c, uint32_t n)
 {
     struct bt_torrent *t = c->torrent;
+    assert(t != NULL); /* blocks come on open connections alone */
     bt_wire_payload(&c->wire, n);
     bt_requests_progress(&c->requests, n, loop_now_us(c->session->loop));
     c->block_got += n;

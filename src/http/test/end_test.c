@@ -356,8 +356,8 @@ static void a_server_may_go_at_any_time(void **state)
                                             GET("/late"),
                                             GET("/big"),
                                             GET("/stream"),
-                                            "POST /echo HTTP/1.1\r\nHost: x\r\n"
-                                            "Content-Length: 10\r\n\r\nabc",
+                                            ("POST /echo HTTP/1.1\r\nHost: x\r\n"
+                                             "Content-Length: 10\r\n\r\nabc"),
                                             "GET /he" };
     for (size_t i = 0; i < TARN_COUNT_OF(requests); i++)
         for (int turns = 0; turns < 6; turns++) {

@@ -138,8 +138,7 @@ static void test_no_tls_at_all(void **state)
     static const char *const says[] = {
         "GET / HTTP/1.1\r\nHost: here\r\n\r\n",
         "a plain HTTP request where TLS is spoken (the address begins with https://)",
-        "\x13"
-        "BitTorrent protocol",
+        "\023BitTorrent protocol",
         "what came is no TLS, or older than TLS 1.2",
     };
     for (size_t i = 0; i < TARN_COUNT_OF(says); i += 2) {
