@@ -27,7 +27,8 @@ HEADS = {
              "The floors are the bench's own peer at both ends."),
     "leech": ("Fetching with verification", "From one neutral source to a tmpfs, until every piece is "
               "verified and, where the program ends then, its end. Not pinned. The result is compared with "
-              "the original."),
+              "the original. The floors are its three parts, each alone on one thread: no fetch can cost "
+              "less than their sum."),
     "one at a time": ("One request at a time", "Both processes on one core."),
     "depth": ("Requests outstanding", "One connection, both processes on one core."),
     "idle": ("Idle peers", "Handshake, nothing to offer, then silence. Memory is the growth of the "
@@ -99,10 +100,11 @@ def target_rows(f):
 
 def floor_of(figures, work, sentence):
     """What the system alone costs here, where a target was set in CPU-seconds of another machine."""
-    if "CPU-s/GiB" not in sentence or not work.startswith("seed"):
-        return ""
     floors = [figures.of(work, p, "cpu") for p in figures.results.get(work, {}) if p.startswith("floor")]
-    return f" (the floor here: {min(floors):.3f})" if floors else ""
+    if "CPU-s/GiB" not in sentence or not floors:
+        return ""
+    floor = sum(floors) if work == "leech" else min(floors)  # its floors are parts, the others' are ways
+    return f" (the floor here: {floor:.3f})"
 
 
 def targets(figures):

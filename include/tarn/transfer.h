@@ -54,7 +54,8 @@ struct tarn_transfer {
      * checked. One that cannot be used is an event, not a failure. */
     const char *state;
     const char *save_torrent; /* fetch of a magnet link: write the .torrent there too, or NULL */
-    /* About five times a second. False: stop. May be NULL. */
+    /* About five times a second, once a second while it seeds and nobody asks for anything. False:
+     * stop. May be NULL. */
     bool (*on_status)(void *arg, const struct tarn_transfer_status *s);
     void (*on_event)(void *arg, enum tarn_event e, const char *text); /* may be NULL */
     void *arg;
@@ -73,7 +74,7 @@ TARN_API bool tarn_seed(const struct tarn_transfer *t, struct tarn_err *err);
  * accord. Returns the limit as it is now. */
 TARN_API uint64_t tarn_raise_open_files(uint64_t want);
 
-/* Stop all transfers of this process: asynchronous-signal-safe. */
+/* Stop all transfers of this process, within a second: asynchronous-signal-safe. */
 TARN_API void tarn_transfer_stop(void);
 
 #ifdef __cplusplus

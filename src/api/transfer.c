@@ -1,6 +1,6 @@
-/* api/transfer: tarn_fetch and tarn_seed: a session with one item. Five times a second the caller
- * is told how it stands and asked whether to stop, and patience and the time of seeding are
- * counted. When it is over, trackers are told. */
+/* api/transfer: tarn_fetch and tarn_seed: a session with one item. Five times a second, once when
+ * no bytes move, the caller is told how it stands and asked whether to stop, and patience and the
+ * time of seeding are counted. When it is over, trackers are told. */
 #include "api/priv.h"
 #include "api/stop.h"
 #include "base/num.h"
@@ -9,7 +9,12 @@
 
 #include <stdatomic.h>
 
-enum { PATIENCE_S = 60, US = 1000 * 1000 };
+enum {
+    PATIENCE_S = 60,
+    US = 1000 * 1000,
+    REST_US =
+        US, /* between looks at a seed whose peers ask for nothing: a wake-up is all it costs */
+};
 
 static atomic_uint stops;
 
@@ -122,13 +127,20 @@ static bool is_patient(struct transfer *x, int64_t now_us, struct tarn_err *err)
                patience);
 }
 
-/* Work until the next time to look, or until it is complete. */
+static int64_t until_next_look(const struct tarn_transfer_status *s)
+{
+    bool rests = s->state == TARN_SEEDING && s->rate_down == 0 && s->rate_up == 0;
+    return rests ? REST_US : API_TICK_US;
+}
+
+/* Work until the next time to look, until it is complete, or until a signal or another thread of
+ * the caller's asks to stop: a signal ends a step early. */
 static bool work(struct transfer *x, int64_t until_us, struct tarn_err *err)
 {
     bool was_complete = x->is_complete, ok = true;
     for (int64_t now; ok && (now = sys_now_us()) < until_us;) {
         ok = tarn_session_step(x->session, (int)((until_us - now) / 1000 + 1), err);
-        if (x->has_failed || x->is_complete != was_complete)
+        if (x->has_failed || x->is_complete != was_complete || api_stops() != x->stops)
             break;
     }
     return ok;
@@ -149,7 +161,7 @@ static bool go(struct transfer *x, struct tarn_err *err)
         x->stops = api_stops();
         if (x->was_stopped || (x->is_complete && !wants_more_seeding(x, now)))
             return true;
-        if (!is_patient(x, now, err) || !work(x, now + API_TICK_US, err))
+        if (!is_patient(x, now, err) || !work(x, now + until_next_look(&s), err))
             return false;
     }
 }

@@ -130,7 +130,8 @@ static bool make_parts(struct catalog *c, const struct catalog_settings *set, st
     c->leaves = catalog_leaves_open(set->leaves_path, false, err);
     if (c->leaves == NULL || !take_up(c, err))
         return false;
-    c->intake = store_intake_new(&intake, err);
+    c->lost = lost_new(c, err);
+    c->intake = c->lost == NULL ? NULL : store_intake_new(&intake, err);
     c->feed = c->intake == NULL ? NULL : feed_new(c, err);
     if (c->feed == NULL)
         return false;
@@ -179,6 +180,8 @@ void catalog_free(struct catalog *c)
     actor_free(c->actor);
     store_intake_free(c->intake);
     feed_free(c->feed);
+    lost_free(c->lost);
+    loop_unpost(c->loop, &c->report_msg);
     sys_notify_free(c->notify);
     catalog_leaves_close(c->leaves);
     sys_lock_release(&c->lock);
@@ -199,8 +202,7 @@ void catalog_report_changed(struct catalog *c, uint64_t entry)
 
 static bool is_same_report(const struct report *a, const struct report *b)
 {
-    return a->entry == b->entry && a->has_lost == b->has_lost &&
-           (a->is_doubted || !b->is_doubted) &&
+    return a->entry == b->entry && (a->is_doubted || !b->is_doubted) &&
            tarn_bytes_eq(tarn_bytes_of(a->name, a->name_len), tarn_bytes_of(b->name, b->name_len));
 }
 
@@ -222,11 +224,6 @@ static void take_report(struct catalog *c, const struct report *r)
 void report(struct catalog *c, uint64_t entry, bool is_doubted)
 {
     take_report(c, &(struct report){ .entry = entry, .is_doubted = is_doubted });
-}
-
-void catalog_report_lost(struct catalog *c, uint64_t entry)
-{
-    take_report(c, &(struct report){ .entry = entry, .has_lost = true });
 }
 
 void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name)

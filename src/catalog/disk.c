@@ -164,20 +164,14 @@ struct candidate {
     bool is_lost; /* its name is another file's already */
 };
 
-static bool load(struct catalog *c, const struct kv_read *r, struct row_entry *row,
+static bool load(struct catalog *c, const struct kv_read *r, struct row_entry *row, uint32_t v1_len,
                  struct candidate *to)
 {
-    struct kv_key k;
-    struct tarn_bytes value;
-    struct row_known known;
-    row_key_identity(&k, &row->e.identity);
     to->is_lost = row->e.parent == INDEX_LIMBO;
-    if (kv_get(r, c->base + T_IDENTITIES, kv_key_bytes(&k), &value, NULL) != KV_FOUND ||
-        !row_take_known(value, &known, NULL) ||
+    if (index_known(r, c->base, &row->e.identity, v1_len, &to->known, NULL) != CATALOG_FOUND ||
         (!to->is_lost && !disk_place(r, c->base, &row->e, &to->place, NULL)))
         return false;
     to->row = row;
-    to->known = known.k;
     return true;
 }
 
@@ -249,7 +243,7 @@ bool disk_find_match(struct catalog *c, const struct sys_stat *st, const char *r
             row->e.stat.mtime_ns != st->mtime_ns ||
             (row->e.state != CATALOG_HELD && row->e.state != CATALOG_MISSING))
             continue;
-        bool is_loaded = kv_read_begin(c->kv, &r, NULL) && load(c, &r, row, &q);
+        bool is_loaded = kv_read_begin(c->kv, &r, NULL) && load(c, &r, row, piece_len, &q);
         kv_read_end(&r);
         if (is_loaded && (piece_len == 0 || q.known.v1_piece_len == piece_len))
             found = judge(c, &q, st, root, path, is_link, out);

@@ -227,15 +227,12 @@ static bool path_in(const struct look_folder *f, struct tarn_bytes name, char *t
     return n >= 0 && (size_t)n < size;
 }
 
-static bool load_known(struct look_job *j, const struct row_entry *row, struct row_known *known)
+static bool load_known(struct look_job *j, const struct row_entry *row, uint32_t v1_len,
+                       struct catalog_known *known)
 {
     struct kv_read r = { 0 };
-    struct kv_key k;
-    struct tarn_bytes value;
-    row_key_identity(&k, &row->e.identity);
     bool ok = row->e.has_identity && kv_read_begin(j->c->kv, &r, NULL) &&
-              kv_get(&r, j->c->base + T_IDENTITIES, kv_key_bytes(&k), &value, NULL) == KV_FOUND &&
-              row_take_known(value, known, NULL);
+              index_known(&r, j->c->base, &row->e.identity, v1_len, known, NULL) == CATALOG_FOUND;
     kv_read_end(&r);
     return ok;
 }
@@ -244,20 +241,20 @@ static bool load_known(struct look_job *j, const struct row_entry *row, struct r
 static bool is_believed(struct look_job *j, const struct row_entry *row, const struct sys_stat *st,
                         const struct look_folder *f, const char *path)
 {
-    struct row_known known;
+    struct catalog_known known;
     SYS_AUTO_FD fd = -1;
-    return disk_is_explained(&row->e.stat, st) && load_known(j, row, &known) &&
+    return disk_is_explained(&row->e.stat, st) && load_known(j, row, 0, &known) &&
            disk_open(f->place.col.path, path, row->e.is_link, false, &fd, NULL) &&
-           disk_spot_check(j->c, fd, &row->e.identity, &known.k);
+           disk_spot_check(j->c, fd, &row->e.identity, &known);
 }
 
 /* The collection is to have v1 pieces since a while ago, and this file was read before. */
 static bool lacks_v1(struct look_job *j, const struct look_folder *f, const struct row_entry *row)
 {
-    struct row_known known;
+    struct catalog_known known;
     uint32_t len = disk_v1_len(&f->place.col);
-    return j->look->is_asked && len != 0 && !row->wants_v1 && load_known(j, row, &known) &&
-           known.k.v1_piece_len != len;
+    return j->look->is_asked && len != 0 && !row->wants_v1 && load_known(j, row, len, &known) &&
+           known.v1_piece_len != len;
 }
 
 static void see_file(struct look_job *j, const struct look_folder *f, struct tarn_bytes name,
@@ -279,7 +276,7 @@ static void see_file(struct look_job *j, const struct look_folder *f, struct tar
         bool is_same = catalog_stat_same(&row->e.stat, st);
         bool is_held = row->e.state == CATALOG_HELD || row->e.state == CATALOG_MISSING;
         if (is_same && row->e.state == CATALOG_HELD) {
-            if (lacks_v1(j, f, row) || (j->look->has_lost && !row->wants_v1))
+            if (lacks_v1(j, f, row))
                 add_op(j, LOOK_NO_V1, name, row, st);
             return;
         }

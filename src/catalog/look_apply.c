@@ -86,7 +86,7 @@ static void make_fresh(const struct look_op *op, const struct row_entry *row,
     fresh->e.stat = op->st;
     fresh->e.is_link = op->is_link;
     fresh->is_closed = op->is_closed;
-    fresh->wants_v1 = false;
+    fresh->wants_v1 = fresh->has_lost = false;
     fresh->seen_ms = now_ms;
 }
 

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <tarn/tarn.h>
 
-enum { STEP_MS = 200 };
-
 struct upping {
     bool as_json;
     bool is_drawn;           /* a table, on a terminal */
@@ -70,7 +68,7 @@ static bool run(struct upping *x, struct tarn_node *n, struct tarn_err *err)
     if (x->is_drawn)
         x->watch = cli_watch_start(tarn_node_socket(n), err); /* without it all else goes on */
     while (ok && !tarn_node_has_stopped(n))
-        ok = tarn_node_step(n, STEP_MS, err);
+        ok = tarn_node_step(n, -1, err);
     return ok;
 }
 
