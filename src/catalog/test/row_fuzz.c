@@ -54,6 +54,13 @@ static void known(struct tarn_bytes b, struct tarn_out *o)
         row_put_known(o, &k);
 }
 
+static void v1(struct tarn_bytes b, struct tarn_out *o)
+{
+    struct catalog_known k = { 0 };
+    if (row_take_v1(b, 16384, &k, &err))
+        row_put_v1(o, &k);
+}
+
 static void change(struct tarn_bytes b, struct tarn_out *o)
 {
     struct catalog_change c;
@@ -74,7 +81,7 @@ static void version(struct tarn_bytes b, struct tarn_out *o)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const records[])(struct tarn_bytes, struct tarn_out *) = {
-        head, collection, entry, known, change, version,
+        head, collection, entry, known, change, version, v1,
     };
     if (size < 1)
         return 0;
