@@ -403,6 +403,9 @@ void catalog_report_changed(struct catalog *c, uint64_t entry);
 void catalog_report_lost(struct catalog *c, uint64_t entry);
 
 void catalog_progress(const struct catalog *c, struct catalog_progress *out);
+/* Of files that wait, and of one collection (0: of all): bytes that are read already of those under
+ * way. */
+uint64_t catalog_read_so_far(const struct catalog *c, uint32_t collection);
 /* At any time: it reads no disk and no index. */
 void catalog_check_progress(const struct catalog *c, struct catalog_check_progress *out);
 /* Nothing is under way and nothing waits (but for timers of walks and scrubs): for tests and for

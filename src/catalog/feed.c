@@ -7,6 +7,7 @@
  * first of them has waited RECORD_US for a long one. One of each job is under way at a time. */
 #include "base/cur.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "catalog/look.h"
 #include "sys/clock.h"
 
@@ -27,6 +28,7 @@ struct slot {
     bool has_match;
     struct disk_match match;
     uint64_t id;
+    uint32_t collection;
     struct sys_stat st;    /* when it was picked */
     char *path;            /* owned */
     struct sys_file *root; /* counted: the collection's folder */
@@ -45,6 +47,8 @@ struct feed {
     struct catalog *c;
     struct slot *slots; /* FEED_MAX */
     size_t n_used;
+    struct slot *reading[FEED_MAX]; /* by intake, or read and not recorded: the loop's alone */
+    size_t n_reading;
     struct loop_job pick, record;
     bool is_picking, is_recording, wants_pick, is_pausing;
     struct loop_timer timer, record_timer;
@@ -201,6 +205,7 @@ static void consider(struct feed *f, const struct row_entry *row, const struct d
     *s = (struct slot){ .feed = f,
                         .is_used = true,
                         .id = row->e.id,
+                        .collection = row->e.collection,
                         .st = st,
                         .path = path,
                         .root = sys_file_ref(root) };
@@ -519,6 +524,25 @@ static void pause_feed(struct feed *f, const struct tarn_err *why)
         loop_timer_set(f->c->loop, &f->timer, loop_now_us(f->c->loop) + AFTER_FAULT_US);
 }
 
+/* Between two jobs, when the slots may be looked at. */
+static void note_reading(struct feed *f)
+{
+    f->n_reading = 0;
+    for (size_t i = 0; i < FEED_MAX; i++)
+        if (f->slots[i].is_used && f->slots[i].in.done != NULL)
+            f->reading[f->n_reading++] = &f->slots[i];
+}
+
+uint64_t catalog_read_so_far(const struct catalog *c, uint32_t collection)
+{
+    const struct feed *f = c->feed;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < f->n_reading; i++)
+        if (collection == 0 || f->reading[i]->collection == collection)
+            bytes += tarn_min_u64(f->reading[i]->in.bytes_read, f->reading[i]->st.size);
+    return bytes;
+}
+
 static void record_done(struct loop_job *job)
 {
     struct feed *f = TARN_OUTER(job, struct feed, record);
@@ -526,6 +550,7 @@ static void record_done(struct loop_job *job)
     for (size_t i = 0; i < f->n_ready; i++)
         release_slot(f, f->ready[i]);
     f->n_ready = 0;
+    note_reading(f);
     f->wants_pick = true;
     actor_say(f->c, &f->lines);
     if (f->record_failed)
@@ -556,6 +581,7 @@ static void submit(struct feed *f)
         s->in.done = intake_done;
         store_intake_submit(f->c->intake, &s->in);
     }
+    note_reading(f);
 }
 
 static void set_due(struct feed *f)

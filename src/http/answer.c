@@ -89,9 +89,10 @@ void answer_error(struct exchange *x, unsigned status, const char *detail,
 {
     struct http_answer a = { .cache = "no-store", .extras = more, .n_extras = n_more };
     struct tarn_out page;
+    bool is_json = x->conn->server->set.has_json_errors;
     tarn_out_init(&page, PAGE_MAX);
-    page_error(&x->req, status, detail, &page, &a.type);
-    a.vary = "Accept";
+    page_error(&x->req, is_json, status, detail, &page, &a.type);
+    a.vary = is_json ? NULL : "Accept";
     struct tarn_out *o = answer_begin(x, status);
     if (!answer_fields(o, &a)) {
         assert(status != 500 || n_more > 0); /* an error of ours needs no fields that can fail */

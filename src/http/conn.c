@@ -130,6 +130,8 @@ static void finish_current(struct conn *c)
     else
         c->leaving_last->next = x;
     c->leaving_last = x;
+    if (!x->is_guarded)
+        server_hold(c->server, x);
 }
 
 /* What cannot be read as a request. Nothing behind it is looked at. */

@@ -79,6 +79,7 @@ void exchange_over(struct exchange *x)
         log_writer_add(s->log, x, sent_of(x));
     if (!x->is_internal && s->ops->on_over != NULL)
         s->ops->on_over(s->arg, &x->pub);
+    server_let_go(s, x);
     if (x->head != x->head_room)
         tarn_free(x->head);
     tarn_out_release(&x->content);

@@ -56,11 +56,17 @@ enum { HTTP_BYTES_MAX = 8 << 20 };
 void http_answer_bytes(struct http_exchange *x, const struct http_answer *a,
                        struct tarn_bytes body);
 
-/* A page for people, or JSON ({"error": {"status", "title", "detail"}}) for who asks for it: the
- * status, its name, and detail (plain text; NULL: none), "what was asked, what refused, what to
- * try". For statuses from 300. extras as above (Location, Retry-After, Allow). */
+/* A page for people, or JSON (http_problem) for who asks for it: the status, its name, and detail
+ * (plain text; NULL: none), "what was asked, what refused, what to try". For statuses from 300.
+ * extras as above (Location, Retry-After, Allow). What never becomes an exchange (no request, one
+ * that passes a limit or takes too long) is answered in the same shape. */
 void http_answer_error(struct http_exchange *x, unsigned status, const char *detail,
                        const struct http_extra *extras, size_t n_extras);
+
+/* How every error is written as JSON (RFC 9457): type, title, status, detail, and the name and exit
+ * code of `code`. For answers of HTTP_PROBLEM_TYPE that are made elsewhere. */
+#define HTTP_PROBLEM_TYPE "application/problem+json"
+void http_problem(struct tarn_out *page, unsigned status, enum tarn_code code, const char *detail);
 
 /* Answer 405 or 501 with Allow when the request's method is not among those (HTTP_ALLOW of head.h),
  * and OPTIONS, when it is among them, with 204 and Allow. True: answered, nothing is left to do. */

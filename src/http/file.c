@@ -63,8 +63,10 @@ static bool raw_field(struct tarn_out *o, const char *name, const char *value)
     return value == NULL || http_reply_field(o, tarn_bytes_str(name), tarn_bytes_str(value), NULL);
 }
 
-/* What 200, 206 and 304 say alike. */
-static bool put_fields(struct tarn_out *o, const struct http_file *f, const char *type)
+/* What 200, 206 and 304 say alike. A time that lies in the future (another machine's clock, a
+ * touch) is said as now: nobody could revalidate with it (RFC 9110 section 8.8.2.1). */
+static bool put_fields(struct exchange *x, struct tarn_out *o, const struct http_file *f,
+                       const char *type)
 {
     struct http_answer a = { .type = type,
                              .cache = f->cache,
@@ -75,13 +77,14 @@ static bool put_fields(struct tarn_out *o, const struct http_file *f, const char
     if (!answer_fields(o, &a))
         return false;
     char date[HTTP_DATE_LEN + 1];
-    return f->modified_s == 0 || raw_field(o, "Last-Modified", http_date(date, f->modified_s));
+    int64_t modified_s = tarn_min_i64(f->modified_s, server_wall_s(x->conn->server));
+    return f->modified_s == 0 || raw_field(o, "Last-Modified", http_date(date, modified_s));
 }
 
 static void answer_unchanged(struct exchange *x, const struct http_file *f)
 {
     struct tarn_out *o = answer_begin(x, 304);
-    if (!put_fields(o, f, NULL)) {
+    if (!put_fields(x, o, f, NULL)) {
         answer_broken(x, o);
         return;
     }
@@ -159,7 +162,7 @@ static bool put_head(struct exchange *x, struct tarn_out *o, const struct plan *
     if (is_parts)
         snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", p->boundary_text);
     http_reply_raw(o, "Accept-Ranges: bytes\r\n");
-    if (!put_fields(o, f, is_parts ? type : f->type) ||
+    if (!put_fields(x, o, f, is_parts ? type : f->type) ||
         !raw_field(o, "Content-Encoding", f->encoding))
         return false;
     if (p->status == 206 && !is_parts) {

@@ -92,8 +92,10 @@ struct exchange {
     struct exchange *next;    /* of leaving */
     uint8_t *head;            /* head_room, or owned when longer */
     int64_t begun_us;
-    uint64_t from, to; /* of the answer: positions in what the stream sends */
-    size_t mark;       /* where its head begins in the stream's buffer */
+    uint64_t from, to;        /* of the answer: positions in what the stream sends */
+    size_t mark;              /* where its head begins in the stream's buffer */
+    struct tarn_list holding; /* of the server's, while held > 0 */
+    uint64_t held; /* bytes of a long answer that were in memory when all of it was queued */
 
     uint8_t answer; /* enum answer_state */
     uint8_t body_state;
@@ -140,6 +142,7 @@ struct counts {
 };
 
 struct log_writer;
+struct http_share;
 
 struct http_server {
     struct loop *loop; /* borrowed */
@@ -154,9 +157,15 @@ struct http_server {
     size_t n_listeners;
     bool is_accepting; /* the listeners are watched */
     int64_t accept_again_us;
+    struct http_share *share; /* of all that listen on these sockets; NULL: we alone */
+    struct tarn_list sharing; /* of its members; under its lock, as is_look_out */
+    struct loop_msg look;
+    bool is_look_out; /* look has been posted */
 
     struct tarn_list lists[WAITS_COUNT];
     struct tarn_list kicked;
+    struct tarn_list holding; /* exchanges whose long answers wait in memory, the oldest first */
+    uint64_t held;
     size_t n_conns;
     struct loop_idle idle;
     struct loop_timer timer;
@@ -198,6 +207,16 @@ const char *server_date(struct http_server *s);
 int64_t server_wall_s(struct http_server *s);
 void server_wake_at(struct http_server *s, int64_t at_us);
 void server_conn_gone(struct http_server *s);
+void server_accept(struct http_server *s); /* who waits */
+/* All of this answer, from memory, is queued, and it is long: cuts others when it is too much. */
+void server_hold(struct http_server *s, struct exchange *x);
+void server_let_go(struct http_server *s, struct exchange *x);
+
+/* share.c: before the loops run. */
+bool share_join(struct http_server *s, struct http_server *with, struct tarn_err *err) TARN_MUST;
+/* Tells the others that somebody waits whom we cannot take now. */
+void share_pass_on(struct http_server *s);
+void share_leave(struct http_server *s);
 
 /* conn.c */
 bool conn_new(struct http_server *s, int fd, const struct sys_addr *peer, struct crypt_tls *tls,
@@ -241,8 +260,8 @@ bool body_wants(const struct exchange *x);
 /* Is what was not read short enough to be read and dropped? */
 bool body_can_be_dropped(const struct exchange *x);
 
-/* pages.c */
-void page_error(const struct http_request *req, unsigned status, const char *detail,
+/* pages.c: is_json: whatever Accept says. */
+void page_error(const struct http_request *req, bool is_json, unsigned status, const char *detail,
                 struct tarn_out *page, const char **type);
 
 /* log.c */

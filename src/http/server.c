@@ -8,7 +8,10 @@
 #include <assert.h>
 
 enum {
-    ACCEPT_MAX = 16,               /* in one turn: others have their turn too */
+    ACCEPT_MAX = 16, /* in one turn: others have their turn too */
+    /* At the end: the longest line that Linux keeps before a listener, unless it is told otherwise
+     * (net.core.somaxconn). Who comes while these are taken may go on for ever. */
+    ACCEPT_LAST_MAX = 4096,
     ACCEPT_REST_US = 100 * 1000,   /* after running out of descriptors */
     TROUBLE_US = 10 * 1000 * 1000, /* each subject once in so long */
 };
@@ -27,6 +30,7 @@ static void fill_in(struct http_settings *set)
     DEFAULT(set->max_ahead, HTTP_AHEAD_DEFAULT);
     DEFAULT(set->max_ahead_bytes, HTTP_AHEAD_BYTES_DEFAULT);
     DEFAULT(set->max_unread, HTTP_UNREAD_DEFAULT);
+    DEFAULT(set->max_held, HTTP_HELD_DEFAULT);
     DEFAULT(set->head_ms, HTTP_HEAD_MS);
     DEFAULT(set->body_ms, HTTP_BODY_MS);
     DEFAULT(set->min_body_rate, HTTP_BODY_RATE);
@@ -72,6 +76,11 @@ int64_t server_wall_s(struct http_server *s)
 
 /* Listening. */
 
+static unsigned wanted(const struct http_server *s)
+{
+    return SYS_READABLE | (s->share != NULL ? SYS_EXCLUSIVE : 0U);
+}
+
 static void watch_listeners(struct http_server *s, bool on)
 {
     s->is_accepting = on;
@@ -80,7 +89,7 @@ static void watch_listeners(struct http_server *s, bool on)
         struct listener *l = &s->listeners[i];
         if (!on)
             loop_watch_remove(s->loop, &l->watch);
-        else if (!loop_watch_set(s->loop, &l->watch, SYS_READABLE, &err))
+        else if (!loop_watch_set(s->loop, &l->watch, wanted(s), &err))
             server_trouble(s, TROUBLE_ACCEPT, &err);
     }
 }
@@ -89,6 +98,7 @@ static void watch_listeners(struct http_server *s, bool on)
 static void rest(struct http_server *s)
 {
     watch_listeners(s, false);
+    share_pass_on(s);
     s->accept_again_us = loop_now_us(s->loop) + ACCEPT_REST_US;
     server_wake_at(s, s->accept_again_us);
 }
@@ -150,12 +160,32 @@ static bool accept_one(struct http_server *s, struct listener *l)
     return false;
 }
 
+static void accept_some(struct listener *l)
+{
+    struct http_server *s = l->server;
+    struct tarn_err err;
+    int n = 0;
+    while (n < ACCEPT_MAX && accept_one(s, l))
+        n++;
+    if (n == 0 || s->share == NULL || !s->is_accepting)
+        return;
+    loop_watch_remove(s->loop, &l->watch); /* to the end of the line */
+    if (!loop_watch_set(s->loop, &l->watch, wanted(s), &err)) {
+        server_trouble(s, TROUBLE_ACCEPT, &err);
+        rest(s);
+    }
+}
+
 static void on_ready(struct loop_watch *w, unsigned events)
 {
-    struct listener *l = TARN_OUTER(w, struct listener, watch);
     (void)events;
-    for (int i = 0; i < ACCEPT_MAX && accept_one(l->server, l); i++)
-        ;
+    accept_some(TARN_OUTER(w, struct listener, watch));
+}
+
+void server_accept(struct http_server *s)
+{
+    for (size_t i = 0; i < s->n_listeners && s->is_accepting; i++)
+        accept_some(&s->listeners[i]);
 }
 
 static bool add_listener(struct http_server *s, int fd, struct crypt_tls *tls, struct tarn_err *err)
@@ -167,7 +197,7 @@ static bool add_listener(struct http_server *s, int fd, struct crypt_tls *tls, s
     }
     struct listener *l = &s->listeners[s->n_listeners];
     *l = (struct listener){ .server = s, .watch = { .fd = fd, .on_ready = on_ready } };
-    if (!loop_watch_set(s->loop, &l->watch, SYS_READABLE, err)) {
+    if (!loop_watch_set(s->loop, &l->watch, wanted(s), err)) {
         sys_close(&l->watch.fd);
         return false;
     }
@@ -198,8 +228,12 @@ bool http_server_adopt(struct http_server *s, int fd, struct crypt_tls *tls, str
     return false;
 }
 
-bool http_server_share(struct http_server *s, const struct http_server *with, struct tarn_err *err)
+bool http_server_share(struct http_server *s, struct http_server *with, struct tarn_err *err)
 {
+    if (!share_join(s, with, err))
+        return false;
+    watch_listeners(with, false); /* and in again, now as one of several */
+    watch_listeners(with, true);
     for (size_t i = 0; i < with->n_listeners; i++) {
         int fd = sys_dup(with->listeners[i].watch.fd, err);
         if (fd < 0 || !add_listener(s, fd, with->listeners[i].tls, err))
@@ -253,6 +287,40 @@ void server_conn_gone(struct http_server *s)
         watch_listeners(s, true);
     if (s->is_draining && s->n_conns == 0)
         loop_idle_set(s->loop, &s->idle);
+}
+
+/* Memory. Many who ask for long answers and do not read them would have all of it: who has been at
+ * it the longest makes room for the others. */
+
+static void cut_the_oldest(struct http_server *s, const struct conn *but)
+{
+    uint64_t left = s->held;
+    for (struct tarn_list *at = s->holding.next; at != &s->holding && left > s->set.max_held;
+         at = at->next) {
+        struct exchange *x = TARN_OUTER(at, struct exchange, holding);
+        if (x->conn == but)
+            continue;
+        left -= x->held;
+        if (x->conn->waits == WAITS_DOOM)
+            continue;
+        count(&s->n.evicted, 1);
+        conn_doom(x->conn);
+    }
+}
+
+void server_hold(struct http_server *s, struct exchange *x)
+{
+    x->held = x->to - tarn_max_u64(x->from, x->conn->stream.sent);
+    s->held += x->held;
+    tarn_list_push_back(&s->holding, &x->holding);
+    cut_the_oldest(s, x->conn);
+}
+
+void server_let_go(struct http_server *s, struct exchange *x)
+{
+    tarn_list_remove(&x->holding);
+    s->held -= x->held;
+    x->held = 0;
 }
 
 /* Time. */
@@ -332,7 +400,7 @@ void http_server_drain(struct http_server *s, void (*done)(void *arg), void *arg
     s->drained_arg = arg;
     if (!s->is_draining) {
         for (size_t i = 0; i < s->n_listeners; i++)
-            while (accept_one(s, &s->listeners[i]))
+            for (int k = 0; k < ACCEPT_LAST_MAX && accept_one(s, &s->listeners[i]); k++)
                 ;
         close_listeners(s);
         s->is_draining = true;
@@ -376,6 +444,7 @@ struct http_server *http_server_new(struct loop *l, const struct http_settings *
     for (size_t i = 0; i < WAITS_COUNT; i++)
         tarn_list_init(&s->lists[i]);
     tarn_list_init(&s->kicked);
+    tarn_list_init(&s->holding);
     if (set->name != NULL && (s->server_field = server_field(set->name)) == NULL) {
         (void)tarn_fail_mem(err, "making a server");
         http_server_free(s);
@@ -393,6 +462,7 @@ void http_server_free(struct http_server *s)
     if (s == NULL)
         return;
     close_listeners(s);
+    share_leave(s);
     for (size_t i = 0; i < WAITS_COUNT; i++)
         while (!tarn_list_empty(&s->lists[i]))
             conn_free(TARN_OUTER(s->lists[i].next, struct conn, node));

@@ -37,11 +37,15 @@ struct http_settings {
     void *arg;
     struct http_log *log; /* counted; NULL: no access log */
     const char *name;     /* the Server field; copied; NULL: none is sent */
+    bool has_json_errors; /* for programs: http_answer_error, and refusals of our own, are JSON for
+                             all, not only for who asks for it */
     /* Limits; 0 anywhere: the default of the same name below. */
     struct http_limits head; /* all zero: http_limits_default */
     uint32_t max_connections;
     uint32_t max_ahead; /* answers that wait unsent on a connection; then reading stops */
     uint32_t max_ahead_bytes;
+    uint64_t max_held; /* of long answers from memory that wait for their clients to read: of more,
+                          those that wait the longest are cut */
     uint32_t
         max_unread;  /* of a body nobody asked for: read and dropped; more: the connection ends */
     int64_t head_ms; /* first byte to the end of the head: 408 */
@@ -61,6 +65,7 @@ enum {
     HTTP_AHEAD_DEFAULT = 16,
     HTTP_AHEAD_BYTES_DEFAULT = 64 << 10,
     HTTP_UNREAD_DEFAULT = 256 << 10,
+    HTTP_HELD_DEFAULT = 256 << 20, /* ours: 32 of the longest, on each loop */
     HTTP_HEAD_MS = 10 * 1000,
     HTTP_BODY_MS = 30 * 1000,
     HTTP_BODY_RATE = 1 << 10,
@@ -89,9 +94,10 @@ bool http_server_listen_unix(struct http_server *s, const char *path, unsigned m
  */
 bool http_server_adopt(struct http_server *s, int fd, struct crypt_tls *tls, struct tarn_err *err)
     TARN_MUST;
-/* Listen on all that `with` listens on: before the loops run. Whoever is idle takes the next
- * connection. */
-bool http_server_share(struct http_server *s, const struct http_server *with, struct tarn_err *err)
+/* Listen on all that `with` listens on: before the loops run, and both listen on nothing more after
+ * that. The one that has been idle the longest takes the next connection, or another one when it is
+ * full; the rest are not woken (where the system can: SYS_EXCLUSIVE). */
+bool http_server_share(struct http_server *s, struct http_server *with, struct tarn_err *err)
     TARN_MUST;
 /* A connection that was accepted elsewhere. Takes fd over, also on failure. */
 bool http_server_take(struct http_server *s, int fd, const struct sys_addr *peer,
@@ -118,7 +124,7 @@ struct http_counters {
     uint64_t received, sent; /* bytes, heads and TLS not apart */
     uint64_t refused;        /* requests that the limits or the syntax refused */
     uint64_t timed_out[4];   /* by enum http_timeout */
-    uint64_t evicted;        /* idle connections closed for want of descriptors or places */
+    uint64_t evicted;        /* connections closed for want of descriptors, places or memory */
     uint64_t cut;            /* answers cut because their file had changed or failed */
     uint64_t log_dropped;    /* lines of the access log that found no room */
 };

@@ -25,6 +25,7 @@ static void free_call(struct admin_call *c)
     char *const texts[] = { c->ref,   c->prefix, c->state, c->after,
                             c->since, c->wait,   c->limit, c->below };
     admin_forget_watcher(c);
+    node_path_release(&c->path);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         tarn_free(texts[i]);
     for (size_t i = 0; i < c->n_texts; i++)
@@ -79,7 +80,6 @@ static unsigned status_of(enum tarn_code code)
 
 void admin_refuse(struct admin_call *c, unsigned status, enum tarn_code code, const char *detail)
 {
-    struct json *j = &c->json;
     struct http_extra extras[] = {
         { "X-Content-Type-Options", tarn_bytes_str("nosniff") },
         { "Cross-Origin-Resource-Policy", tarn_bytes_str("same-origin") },
@@ -91,19 +91,10 @@ void admin_refuse(struct admin_call *c, unsigned status, enum tarn_code code, co
     else if (status == 405)
         extras[2] = (struct http_extra){ "Allow", c->allow };
     tarn_out_clear(&c->out);
-    json_init(j, &c->out);
-    json_open_object(j);
-    json_put_str(j, "type", "about:blank");
-    json_put_str(j, "title", http_status_text(status));
-    json_put_u64(j, "status", status);
-    json_put_str(j, "detail", detail);
-    json_put_str(j, "code", tarn_code_name(code));
-    json_put_u64(j, "exit", (uint64_t)tarn_code_exit(code));
-    json_close_object(j);
-    tarn_out_u8(&c->out, '\n');
+    http_problem(&c->out, status, code, detail);
     const struct http_answer a = {
         .status = status,
-        .type = "application/problem+json",
+        .type = HTTP_PROBLEM_TYPE,
         .cache = "no-store",
         .extras = extras,
         .n_extras = status == 401 || status == 405 || status == 503 ? 3 : 2,
@@ -220,7 +211,8 @@ bool admin_ref(struct admin_call *c, struct catalog_read *r, struct node_ref *re
     const struct node_ref_in in = { .read = r,
                                     .torrents = c->admin->node->torrents,
                                     .seeding = c->admin->node->seeding,
-                                    .public_url = c->admin->node->public_url };
+                                    .public_url = c->admin->node->public_url,
+                                    .path = c->path };
     if (c->ref == NULL)
         (void)tarn_fail(&err, TARN_E_USAGE, "say which: ?ref=");
     else if (node_ref_find(&in, tarn_bytes_str(c->ref), ref, &err))
@@ -315,6 +307,7 @@ static const struct route {
     { "/v1/config", GET, admin_config, NULL },
     { "/v1/pause", POST, pause, NULL },
     { "/v1/resume", POST, resume, NULL },
+    { "/v1/scrub", GET, admin_scrub_look, NULL },
     { "/v1/scrub", POST, admin_scrub, NULL },
     { "/v1/reload", POST, admin_reload, NULL },
     { "/metrics", GET, admin_metrics, NULL },
@@ -352,11 +345,35 @@ static void on_body(struct http_exchange *x, struct tarn_bytes body)
     find_route(path, (enum http_method)x->request->method, &allowed)->with_body(c, body);
 }
 
+static void run_resolve(struct loop_job *job)
+{
+    struct admin_call *c = TARN_OUTER(job, struct admin_call, ask.resolve);
+    node_path_resolve(&c->path, c->ref);
+}
+
+static void on_resolved(struct loop_job *job)
+{
+    struct admin_call *c = TARN_OUTER(job, struct admin_call, ask.resolve);
+    if (admin_asked(c))
+        c->answer(c);
+}
+
+/* The disk is asked on the pool, because a file system may hang. */
+static void resolve(struct admin_call *c)
+{
+    c->is_asking = true;
+    c->ask.resolve = (struct loop_job){ .run = run_resolve, .done = on_resolved };
+    loop_pool_submit(c->admin->node->loop, &c->ask.resolve);
+}
+
 static void take_route(struct admin_call *c, const struct route *r)
 {
     if (!read_query(c))
         return;
-    if (r->with_body == NULL)
+    c->answer = r->answer;
+    if (r->with_body == NULL && c->ref != NULL && c->ref[0] == '/')
+        resolve(c);
+    else if (r->with_body == NULL)
         r->answer(c);
     else if (!is_json(c->x->request))
         admin_refuse(c, 415, TARN_E_USAGE, "the body must be application/json");

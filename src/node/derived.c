@@ -82,7 +82,8 @@ static bool tell_lost(struct catalog_read *r, const struct catalog_entry *e, str
         return false;
     catalog_report_lost(r->c, e->id);
     return tarn_fail(err, TARN_E_DAEMON,
-                     "its hashes were lost, and are being read again: try again soon");
+                     "the hashes of a file were lost, and it is being read again for them: try "
+                     "again soon");
 }
 
 static bool has_v1(const struct catalog_collection *c, const struct catalog_known *known,
@@ -119,6 +120,29 @@ static bool add_file(struct derive *d, struct catalog_read *r, const struct cata
               derive_end(d, err);
     *has_lost = !ok && err->code == TARN_E_INTEGRITY;
     return ok || tell_lost(r, e, err);
+}
+
+/* One web seed, when this node knows its URL: the file at path, or where all collections are (an
+ * empty name), to which clients add the torrent's name and their path (BEP 19). *seed: the
+ * caller's. */
+static bool add_web_seed(struct derive_settings *set, const struct derived_from *from,
+                         struct tarn_bytes collection, struct tarn_bytes path, char **seed,
+                         struct tarn_err *err)
+{
+    struct tarn_out o;
+    if (from->public_url[0] == '\0')
+        return true;
+    tarn_out_init(&o, URL_MAX);
+    if (collection.len > 0)
+        derived_url(&o, from->public_url, collection, path);
+    else
+        tarn_out_fmt(&o, "%sc/", from->public_url);
+    *seed = tarn_out_take_str(&o);
+    if (*seed == NULL)
+        return tarn_fail_mem(err, "making a torrent");
+    set->web_seeds = (const char *const *)seed;
+    set->n_web_seeds = 1;
+    return true;
 }
 
 static struct derive_settings settings_of(const struct catalog_collection *c,
@@ -181,17 +205,8 @@ bool derived_collection(struct catalog_read *r, const struct catalog_collection 
     struct derive_settings set = settings_of(c, from, created_by);
     if (c->piece_len == 0)
         return not_held(err);
-    if (from->public_url[0] != '\0') {
-        struct tarn_out o;
-        tarn_out_init(&o, URL_MAX);
-        tarn_out_str(&o, from->public_url);
-        tarn_out_str(&o, "c/");
-        seed = tarn_out_take_str(&o);
-        if (seed == NULL)
-            return tarn_fail_mem(err, "making a torrent");
-        set.web_seeds = (const char *const *)&seed;
-        set.n_web_seeds = 1;
-    }
+    if (!add_web_seed(&set, from, tarn_bytes_of(NULL, 0), tarn_bytes_of(NULL, 0), &seed, err))
+        return false;
     struct derive *d = derive_new(&set, err);
     bool ok =
         d != NULL && add_all(d, r, c, left_out, err) && derive_torrent(d, torrent, &unused, err);
@@ -220,16 +235,8 @@ bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
     struct derive_settings set = settings_of(c, from, created_by);
     if (c->piece_len == 0)
         return not_held(err);
-    if (from->public_url[0] != '\0') {
-        struct tarn_out o;
-        tarn_out_init(&o, URL_MAX);
-        derived_url(&o, from->public_url, c->name, web_seed_path(set.format, path));
-        seed = tarn_out_take_str(&o);
-        if (seed == NULL)
-            return tarn_fail_mem(err, "making a torrent");
-        set.web_seeds = (const char *const *)&seed;
-        set.n_web_seeds = 1;
-    }
+    if (!add_web_seed(&set, from, c->name, web_seed_path(set.format, path), &seed, err))
+        return false;
     set.name = e->name;
     set.is_single_file = true;
     bool has_lost;
@@ -386,13 +393,14 @@ static bool feed_proof(void *arg, uint64_t first, const uint8_t *hashes, size_t 
     return true;
 }
 
-bool derived_proof(struct catalog_read *r, const struct catalog_identity *id, uint64_t off,
+bool derived_proof(struct catalog_read *r, const struct catalog_entry *e, uint64_t off,
                    uint64_t len, struct tarn_out *o, struct tarn_err *err)
 {
+    const struct catalog_identity *id = &e->identity;
     struct catalog_known known;
     uint64_t first, count;
-    if (catalog_known(r, id, &known, err) != CATALOG_FOUND)
-        return not_held(err);
+    if (!read_known(r, e, &known, err))
+        return false;
     struct proof *p = tarn_calloc(1, sizeof *p);
     if (p == NULL)
         return tarn_fail_mem(err, "proving a range");
@@ -407,9 +415,5 @@ bool derived_proof(struct catalog_read *r, const struct catalog_identity *id, ui
     if (ok)
         proof_write(p, id->root, o);
     tarn_free(p);
-    struct catalog_entry e;
-    struct tarn_err why;
-    return ok || (err->code == TARN_E_INTEGRITY &&
-                  catalog_find_identity(r, id, CATALOG_MINE, &e, &why) == CATALOG_FOUND &&
-                  tell_lost(r, &e, err));
+    return ok || tell_lost(r, e, err);
 }

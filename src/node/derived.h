@@ -37,8 +37,8 @@ bool derived_sha256(struct catalog_read *r, const struct catalog_collection *c,
                     const struct catalog_entry *e, struct tarn_bytes path, struct tarn_out *o,
                     struct tarn_err *err) TARN_MUST;
 
-/* The uncles of bytes [off, off + len) of a file. */
-bool derived_proof(struct catalog_read *r, const struct catalog_identity *id, uint64_t off,
+/* The uncles of bytes [off, off + len) of a file, and one that is held. */
+bool derived_proof(struct catalog_read *r, const struct catalog_entry *e, uint64_t off,
                    uint64_t len, struct tarn_out *o, struct tarn_err *err) TARN_MUST;
 
 /* <public_url>c/NAME/PATH, escaped. */

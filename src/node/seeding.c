@@ -326,22 +326,23 @@ static void take(struct seed *seed, struct making *m)
 
 static void tell_left_out(struct seed *seed, uint64_t n)
 {
-    struct tarn_err err;
+    struct tarn_err why, err;
     struct catalog_read r;
     struct catalog_collection c;
     struct node_seeding *s = seed->of;
-    if (n == 0 || s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &err))
+    if (n == 0)
         return;
-    if (catalog_collection_get(&r, seed->seen.collection, &c, &err) == CATALOG_FOUND) {
-        (void)tarn_fail(
-            &err, TARN_E_PARTIAL,
-            "%llu of its files are not in its torrent: they cannot be read, are damaged, "
-            "or no torrent can hold their names (over 240 bytes, not UTF-8)",
-            (unsigned long long)n);
-        seed->note = tarn_strndup(err.msg, strlen(err.msg));
-        seed->seen.note = seed->note;
-        s->set.on_trouble(s->set.arg, c.name, &err);
-    }
+    (void)tarn_fail(
+        &why, TARN_E_PARTIAL,
+        "%llu of its files are not in its torrent: they cannot be read, are damaged, or no "
+        "torrent can hold their names (over 240 bytes, not UTF-8)",
+        (unsigned long long)n);
+    seed->note = tarn_strndup(why.msg, strlen(why.msg));
+    seed->seen.note = seed->note;
+    if (s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &err))
+        return;
+    if (catalog_collection_get(&r, seed->seen.collection, &c, &err) == CATALOG_FOUND)
+        s->set.on_trouble(s->set.arg, c.name, &why);
     catalog_read_end(&r);
 }
 

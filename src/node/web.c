@@ -172,6 +172,7 @@ static void free_job(struct web_job *j)
 {
     tarn_list_remove(&j->node);
     j->door->n_jobs--;
+    j->door->n_heavy -= j->is_heavy;
     web_page_unref(j->page);
     tarn_out_release(&j->path);
     tarn_out_release(&j->query_text);
@@ -274,17 +275,11 @@ static void submit(struct web_door *d, struct web_job *j)
     loop_pool_submit(d->web->loop, &j->job);
 }
 
-/* A heavy one is done: those whose clients have gone are not begun. */
 static void next_heavy(struct web_door *d)
 {
     d->is_heavy_out = false;
-    while (!d->is_heavy_out && !tarn_list_empty(&d->line)) {
-        struct web_job *j = TARN_OUTER(d->line.next, struct web_job, node);
-        if (j->x == NULL)
-            free_job(j);
-        else
-            submit(d, j);
-    }
+    if (!tarn_list_empty(&d->line))
+        submit(d, TARN_OUTER(d->line.next, struct web_job, node));
 }
 
 /* Which part of the file a proof is wanted for: a Range of one part, else all of it. */
@@ -332,6 +327,7 @@ static struct web_job *new_job(struct web_door *d, struct http_exchange *x, stru
     node_route(&j->route, tarn_out_bytes(&j->path));
     take_accept(j, x->request);
     take_range(j, x->request);
+    d->n_heavy += j->is_heavy;
     return j;
 }
 
@@ -343,6 +339,12 @@ static void look_up(struct web_door *d, struct http_exchange *x, struct tarn_byt
         j = new_job(d, x, path, query);
     if (j == NULL) {
         answer_refusal(x, 503, "Too many files are being looked for at this moment.");
+        return;
+    }
+    if (d->n_heavy > WEB_HEAVY) {
+        free_job(j);
+        answer_refusal(x, 503,
+                       "Too many torrents, checksums and proofs are asked for at this moment.");
         return;
     }
     if (j->query.is_bad) {
@@ -400,19 +402,24 @@ static void on_request(void *arg, struct http_exchange *x)
         http_answer_error(x, 414, "The path is longer than 8 KiB.", NULL, 0);
 }
 
-static void forget_in(struct tarn_list *list, const struct http_exchange *x)
+static struct web_job *job_of(struct tarn_list *list, const struct http_exchange *x)
 {
     for (struct tarn_list *at = list->next; at != list; at = at->next) {
         struct web_job *j = TARN_OUTER(at, struct web_job, node);
         if (j->x == x)
-            j->x = NULL;
+            return j;
     }
+    return NULL;
 }
 
+/* Its client has gone: what is in line is not begun, what is on the pool ends unseen. */
 static void forget_exchange(struct web_door *d, const struct http_exchange *x)
 {
-    forget_in(&d->jobs, x);
-    forget_in(&d->line, x);
+    struct web_job *waiting = job_of(&d->line, x), *begun = job_of(&d->jobs, x);
+    if (waiting != NULL)
+        free_job(waiting);
+    if (begun != NULL)
+        begun->x = NULL;
 }
 
 static void on_over(void *arg, struct http_exchange *x)

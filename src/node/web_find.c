@@ -355,7 +355,7 @@ static void find_root(struct web_job *j, struct catalog_read *r)
     if (!find_shown(r, &id, &e))
         not_here(j);
     else if (j->query.wants_proof)
-        web_proof(j, r, &id);
+        web_proof(j, r, &e);
     else
         find_file(j, r, NULL, tarn_bytes_of(NULL, 0), &e);
 }

@@ -26,6 +26,7 @@
 enum {
     WEB_PAGES = 256, /* kept open, each with up to four codings */
     WEB_JOBS = 512,  /* requests that wait for the pool at a time; more are answered by 503 */
+    WEB_HEAVY = 128, /* of these heavy ones, so that they never take all places */
     WEB_ID_TEXT = 64 + 1 + 20, /* <64 hex>-<length> */
     WEB_CODINGS = 4,
     WEB_PATH_MAX = 8 << 10,  /* of a request, unescaped */
@@ -70,7 +71,7 @@ struct web_door {
     struct tarn_list jobs; /* web_job: on the pool, and of these one heavy one at most */
     struct tarn_list line; /* web_job: heavy ones that wait for it */
     bool is_heavy_out;
-    size_t n_jobs;
+    size_t n_jobs, n_heavy; /* on the pool and in line; of these heavy ones */
 };
 
 /* What a job has found out: how to answer. */
@@ -125,7 +126,7 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
 void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
                                const struct catalog_collection *c, enum node_sibling kind);
 void web_note_torrent(struct web_job *j); /* when no read is open any more */
-void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id);
+void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_entry *e);
 
 void web_refuse(struct web_job *j, unsigned status, const char *detail);
 /* The same for what went wrong below. */

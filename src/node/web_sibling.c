@@ -149,10 +149,10 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
     finish(j, types[kind], ok, &err);
 }
 
-void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_identity *id)
+void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_entry *e)
 {
     struct tarn_err err;
-    bool ok = derived_proof(r, id, j->part.at, j->part.len, &j->body, &err);
+    bool ok = derived_proof(r, e, j->part.at, j->part.len, &j->body, &err);
     finish(j, "application/json", ok, &err);
     if (j->found == WEB_BYTES) { /* it is of this identity, for ever; and of the range asked for */
         j->vary = "Range";

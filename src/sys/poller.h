@@ -6,11 +6,19 @@
 
 #include "base/err.h"
 
-enum { SYS_READABLE = 1, SYS_WRITABLE = 2 };
+enum {
+    SYS_READABLE = 1,
+    SYS_WRITABLE = 2,
+    /* Of several pollers that watch this descriptor so, what happens wakes one: the first in line
+     * that waits. Set again after a remove, it stands at the end of the line. To be removed before
+     * it is set otherwise. Where the system cannot (poll(2), Linux before 4.5) all wake: who finds
+     * nothing goes on waiting. */
+    SYS_EXCLUSIVE = 4,
+};
 
 struct sys_ready {
     void *tag;       /* as given to sys_poller_set */
-    unsigned events; /* SYS_READABLE and SYS_WRITABLE; errors and hang-ups show as both */
+    unsigned events; /* of SYS_READABLE and SYS_WRITABLE; errors and hang-ups show as both */
 };
 
 /* Each implementation's own struct begins with this, so that a poller outlives a change of table.

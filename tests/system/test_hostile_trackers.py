@@ -1,12 +1,13 @@
 """Trackers that answer nonsense, lie, hang or never end, against `tarn fetch` and `tarn seed`: what
 refused is said, the next tracker is asked, memory stays bounded, and nobody is hammered."""
-import gzip
+import functools
 import ipaddress
 import os
 import socket
 import struct
 import threading
 import time
+import zlib
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
@@ -133,12 +134,14 @@ def send_nonsense(sock, asked):
 
 
 def send_bomb(sock, asked):
-    bomb = gzip.compress(bytes(512 << 20), 1) if not BOMBS else BOMBS[0]
-    BOMBS[:] = [bomb]
-    respond(sock, bomb, headers=["Content-Encoding: gzip"])
+    respond(sock, bomb(), headers=["Content-Encoding: gzip"])
 
 
-BOMBS = []  # it takes a while to make one
+@functools.cache
+def bomb():
+    """512 MiB of zeros, which never are in memory all at once."""
+    packer, zeros = zlib.compressobj(1, wbits=16 + zlib.MAX_WBITS), bytes(1 << 20)
+    return b"".join(packer.compress(zeros) for _ in range(512)) + packer.flush()
 
 
 def moved(to):

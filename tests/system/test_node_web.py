@@ -18,7 +18,7 @@ import libtorrent as lt
 import pytest
 from fakepeer import BITFIELD, CHOKE, PLAIN, UNCHOKE, Content, bdecode, call
 from door import BLOCK, Node, Slow, identity, settle, v2_root
-from programs import free_port, wait_until
+from programs import PATIENCE, free_port, wait_until
 from proof import check as check_proof
 
 ODD = ["a b.txt", "50%.txt", "a#b.txt", "what?.txt", "Ünïcödé ☃.txt", "a:b.txt", "a+b&c=d.txt",
@@ -446,6 +446,37 @@ def test_metalink(home, site, tmp_path):
             assert (to / out).read_bytes() == BIG
 
 
+def test_errors_have_one_shape(node):
+    """On the admin door even for what is no request; here for who accepts JSON."""
+    def raw(request):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(node.home / "tarn.sock"))
+            s.sendall(request)
+            answer = b""
+            while part := s.recv(1 << 16):
+                answer += part
+        head, body = answer.split(b"\r\n\r\n", 1)
+        assert b"\r\nContent-Type: application/problem+json\r\n" in head, head
+        return json.loads(body)
+
+    long = b"x" * 40000
+    told = {
+        400: raw(b"GET /v1/status HTTP/1.1\r\nHost : x\r\n\r\n"),
+        404: node.call("/v1/nothing").json,
+        413: raw(b"POST /v1/collections HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n"
+                 b"Content-Type: application/json\r\n\r\n"),
+        414: raw(b"GET /" + long + b" HTTP/1.1\r\n\r\n"),
+        431: raw(b"GET / HTTP/1.1\r\nHost: x\r\nA: " + long + b"\r\n\r\n"),
+        501: raw(b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
+    }
+    told[0] = node.get("/c/nothing", Accept="application/json").json | {"status": 0}
+    for status, error in told.items():
+        assert set(error) == {"type", "title", "status", "detail", "code", "exit"}, error
+        assert error["status"] == status
+        assert (error["code"], error["exit"]) == (("not-found", 5) if status in (0, 404)
+                                                  else ("usage", 2)), error
+
+
 # Identities and proofs
 
 
@@ -475,6 +506,33 @@ def test_proof(node, asked):
     assert check_proof(proof, bytes(wrong), v2_root(BIG).hex(), len(BIG))
     if asked is None:
         assert proof["first"] == 0 and proof["uncles"] == []
+
+
+def test_proof_of_a_file_whose_hashes_were_lost(home, tmp_path):
+    """It says what is the matter and when to ask again, has the file read again, and then it is there."""
+    folder = tmp_path / "pub"
+    folder.mkdir()
+    (folder / "big.bin").write_bytes(BIG)
+    with Node(home, {"pub": (folder, {})}) as n:
+        n.wait_complete("pub")
+        target = f"/root/{identity(BIG)}?proof"
+        before = n.get(target).json
+        with open(home / "index" / "leaves", "r+b") as leaves:
+            length = leaves.seek(0, os.SEEK_END) - 64  # behind its head
+            leaves.seek(64)
+            leaves.write(noise(length, 3))
+        got = n.get(target, Accept="application/json")
+        assert got.status == 503 and int(got["Retry-After"]) > 0, got.text
+        assert "hashes" in got.text and "again" in got.text and "no-store" in got["Cache-Control"]
+        assert n.get("/c/pub/big.bin").body == BIG  # it is held all the while
+
+        def is_back():
+            got = n.get(target)
+            assert got.status in (200, 503), got.text
+            return got.status == 200 and got.json == before
+
+        wait_until(is_back, n.output)
+        assert n.get("/c/pub/big.bin?as=torrent").status == 200
 
 
 # While it is served
@@ -682,6 +740,38 @@ def test_many_heavy_requests_do_not_hold_up_the_rest(node):
     assert node.get("/c/www/sub/text.txt").body == b"hello\n"
     whole = node.get("/c/www.sha256").body
     assert all(s.rest() == whole for s in slow)
+
+
+def test_heavy_requests_leave_places_for_the_rest(home, tmp_path):
+    """However many wait for proofs: what is not heavy is looked up. Who has gone keeps no place."""
+    folder = tmp_path / "pub"
+    folder.mkdir()
+    with open(folder / "large", "wb") as large:
+        large.truncate(256 << 20)
+    with Node(home, {"pub": (folder, {})}, "--http-loops=1") as n:
+        n.wait_complete("pub")
+        identity_ = n.get("/c/pub/large", "HEAD")["ETag"].strip('"')
+        request = f"GET /root/{identity_}?proof HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        for _ in range(2):
+            waiting = [socket.create_connection(("127.0.0.1", n.web_port), PATIENCE)
+                       for _ in range(700)]
+            for s in waiting:
+                s.sendall(request.encode())
+            for i in range(20):
+                assert n.get(f"/c/pub/none{i}").status == 404
+            for s in waiting[100:]:
+                s.close()
+        answers = []
+        for s in waiting[:100]:
+            answer = b""
+            while part := s.recv(1 << 16):
+                answer += part
+            s.close()
+            answers.append(answer)
+        for answer in answers:
+            assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 503 ")), answer
+            assert answer.startswith(b"HTTP/1.1 200 ") or b"\r\nRetry-After: " in answer
+        assert any(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
 
 
 def test_clients_that_go_away(node):

@@ -3,25 +3,24 @@ import hashlib
 import json
 import os
 import pty
+import signal
 import subprocess
-import tempfile
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from daemon import Tarnd
-from program import FAILED, NETWORK, NOT_FOUND, POLICY, USAGE, fill, run
+from faults import failing
+from program import (DAEMON, FAILED, NETWORK, NOT_FOUND, PARTIAL, POLICY, USAGE, fill, run)
 from programs import PATIENCE, TARN, Tarn, TarnSeed, end, end_with_parent, wait_until
 
 SETTINGS = ["--catalog-quiet=1", "--bt-listen=127.0.0.1:0"]
 
 
 @pytest.fixture(autouse=True)
-def short_home(monkeypatch):
-    with tempfile.TemporaryDirectory(prefix="tarn-verbs-") as folder:
-        monkeypatch.setenv("TARN_HOME", folder)
-        yield Path(folder)
+def short_home(short_home, monkeypatch):
+    monkeypatch.setenv("TARN_HOME", str(short_home))
+    return short_home
 
 
 @pytest.fixture
@@ -95,6 +94,37 @@ def test_names_for_one_thing(node, www, monkeypatch):
         run("ls", ref, code=NOT_FOUND)
         error = run("ls", ref, "--json", code=NOT_FOUND).error
         assert error["code"] == "not-found"
+
+
+def test_paths_through_links(node, www, tmp_path, monkeypatch):
+    (tmp_path / "way").symlink_to(www.parent)
+    (tmp_path / "www2").symlink_to(www)
+    run("publish", tmp_path / "way" / "www")
+    number = wait_complete("www")["id"]
+    for ref in (tmp_path / "way" / "www", tmp_path / "www2"):
+        assert item(ref)["id"] == number, ref
+    assert item(tmp_path / "www2" / "a.bin")["path"] == "a.bin"
+    monkeypatch.chdir(tmp_path / "www2" / "sub")
+    assert item("./b.bin")["path"] == "sub/b.bin"
+    assert item("..")["id"] == number
+    assert "/none'" in run("ls", "./none", code=NOT_FOUND).words
+    # what has gone from the disk is still in the index
+    www.rename(tmp_path / "elsewhere")
+    assert item(tmp_path / "way" / "www")["id"] == number
+    run("rm", tmp_path / "way" / "www")
+    assert items() == []
+
+
+def test_links_that_are_published(node, short_home, tmp_path):
+    root = tmp_path / "links"
+    fill(root / "real.bin", 1000, 1)
+    (root / "alias.bin").symlink_to("real.bin")
+    assert node.ask("POST", "/v1/collections", {"path": str(root), "links": True})[0] == 201
+    wait_complete("links")
+    assert item(root / "alias.bin")["path"] == "alias.bin"
+    assert item(root / "real.bin")["path"] == "real.bin"
+    (tmp_path / "outside").symlink_to(root / "alias.bin")
+    assert item(tmp_path / "outside")["path"] == "real.bin"
 
 
 def test_list_for_programs(node, www):
@@ -177,6 +207,130 @@ def test_scrub_finds_what_rots(node, www):
                item("www/a.bin")["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest(),
                "the old identity is not served")
     run("scrub", "nothing", code=NOT_FOUND)
+
+
+@pytest.fixture
+def slow_node(short_home):
+    """Its scrubs take a while on any machine."""
+    with Tarnd(short_home, *SETTINGS, "--scrub-rate=20KiB") as daemon:
+        yield daemon.wait_runs()
+
+
+class Waiting:
+    """A verb with --wait: what it says of its progress, and how it ends."""
+
+    def __init__(self, *words):
+        self.process = subprocess.Popen(
+            [TARN, *map(str, words), "--wait", "--progress=json", "--json"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=end_with_parent)
+
+    def until(self, happened):
+        for line in self.process.stderr:
+            told = json.loads(line)
+            assert told["type"] == "progress" and told["done"] <= told["total"]
+            if happened(told):
+                return told
+        raise AssertionError(f"it ended before: {self.process.stdout.read()}")
+
+    def end(self):
+        """Exit code, and its lines."""
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end(self.process)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def test_scrub_that_is_waited_for(node, www):
+    run("publish", www, "--wait")
+    assert run("scrub", "--wait").text == "checked: all is what was published\n"
+    lines = run("scrub", "www", "--wait", "--json").lines
+    assert [line["type"] for line in lines] == ["scrub", "scrubbed"]
+    assert lines[0]["state"] == "running" and lines[1] == {"v": 1, "type": "scrubbed", "damaged": 0}
+    run("scrub", "nothing", "--wait", code=NOT_FOUND)
+
+
+def test_how_far_a_scrub_is(slow_node, www):
+    run("publish", www, "--wait")
+    with Waiting("scrub") as waiting:
+        told = waiting.until(lambda told: told["done"] > 0)
+        assert told["doing"] == "checking" and told["total"] == 320000
+        rows = [row for row in run("status").text.splitlines() if row.startswith("scrub ")]
+        assert len(rows) == 1 and " of 312.5 KiB" in rows[0]
+        waiting.process.send_signal(signal.SIGINT)
+        code, lines = waiting.end()
+    assert code == PARTIAL and lines[-1]["error"]["code"] == "canceled"
+    assert slow_node.status()["scrub"]["state"] == "running", "who waits is not who works"
+
+
+def test_waiting_for_a_node_that_goes(slow_node, www):
+    run("publish", www, "--wait")
+    with Waiting("scrub") as waiting:
+        waiting.until(lambda told: True)
+        slow_node.process.kill()
+        code, lines = waiting.end()
+    assert code == DAEMON and lines[-1]["error"]["code"] == "daemon"
+
+
+def test_publish_that_is_waited_for(node, www):
+    lines = run("publish", www, "--wait", "--json").lines
+    assert [line["type"] for line in lines] == ["collection", "collection"]
+    assert lines[-1]["state"] == "ok" and lines[-1]["hashing_bytes"] == 0
+    assert get(lines[-1]["url"] + "a.bin") == (www / "a.bin").read_bytes()
+    assert run("publish", www, "--wait").text.splitlines()[-1].startswith("done 1 www at http://")
+
+
+def test_publish_that_is_waited_for_and_is_not_whole(short_home, www):
+    with Tarnd(short_home, *SETTINGS, environment=failing(www / "sub", 1)) as node:
+        node.wait_runs()
+        lines = run("publish", www, "--wait", "--json", code=PARTIAL).lines
+    assert lines[-2]["refused"] == 1 and lines[-2]["state"] == "ok"
+    assert "1 file that cannot be read" in lines[-1]["error"]["message"]
+
+
+def test_publish_shows_how_far_it_is(node, tmp_path):
+    """Within one long file."""
+    fill(tmp_path / "long" / "small.bin", 10)
+    with open(tmp_path / "long" / "long.bin", "wb") as f:
+        f.truncate(600 << 20)
+    with Waiting("publish", tmp_path / "long") as waiting:
+        told = waiting.until(lambda told: told["done"] > 1 << 20)
+        assert told["doing"] == "hashing" and told["done"] < told["total"] == (600 << 20) + 10
+        rows = run("ls").text.splitlines()
+        assert waiting.end()[0] == 0
+    assert rows and ("\thashing " in rows[0] and "%" in rows[0] or "\tok\t" in rows[0])
+
+
+def test_add_that_is_waited_for(node, www, create, tmp_path):
+    torrent = create(www)
+    run("add", torrent, "--wait", "--paused", code=USAGE)
+    assert items() == []
+    link = run("show", torrent, "--json").lines[0]["magnet"]
+    with Waiting("add", link, "-o", tmp_path) as waiting:  # nobody has it
+        assert waiting.until(lambda told: True)["doing"] == "metadata"
+        waiting.process.send_signal(signal.SIGINT)
+        code, lines = waiting.end()
+        assert code == PARTIAL and lines[0]["state"] == "metadata"
+    run("rm", lines[0]["id"])
+    (tmp_path / "down").mkdir()
+    with TarnSeed(torrent, www) as seed:
+        lines = run("add", f"{link}&x.pe={seed.address}", "-o", tmp_path / "down", "--wait",
+                    "--json").lines
+    assert lines[-1]["state"] == "seeding" and lines[-1]["done"] == lines[-1]["total"] == 320000
+    assert (tmp_path / "down" / "www" / "a.bin").read_bytes() == (www / "a.bin").read_bytes()
+
+
+def test_add_that_is_waited_for_and_fails(node, www, create, tmp_path):
+    (tmp_path / "down").mkdir()
+    (tmp_path / "down" / "www").write_text("a file in the way of the folder")
+    words = run("add", create(www), "-o", tmp_path / "down", "--wait", code=FAILED).words
+    assert "the node cannot fetch it: " in words and "www" in words
 
 
 def test_status_and_peers(node, www, tmp_path):

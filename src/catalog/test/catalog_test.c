@@ -200,6 +200,36 @@ static void test_a_file_in_collections_of_other_piece_lengths(void **state)
     world_end(&w);
 }
 
+/* One long file: how far it is shows before it is held. */
+static void test_how_far_a_file_is_read(void **state)
+{
+    (void)state;
+    enum { LEN = 48 << 20, OTHER = 999999 };
+    uint64_t last = 0;
+    unsigned steps = 0;
+    uint8_t *data = tarn_calloc(LEN, 1);
+    assert_non_null(data);
+    world_begin(&w);
+    world_write(&w, "long", data, LEN);
+    tarn_free(data);
+    assert_int_equal(catalog_read_so_far(w.catalog, 0), 0);
+    world_publish(&w, CATALOG_BT_HYBRID);
+    while (!world_is(&w, "long", CATALOG_HELD)) {
+        uint64_t now = catalog_read_so_far(w.catalog, w.collection);
+        assert_int_equal(now, catalog_read_so_far(w.catalog, 0));
+        assert_int_equal(catalog_read_so_far(w.catalog, OTHER), 0);
+        assert_true(now <= LEN && now >= last);
+        steps += now > last && now < LEN;
+        last = now;
+        assert_true(loop_turn(w.loop, 20 * 1000, NULL));
+    }
+    assert_true(steps > 1);
+    world_settle(&w);
+    assert_int_equal(catalog_read_so_far(w.catalog, 0), 0); /* it is held: nothing waits */
+    world_end(&w);
+}
+
 TEST_MAIN(cmocka_unit_test(test_a_folder_is_walked_hashed_and_found),
           cmocka_unit_test(test_many_files_are_recorded_in_few_writes),
-          cmocka_unit_test(test_a_file_in_collections_of_other_piece_lengths))
+          cmocka_unit_test(test_a_file_in_collections_of_other_piece_lengths),
+          cmocka_unit_test(test_how_far_a_file_is_read))

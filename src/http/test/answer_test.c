@@ -63,8 +63,61 @@ static void errors_are_for_people(void **state)
     has(a, "There is no &lt;such&gt; thing.");
     a = site_ask(s, "GET /nothing HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n"
                     "Connection: close\r\n\r\n");
-    has(a, "{\"error\":{\"status\":404,\"title\":\"Not Found\",\"detail\":\"There is");
+    has(a, "\r\nContent-Type: application/problem+json\r\n");
     has(a, "\r\nVary: Accept\r\n");
+    assert_string_equal(body_of(a),
+                        "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
+                        "\"detail\":\"There is no <such> thing.\",\"code\":\"not-found\","
+                        "\"exit\":5}\n");
+    a = site_ask(s, "GET /nothing HTTP/1.1\r\nHost: x\r\nAccept: application/problem+json\r\n"
+                    "Connection: close\r\n\r\n");
+    has(a, "\r\nContent-Type: application/problem+json\r\n");
+    site_close(s);
+}
+
+/* A server for programs: whoever sends what is no request gets JSON too. */
+static void errors_of_a_server_for_programs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request, *status, *told;
+    } cases[] = {
+        { "GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "404",
+          "\"code\":\"not-found\",\"exit\":5}" },
+        { "nonsense\r\n\r\n", "400", "\"code\":\"usage\",\"exit\":2}" },
+        { "GET / HTTP/2.0\r\n\r\n", "505", "\"code\":\"usage\",\"exit\":2}" },
+        { "BREW /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "501",
+          "\"code\":\"usage\",\"exit\":2}" },
+        { "GET /0123456789012345678901234567890123456789 HTTP/1.1\r\n\r\n", "414",
+          "\"code\":\"usage\",\"exit\":2}" },
+        { "GET / HTTP/1.1\r\nHost: 0123456789012345678901234567890123456789\r\n\r\n", "431",
+          "\"code\":\"usage\",\"exit\":2}" },
+        { "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n", "413",
+          "\"code\":\"usage\",\"exit\":2}" },
+        { "GET /etag HTTP/1.1\r\nIf-Match: \"x\"\r\nHost: x\r\nConnection: close\r\n\r\n", "412",
+          "\"code\":\"policy\",\"exit\":9}" },
+        { "GET /bad HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "500",
+          "\"code\":\"failed\",\"exit\":1}" },
+    };
+    struct site *s = site_open(&(struct http_settings){
+        .has_json_errors = true, .head = { .line = 50, .block = 47, .fields = 9 } });
+    for (size_t i = 0; i < TARN_COUNT_OF(cases); i++) {
+        const char *a = site_ask(s, cases[i].request);
+        char status[40];
+        snprintf(status, sizeof status, "\"status\":%s,\"detail\":\"", cases[i].status);
+        has(a, "\r\nContent-Type: application/problem+json\r\n");
+        has_not(a, "\r\nVary: ");
+        has(body_of(a), "{\"type\":\"about:blank\",\"title\":\"");
+        has(body_of(a), status);
+        has(body_of(a), cases[i].told);
+    }
+    struct client slow = client_open(s);
+    client_say(&slow, "GET /hello HTTP/1.1\r\n");
+    site_pass_ms(s, 11000);
+    client_wait_end(&slow);
+    assert_true(client_sees(&slow, "HTTP/1.1 408 "));
+    assert_true(client_sees(&slow, "\"code\":\"network\",\"exit\":6}\n"));
+    client_close(&slow);
     site_close(s);
 }
 
@@ -300,8 +353,9 @@ static void memory_runs_out(void **state)
 }
 
 TEST_MAIN(ON_BOTH(a_constant_answer), ON_BOTH(heads_have_no_bodies), ON_BOTH(connections_are_kept),
-          ON_BOTH(errors_are_for_people), ON_BOTH(methods), ON_BOTH(an_etag_answers_conditions),
-          ON_BOTH(no_answer_is_split), ON_BOTH(what_is_no_request_is_refused), ON_BOTH(bodies),
+          ON_BOTH(errors_are_for_people), ON_BOTH(errors_of_a_server_for_programs),
+          ON_BOTH(methods), ON_BOTH(an_etag_answers_conditions), ON_BOTH(no_answer_is_split),
+          ON_BOTH(what_is_no_request_is_refused), ON_BOTH(bodies),
           ON_BOTH(a_client_that_waits_for_100), ON_BOTH(bodies_of_no_known_length),
           ON_BOTH(the_owner_may_cut_a_stream), ON_BOTH(half_closed_clients_are_answered),
           ON_BOTH(memory_runs_out))

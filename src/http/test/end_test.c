@@ -76,6 +76,39 @@ static void a_server_without_connections_is_drained_at_once(void **state)
     site_close(s);
 }
 
+static unsigned accepted_endlessly;
+
+/* Somebody is always there, and gone at once. */
+static int endless_accept(int fd, struct sockaddr *addr, unsigned *len)
+{
+    int ends[2];
+    (void)fd;
+    if (++accepted_endlessly > 100000 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
+        return -1;
+    close(ends[1]);
+    *(struct sockaddr_in *)(void *)addr = (struct sockaddr_in){ .sin_family = AF_INET };
+    *len = sizeof(struct sockaddr_in);
+    return ends[0];
+}
+
+/* A flood of connections does not keep a server from stopping. */
+static void draining_does_not_take_connections_for_ever(void **state)
+{
+    (void)state;
+    struct site *s = site_open(&(struct http_settings){ .max_connections = 100 });
+    const struct sys_ops *before = sys_ops;
+    struct sys_ops table = *sys_ops;
+    table.accept = endless_accept;
+    accepted_endlessly = 0;
+    sys_ops = &table;
+    http_server_drain(s->server, set_drained, s);
+    sys_ops = before;
+    assert_in_range(accepted_endlessly, 1000, 10000);
+    TURN_UNTIL(s->loop, s->is_drained);
+    site_close(s);
+}
+
 /* Clients that ask again as soon as they are answered: whenever the drain begins, every request
  * gets its answer. */
 static void draining_under_load_loses_no_request(void **state)
@@ -216,29 +249,103 @@ static void stop_second(struct loop_msg *m)
     loop_stop(TARN_OUTER(m, struct second, stop)->site.loop);
 }
 
-static void loops_share_sockets(void **state)
+static struct second *second_open(struct site *with, const struct http_settings *limits)
 {
-    (void)state;
-    struct site *s = site_open(NULL);
     struct second *second = tarn_calloc(1, sizeof *second);
-    struct http_settings set = { .ops = &site_ops, .arg = &second->site };
+    struct http_settings set = *limits;
+    set.ops = &site_ops;
+    set.arg = &second->site;
     second->site.loop = turns_loop(1);
     second->site.server = http_server_new(second->site.loop, &set, NULL);
     second->stop.on_loop = stop_second;
-    assert_true(http_server_share(second->site.server, s->server, NULL));
+    assert_true(http_server_share(second->site.server, with->server, NULL));
+    return second;
+}
+
+static void second_start(struct second *second)
+{
     assert_true(sys_thread_start(&second->thread, "second", run_second, second, NULL));
-    for (int i = 0; i < 200; i++)
-        assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+}
+
+/* Returns how many connections it has taken. */
+static uint64_t second_close(struct second *second)
+{
+    struct http_counters n;
     loop_post(second->site.loop, &second->stop);
     sys_thread_join(&second->thread);
-    struct http_counters a, b;
-    http_server_counters(s->server, &a);
-    http_server_counters(second->site.server, &b);
-    assert_int_equal(a.requests[2] + b.requests[2], 200);
-    assert_int_equal(a.accepted + b.accepted, 200);
+    http_server_counters(second->site.server, &n);
     http_server_free(second->site.server);
     loop_free(second->site.loop);
     tarn_free(second);
+    return n.accepted;
+}
+
+static void loops_share_sockets(void **state)
+{
+    (void)state;
+    enum { MORE = 3, CALLS = 200 };
+    struct site *s = site_open(NULL);
+    struct second *more[MORE];
+    for (int i = 0; i < MORE; i++)
+        more[i] = second_open(s, &(struct http_settings){ 0 });
+    for (int i = 0; i < MORE; i++)
+        second_start(more[i]);
+    for (int i = 0; i < CALLS; i++)
+        assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+    uint64_t accepted = site_counters(s).accepted;
+    assert_true(accepted > 0); /* each has its turn */
+    for (int i = 0; i < MORE; i++) {
+        uint64_t n = second_close(more[i]);
+        assert_true(n > 0);
+        accepted += n;
+    }
+    assert_int_equal(accepted, CALLS);
+    assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+    site_close(s);
+}
+
+/* Who is woken and full has the others look: nobody waits while one of them has room. */
+static void who_is_full_passes_on(void **state)
+{
+    (void)state;
+    struct site *s = site_open(&(struct http_settings){ .max_connections = 1 });
+    struct second *second = second_open(s, &(struct http_settings){ 0 });
+    struct client busy = client_open(s);
+    client_say(&busy, GET("/never")); /* the other loop does not run yet */
+    TURN_UNTIL(s->loop, s->never != NULL);
+    second_start(second);
+    for (int i = 0; i < 50; i++)
+        assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+    assert_int_equal(site_counters(s).accepted, 1);
+    assert_int_equal(second_close(second), 50);
+    http_answer_error(s->never, 404, NULL, NULL, 0);
+    client_wait_for(&busy, "404");
+    client_close(&busy);
+    site_close(s);
+}
+
+/* One ends, with connections and while others come; those that are left go on taking them. */
+static void one_of_several_drains(void **state)
+{
+    (void)state;
+    struct site *s = site_open(NULL);
+    struct second *second = second_open(s, &(struct http_settings){ 0 });
+    second_start(second);
+    struct client c[20];
+    for (int i = 0; i < 20; i++) {
+        c[i] = client_open(s);
+        if (i == 10)
+            http_server_drain(s->server, set_drained, s);
+    }
+    for (int i = 0; i < 20; i++) {
+        client_say(&c[i], GET_CLOSE("/hello"));
+        client_wait_for(&c[i], "Hello, world!\n");
+        client_close(&c[i]);
+    }
+    TURN_UNTIL(s->loop, s->is_drained);
+    for (int i = 0; i < 20; i++)
+        assert_string_equal(body_of(site_ask(s, GET_CLOSE("/hello"))), "Hello, world!\n");
+    assert_int_equal(site_counters(s).accepted + second_close(second), 40);
     site_close(s);
 }
 
@@ -249,8 +356,8 @@ static void a_server_may_go_at_any_time(void **state)
                                             GET("/late"),
                                             GET("/big"),
                                             GET("/stream"),
-                                            "POST /echo HTTP/1.1\r\nHost: x\r\n"
-                                            "Content-Length: 10\r\n\r\nabc",
+                                            ("POST /echo HTTP/1.1\r\nHost: x\r\n"
+                                             "Content-Length: 10\r\n\r\nabc"),
                                             "GET /he" };
     for (size_t i = 0; i < TARN_COUNT_OF(requests); i++)
         for (int turns = 0; turns < 6; turns++) {
@@ -307,8 +414,9 @@ static void idle_connections_cost_little(void **state)
 
 TEST_MAIN(ON_BOTH(draining_lets_answers_leave), ON_BOTH(draining_ends),
           ON_BOTH(a_server_without_connections_is_drained_at_once),
+          ON_BOTH(draining_does_not_take_connections_for_ever),
           ON_BOTH(draining_under_load_loses_no_request), ON_BOTH(unix_sockets),
-          ON_BOTH(inherited_sockets), ON_BOTH(loops_share_sockets),
-          ON_BOTH(a_server_may_go_at_any_time),
+          ON_BOTH(inherited_sockets), ON_BOTH(loops_share_sockets), ON_BOTH(who_is_full_passes_on),
+          ON_BOTH(one_of_several_drains), ON_BOTH(a_server_may_go_at_any_time),
           { "idle_connections_cost_little", idle_connections_cost_little, room_enter, room_leave,
             &room_native })

@@ -4,6 +4,8 @@
  *     /hello    "Hello, world!\n"
  *     /echo     the request's body, at most 100,000 bytes
  *     /small    a file of 1,000 bytes; /big: one of 300,000
+ *     /long     300,000 bytes from memory
+ *     /future   the small one, changed in the year 2100
  *     /gone     the big file, which is_same says is another one from the n-th time on
  *     /stream   300,000 bytes, chunked
  *     /late     "late\n", in a later turn
@@ -37,7 +39,7 @@ struct site {
     uint8_t bytes[BIG]; /* of both: the small one has the first of them */
     unsigned asked, over;
     unsigned same_left; /* is_same says yes so often yet */
-    unsigned same_asked;
+    unsigned same_asked, same_refused;
     struct http_exchange *never; /* the last that waits */
     struct tarn_err trouble;
     unsigned troubles;
@@ -104,10 +106,24 @@ static inline bool site_is_same(void *arg, struct sys_file *file)
     struct site *s = arg;
     assert_true(file == s->big || file == s->small);
     s->same_asked++;
-    if (s->same_left == 0)
+    if (s->same_left == 0) {
+        s->same_refused++;
         return false;
+    }
     s->same_left--;
     return true;
+}
+
+static inline void site_long(struct site *s, struct http_exchange *x)
+{
+    struct http_answer a = { .status = 200, .type = "application/octet-stream" };
+    http_answer_bytes(x, &a, tarn_bytes_of(s->bytes, BIG));
+}
+
+static inline void site_future(struct site *s, struct http_exchange *x)
+{
+    struct http_file f = { .file = s->small, .len = SMALL, .modified_s = 4102444800 };
+    http_answer_file(x, &f);
 }
 
 static inline void site_file(struct site *s, struct http_exchange *x, bool is_big, bool is_asked)
@@ -135,6 +151,10 @@ static inline void site_on_request(void *arg, struct http_exchange *x)
         http_body_read(x, ECHO_MAX, site_echo);
     else if (tarn_bytes_eq_str(path, "/small") || tarn_bytes_eq_str(path, "/big"))
         site_file(s, x, path.len == 4, false);
+    else if (tarn_bytes_eq_str(path, "/long"))
+        site_long(s, x);
+    else if (tarn_bytes_eq_str(path, "/future"))
+        site_future(s, x);
     else if (tarn_bytes_eq_str(path, "/gone"))
         site_file(s, x, true, true);
     else if (tarn_bytes_eq_str(path, "/little-gone"))

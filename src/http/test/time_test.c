@@ -92,7 +92,8 @@ static void a_body_must_come_on(void **state)
     site_close(s);
 }
 
-/* Small buffers, so that the kernel does not take all of it. */
+/* A client made slow on purpose: with so small a receive buffer (the product sets none)
+ * its kernel takes little, and an answer waits at the server until the client reads. */
 static struct client open_narrow(struct site *s)
 {
     struct sys_addr at = s->at;
@@ -137,6 +138,39 @@ static void a_client_that_does_not_read_is_closed(void **state)
     assert_int_equal(site_counters(s).timed_out[HTTP_LATE_WRITE], 1);
     client_close(&still);
     client_close(&slow);
+    site_close(s);
+}
+
+/* Long answers that nobody reads have so much memory and no more: the oldest makes room. */
+static void who_does_not_read_makes_room(void **state)
+{
+    (void)state;
+    enum { N = 10, KEPT = 3 };
+    struct site *s = site_open(&(struct http_settings){ .max_held = KEPT * (BIG + 1000) });
+    struct client c[N];
+    for (int i = 0; i < N; i++) {
+        c[i] = open_narrow(s);
+        ask_much(&c[i], GET("/long"), 1);
+        TURN_UNTIL(s->loop, s->asked == (unsigned)i + 1);
+        turns_settle(s->loop);
+        assert_true(site_counters(s).connections <= KEPT);
+    }
+    assert_int_equal(site_counters(s).evicted, N - KEPT);
+    for (int i = 0; i < N; i++) {
+        if (i < N - KEPT)
+            client_wait_end(&c[i]);
+        else
+            TURN_WHILE_DOING(s->loop, client_got(&c[i]) > BIG);
+        assert_int_equal(client_got(&c[i]) > BIG, i >= N - KEPT);
+    }
+    assert_true(s->asked == N && s->over == N); /* what was read makes room too */
+    for (int i = 0; i < N; i++) {
+        ask_much(&c[N - 1], GET("/long"), 1);
+        TURN_WHILE_DOING(s->loop, client_got(&c[N - 1]) > (size_t)(i + 2) * BIG);
+    }
+    assert_int_equal(site_counters(s).evicted, N - KEPT);
+    for (int i = 0; i < N; i++)
+        client_close(&c[i]);
     site_close(s);
 }
 
@@ -342,7 +376,7 @@ static void descriptors_run_out(void **state)
 
 TEST_MAIN(ON_BOTH(a_head_byte_by_byte), ON_BOTH(each_head_has_its_own_time),
           ON_BOTH(who_says_nothing_is_closed), ON_BOTH(a_body_must_come_on),
-          ON_BOTH(a_client_that_does_not_read_is_closed), ON_BOTH(nobody_gets_far_ahead),
-          ON_BOTH(a_stream_waits_for_its_reader), ON_BOTH(limits_have_answers),
-          ON_BOTH(lingering_ends), ON_BOTH(the_oldest_idle_connection_makes_room),
-          ON_BOTH(descriptors_run_out))
+          ON_BOTH(a_client_that_does_not_read_is_closed), ON_BOTH(who_does_not_read_makes_room),
+          ON_BOTH(nobody_gets_far_ahead), ON_BOTH(a_stream_waits_for_its_reader),
+          ON_BOTH(limits_have_answers), ON_BOTH(lingering_ends),
+          ON_BOTH(the_oldest_idle_connection_makes_room), ON_BOTH(descriptors_run_out))

@@ -58,6 +58,16 @@ static struct sys_poller *poller_make(struct tarn_err *err)
     return &p->base;
 }
 
+/* Only when it is added may a descriptor be marked so. */
+static bool add_exclusive(int epoll, int fd, struct epoll_event e)
+{
+    e.events |= EPOLLEXCLUSIVE;
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0)
+        return true;
+    e.events &= ~(uint32_t)EPOLLEXCLUSIVE;
+    return errno == EINVAL && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0;
+}
+
 static bool poller_set(struct sys_poller *base, int fd, unsigned events, void *tag,
                        struct tarn_err *err)
 {
@@ -68,9 +78,11 @@ static bool poller_set(struct sys_poller *base, int fd, unsigned events, void *t
         .data.ptr = tag,
     };
     /* A descriptor is added once and changed often, so that is tried first. */
-    if (epoll_ctl(p->fd, EPOLL_CTL_MOD, fd, &e) == 0)
+    bool is_exclusive = (events & SYS_EXCLUSIVE) != 0;
+    if (!is_exclusive && epoll_ctl(p->fd, EPOLL_CTL_MOD, fd, &e) == 0)
         return true;
-    if (errno == ENOENT && epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &e) == 0)
+    if (is_exclusive ? add_exclusive(p->fd, fd, e)
+                     : errno == ENOENT && epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &e) == 0)
         return true;
     if (errno == ENOSPC)
         return tarn_fail(err, TARN_E_POLICY,

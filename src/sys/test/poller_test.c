@@ -2,9 +2,12 @@
 #include "sys/poller.h"
 
 #include "sys/clock.h"
-#include "sys/test/room.h"
+#include "sys/test/wire.h"
 #include "sys/thread.h"
 
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 static int tags[64];
@@ -172,6 +175,104 @@ static void no_wake_is_lost(void **state)
     sys_poller_free(m.p);
 }
 
+/* A thread that waits once. */
+struct waiter {
+    struct sys_poller *p;
+    struct sys_thread thread;
+    atomic_int tid; /* 0: not there yet */
+    atomic_int got; /* -1: it waits */
+};
+
+static void wait_once(void *arg)
+{
+    struct waiter *w = arg;
+    struct sys_ready r[4];
+    atomic_store(&w->tid, gettid());
+    size_t n = sys_poller_wait(w->p, r, 4, -1);
+    atomic_store(&w->got, (int)n);
+}
+
+static bool is_asleep(struct waiter *w)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", atomic_load(&w->tid));
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n < 0 ? 0 : n] = '\0';
+    const char *behind = strrchr(text, ')'); /* "tid (name) S ..." */
+    return atomic_load(&w->tid) != 0 && behind != NULL && strncmp(behind, ") S", 3) == 0;
+}
+
+/* Returns when it sleeps in its wait; where there is no /proc to tell, at once. */
+static void begin_waiting(struct waiter *w)
+{
+    atomic_store(&w->tid, 0);
+    atomic_store(&w->got, -1);
+    assert_true(sys_thread_start(&w->thread, "waiter", wait_once, w, NULL));
+    while (access("/proc/self/stat", R_OK) == 0 && !is_asleep(w))
+        sched_yield();
+}
+
+static void end_waiting(struct waiter *w, int got)
+{
+    sys_thread_join(&w->thread);
+    assert_int_equal(atomic_load(&w->got), got);
+}
+
+static int call_at(const struct sys_addr *at)
+{
+    int fd = sys_tcp_connect(at, NULL);
+    assert_true(fd >= 0);
+    wire_wait(fd, POLLOUT);
+    return fd;
+}
+
+/* Two pollers on one listener: one is woken, in turn; over poll(2) both are. */
+static void one_of_several_is_woken(void **state)
+{
+    (void)state;
+    bool is_one = sys_ops->poller != sys_ops_plain.poller && access("/proc/self/stat", R_OK) == 0;
+    struct waiter w[2] = { { .p = open_poller() }, { .p = open_poller() } };
+    struct sys_addr at = sys_addr_any(false, 0), from;
+    int call[4], taken[4];
+    at.ip[0] = 127;
+    at.ip[3] = 1;
+    int listener = sys_tcp_listen(&at, NULL);
+    assert_true(listener >= 0 && sys_local_addr(listener, &at, NULL));
+    for (int i = 0; i < 2; i++)
+        assert_true(sys_poller_set(w[i].p, listener, SYS_READABLE | SYS_EXCLUSIVE, &tags[i], NULL));
+    for (int i = 0; i < 4; i++) {
+        struct waiter *first = &w[i % 2], *second = &w[1 - i % 2];
+        begin_waiting(first);
+        begin_waiting(second);
+        call[i] = call_at(&at);
+        end_waiting(first, 1);
+        if (is_one) {
+            assert_true(is_asleep(second));
+            assert_int_equal(atomic_load(&second->got), -1);
+        }
+        assert_int_equal(sys_tcp_accept(listener, &taken[i], &from, NULL), SYS_IO_DONE);
+        sys_poller_remove(first->p, listener); /* to the end of the line */
+        assert_true(
+            sys_poller_set(first->p, listener, SYS_READABLE | SYS_EXCLUSIVE, &tags[0], NULL));
+        sys_poller_wake(second->p);
+        sys_thread_join(&second->thread);
+        struct sys_ready r[4];
+        (void)sys_poller_wait(second->p, r, 4, 0); /* the wake, should it be left */
+        if (is_one)
+            assert_int_equal(atomic_load(&second->got), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        close(call[i]);
+        close(taken[i]);
+    }
+    close(listener);
+    sys_poller_free(w[0].p);
+    sys_poller_free(w[1].p);
+}
+
 static void no_memory(void **state)
 {
     (void)state;
@@ -198,4 +299,5 @@ static void no_memory(void **state)
 }
 
 TEST_MAIN(ON_BOTH(readiness), ON_BOTH(many_descriptors_a_few_at_a_time), ON_BOTH(time_passes),
-          ON_BOTH(a_wake_before_the_wait), ON_BOTH(no_wake_is_lost), ON_BOTH(no_memory))
+          ON_BOTH(a_wake_before_the_wait), ON_BOTH(no_wake_is_lost),
+          ON_BOTH(one_of_several_is_woken), ON_BOTH(no_memory))
