@@ -1,5 +1,8 @@
-"""Makes pytest speak TAP when it is run with --tap, so that every test is counted by name;
-and lends tests a payload with its torrent."""
+"""Makes pytest speak TAP when it is run with --tap, so that every test is counted by name; runs a part of
+a file with --shard; and lends tests a payload with its torrent."""
+import tempfile
+from pathlib import Path
+
 import pytest
 
 pytest.register_assert_rewrite("samples", "programs", "peers", "fakepeer", "webserver")
@@ -9,6 +12,8 @@ from samples import Sample, with_tarn  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--tap", action="store_true", help="print results as TAP")
+    parser.addoption("--shard", default="1/1", metavar="I/N",
+                     help="run every N-th test, from the I-th: what others run beside it")
 
 
 class Tap:
@@ -51,12 +56,28 @@ def pytest_configure(config):
         config.pluginmanager.register(Tap())
 
 
+@pytest.hookimpl(trylast=True)  # of what -k and the like leave
+def pytest_collection_modifyitems(config, items):
+    """Neighbours, which often are cases of one test and take as long, come into different shards."""
+    i, n = map(int, config.getoption("--shard").split("/"))
+    if not 1 <= i <= n:
+        raise pytest.UsageError("--shard I/N: I is 1 to N")
+    items[:] = items[i - 1 :: n]
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch):
     """Nothing of a test is remembered by another, or by the user who runs them."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("TARN_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def short_home():
+    """For a node's state: the path of a Unix socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="tarn-home-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

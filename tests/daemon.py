@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from programs import PATIENCE, TARN, end, end_with_parent, wait_until
+from programs import PATIENCE, TARN, Ending, end_with_parent, wait_until
 
 TARND = os.path.join(os.path.dirname(TARN), "tarnd")
 
@@ -23,7 +23,7 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
-class Tarnd:
+class Tarnd(Ending):
     """A daemon in a state folder of its own. sockets: what it is to find as systemd would hand it
     over, by name. limits: called in the child before it becomes the daemon."""
 
@@ -98,13 +98,3 @@ class Tarnd:
     def port(self):
         """Of the web door."""
         return int(self.status()["http"]["urls"][0].rstrip("/").rsplit(":", 1)[1])
-
-    def stop(self):
-        end(self.process)
-        self.log.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()

@@ -8,6 +8,7 @@ import sys
 import time
 
 import libtorrent as lt
+from programs import wait_until
 
 PATIENCE_S = 60  # without progress
 
@@ -25,18 +26,21 @@ def main():
     })
     handle = session.add_torrent({"ti": info, "save_path": folder, "file_priorities": wanted})
     handle.connect_peer((host, int(port)))
-    began = moved = time.monotonic()
-    done = -1
-    while True:
+    began = time.monotonic()
+
+    def finished():
         status = handle.status()
-        if status.total_wanted_done != done:
-            done, moved = status.total_wanted_done, time.monotonic()
-        if status.is_finished and status.total_wanted > 0:
-            break
-        if time.monotonic() - moved > PATIENCE_S:
-            sys.exit(f"no progress for {PATIENCE_S} s: {status.state}, {done} of {status.total_wanted}")
-        time.sleep(0.05)
-    size, took = status.total_wanted, time.monotonic() - began
+        return status.is_finished and status.total_wanted
+
+    def so_far():
+        status = handle.status()
+        return f"{status.state}, {status.total_wanted_done} of {status.total_wanted} bytes"
+
+    try:
+        size = wait_until(finished, so_far, PATIENCE_S, lambda: handle.status().total_wanted_done)
+    except AssertionError as why:
+        sys.exit(str(why))
+    took = time.monotonic() - began
     print(f"libtorrent {lt.version}: {size} bytes in {took:.2f} s, every piece verified")
 
 

@@ -1,4 +1,5 @@
 """A node with folders that it publishes: `tarnd` and what its doors say of them."""
+import contextlib
 import urllib.parse
 import urllib.request
 
@@ -6,6 +7,17 @@ from daemon import Tarnd
 from programs import PATIENCE, wait_until
 
 SETTINGS = ("--catalog-quiet=1", "--bt-listen=127.0.0.1:0", "--bt-trackers=off")
+
+
+@contextlib.contextmanager
+def started(kind, usual_home):
+    """A function that starts daemons of this kind; all are stopped in the end."""
+    with contextlib.ExitStack() as running:
+
+        def start(*options, home=usual_home, **more):
+            return running.enter_context(kind(home, *options, **more))
+
+        yield start
 
 
 class Node(Tarnd):

@@ -1,7 +1,9 @@
 """Child processes of the tests, `tarn` first: started on loopback, always ended."""
 import ctypes
+import errno
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +20,8 @@ PATIENCE = 60 * SLOWNESS  # seconds before a transfer on loopback counts as fail
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
+chance = random.SystemRandom()  # tests that run at once are to choose different ports
+
 
 def end_with_parent():
     """Runs in the child: a test run that is killed leaves nothing behind."""
@@ -25,19 +29,32 @@ def end_with_parent():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """For a program that must be told its port. Below the ports that Linux gives away by itself (32768
+    on, Documentation/networking/ip-sysctl.rst), or another test might have got it meanwhile."""
+    while True:
+        port = chance.randrange(20000, 32768)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError as why:
+                if why.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
 
 
-def wait_until(happened, what, seconds=None):
-    """Poll a program that offers no event of its own."""
+def wait_until(happened, what, seconds=None, progress=lambda: None):
+    """Poll a program that offers no event of its own; what `happened` gave at last. The seconds begin
+    anew whenever `progress` gives something else. what: text, or a function that makes it."""
     seconds = seconds or PATIENCE
-    end = time.monotonic() + seconds
+    end, before = time.monotonic() + seconds, progress()
     while time.monotonic() < end:
         answer = happened()
         if answer:
             return answer
+        now = progress()
+        if now != before:
+            end, before = time.monotonic() + seconds, now
         time.sleep(0.05)
     raise AssertionError(f"{what() if callable(what) else what}: not within {seconds} s")
 
@@ -54,7 +71,21 @@ def listens(port):
     return False
 
 
-class Program:
+class Ending:
+    """Has a process and a log, and ends with the test's `with`."""
+
+    def stop(self):
+        end(self.process)
+        self.log.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Program(Ending):
     """A child process that is ended when the test is."""
 
     def __init__(self, command, **more):
@@ -82,16 +113,6 @@ class Program:
             return answer
 
         return wait_until(look, lambda: f"{what}:\n{self.output()}")
-
-    def stop(self):
-        end(self.process)
-        self.log.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
 
 def end(process, seconds=10):

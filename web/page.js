@@ -125,7 +125,11 @@ function showWork({ catalog, scrub }) {
     lines.push(element('p', words), bar(mostLeft === 0 ? 0 : 1 - left / mostLeft, words));
   }
   if (scrub.state === 'running') {
-    lines.push(element('p', 'Scrub: everything is read again and compared'));
+    const { bytes, bytes_done: done, rate: bps, damaged } = scrub;
+    const words = `Scrub: ${size(done)} of ${size(bytes)} read again`
+      + (bps > 0 ? ` at ${rate(bps)}` : '')
+      + (damaged > 0 ? `, ${count(damaged, 'file')} damaged` : '');
+    lines.push(element('p', words), bar(bytes === 0 ? 0 : done / bytes, words));
   }
   at('work').replaceChildren(...lines);
   at('work').hidden = lines.length === 0;

@@ -347,6 +347,18 @@ static void make_doors(const char *at, const char *socket, const struct secret *
     fflush(stdout);
 }
 
+static void free_doors(void)
+{
+    for (unsigned i = 0; i < n_doors; i++) {
+        http_server_free(doors[i].server);
+        loop_free(doors[i].loop);
+        for (size_t f = 0; f < FILES; f++) {
+            sys_file_unref(doors[i].kept[f].file);
+            tarn_free(doors[i].kept[f].bytes);
+        }
+    }
+}
+
 static void usage(void)
 {
     fputs("usage: serve [-a ADDR:PORT] [-u SOCKET] [-t ADDR:PORT -c CHAIN -k KEY] [-n LOOPS] [-l "
@@ -356,53 +368,64 @@ static void usage(void)
     exit(2);
 }
 
-int main(int argc, char **argv)
+struct options {
+    const char *at, *socket, *log_path, *folder;
+    enum http_log_format format;
+    struct secret secret;
+};
+
+static struct options options(int argc, char **argv)
 {
-    const char *at = "127.0.0.1:0", *socket = NULL, *log_path = NULL;
-    enum http_log_format format = HTTP_LOG_COMBINED;
-    struct signals signals = { .watch = { .fd = -1, .on_ready = on_signal } };
-    struct secret secret = { 0 };
-    struct tarn_err err;
+    struct options o = { .at = "127.0.0.1:0", .format = HTTP_LOG_COMBINED };
     for (int c; (c = getopt(argc, argv, "a:u:t:c:k:n:l:j")) != -1;)
         switch (c) {
         case 'a':
-            at = optarg;
+            o.at = optarg;
             break;
         case 'u':
-            socket = optarg;
+            o.socket = optarg;
             break;
         case 't':
-            secret.at = optarg;
+            o.secret.at = optarg;
             break;
         case 'c':
-            secret.chain = optarg;
+            o.secret.chain = optarg;
             break;
         case 'k':
-            secret.key = optarg;
+            o.secret.key = optarg;
             break;
         case 'n':
             n_doors = (unsigned)atoi(optarg);
             break;
         case 'l':
-            log_path = optarg;
+            o.log_path = optarg;
             break;
         case 'j':
-            format = HTTP_LOG_JSON;
+            o.format = HTTP_LOG_JSON;
             break;
         default:
             usage();
         }
-    if ((secret.at != NULL) != (secret.chain != NULL && secret.key != NULL))
+    if ((o.secret.at != NULL) != (o.secret.chain != NULL && o.secret.key != NULL))
         usage();
     if (optind + 1 != argc || n_doors == 0 || n_doors > LOOPS_MAX)
         usage();
+    o.folder = argv[optind];
+    return o;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = options(argc, argv);
+    struct signals signals = { .watch = { .fd = -1, .on_ready = on_signal } };
+    struct tarn_err err;
     sys_ignore_sigpipe();
-    folder = sys_open(argv[optind], SYS_OPEN_FOLDER, &err);
+    folder = sys_open(o.folder, SYS_OPEN_FOLDER, &err);
     if (folder < 0 || !sys_signals_open(&signals.watch.fd, &err))
         fail(&err);
-    if (log_path != NULL && (signals.log = http_log_open(log_path, format, &err)) == NULL)
+    if (o.log_path != NULL && (signals.log = http_log_open(o.log_path, o.format, &err)) == NULL)
         fail(&err);
-    make_doors(at, socket, &secret, signals.log);
+    make_doors(o.at, o.socket, &o.secret, signals.log);
     if (!loop_watch_set(doors[0].loop, &signals.watch, SYS_READABLE, &err))
         fail(&err);
     for (unsigned i = 1; i < n_doors; i++)
@@ -413,14 +436,7 @@ int main(int argc, char **argv)
     loop_watch_remove(doors[0].loop, &signals.watch);
     for (unsigned i = 0; i < n_doors; i++)
         sys_thread_join(&doors[i].thread);
-    for (unsigned i = 0; i < n_doors; i++) {
-        http_server_free(doors[i].server);
-        loop_free(doors[i].loop);
-        for (size_t f = 0; f < FILES; f++) {
-            sys_file_unref(doors[i].kept[f].file);
-            tarn_free(doors[i].kept[f].bytes);
-        }
-    }
+    free_doors();
     http_log_unref(signals.log);
     sys_signals_close(&signals.watch.fd);
     return 0;

@@ -13,10 +13,11 @@
 #include "base/num.h"
 #include "sys/clock.h"
 
+#include "../cost.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { RUNS_MAX = 101, CHUNK = 64 << 10, AT_ONCE = 600 };
@@ -27,32 +28,6 @@ static const char *const way_names[] = { "plain", "narrow", "one thread", "all" 
 struct figures {
     double rate[RUNS_MAX], cpu[RUNS_MAX];
 };
-
-static void die(const char *what, const struct tarn_err *err)
-{
-    fprintf(stderr, "%s: %s\n", what, err->msg);
-    exit(1);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *of, unsigned n)
-{
-    qsort(of, n, sizeof *of, by_value);
-    return of[n / 2];
-}
 
 /* The files of one set: f0, f1, ... of len bytes each. */
 struct set {
@@ -248,9 +223,7 @@ int main(int argc, char **argv)
         }
         remove_files(&s);
     }
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    printf("peak memory %ld MiB\n", u.ru_maxrss / 1024);
+    say_peak_memory();
     loop_free(l);
     return 0;
 }

@@ -8,6 +8,8 @@
  * Data is hot in cache; times are CPU time, the median of many short runs. */
 #include "crypt/priv.h"
 
+#include "../cost.h"
+
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,12 +54,6 @@ static void run_leaf_abreast(const struct work *w)
     w->kernel(state, at, LEAF / CRYPT_SHA_BLOCK);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 static double median_s(void (*run)(const struct work *), const struct work *w)
 {
     double taken[RUNS];
@@ -66,8 +62,7 @@ static double median_s(void (*run)(const struct work *), const struct work *w)
         run(w);
         taken[i] = now_s() - from;
     }
-    qsort(taken, RUNS, sizeof taken[0], compare);
-    return taken[RUNS / 2];
+    return median(taken, RUNS);
 }
 
 static double mb_per_s(double bytes, double seconds)

@@ -12,9 +12,10 @@
 #include "base/num.h"
 #include "sys/clock.h"
 
+#include "../cost.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { RUNS_MAX = 101 };
@@ -22,20 +23,6 @@ enum { RUNS_MAX = 101 };
 struct figures {
     double rate[RUNS_MAX], cpu[RUNS_MAX];
 };
-
-static void die(const char *what, const struct tarn_err *err)
-{
-    fprintf(stderr, "%s: %s\n", what, err->msg);
-    exit(1);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
 
 static void on_piece(void *arg, const struct store_scanned *s)
 {
@@ -45,18 +32,6 @@ static void on_piece(void *arg, const struct store_scanned *s)
         exit(2);
     if (s->n_leaves > 0) /* what verify does with them */
         merkle_root(s->work, s->n_leaves, tarn_pow2_up_u64(s->n_leaves), 0, root);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *of, unsigned n)
-{
-    qsort(of, n, sizeof *of, by_value);
-    return of[n / 2];
 }
 
 static void line(const struct store_layout *l, struct store_tree *tree, unsigned kind,
@@ -138,9 +113,7 @@ int main(int argc, char **argv)
             for (unsigned jobs = 1; jobs <= 2; jobs++)
                 line(&l, tree, kind, jobs, runs);
     }
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    printf("peak memory %ld MiB\n", u.ru_maxrss / 1024);
+    say_peak_memory();
     store_tree_free(tree);
     unlink(path);
     return 0;

@@ -1,4 +1,5 @@
-/* bt/conn: one peer: its handshake and messages in, our answers out.
+/* bt/conn: one peer: its coming and going, its bytes and messages in, its clock. How it begins is
+ * bt/greet; what we ask of it, bt/ask; what it asks of us, bt/upload.
  *
  * A connection is closed in two steps: bt_conn_close takes it out of everything at once, and its
  * memory is freed at the end of the turn, because the call may come from inside one of its own
@@ -19,7 +20,6 @@ enum {
     GREET_US = 20 * SECOND_US,
     SILENCE_US = 150 * SECOND_US,   /* section 10 */
     KEEPALIVE_US = 100 * SECOND_US, /* section 10 */
-    PICK_MAX = 64,                  /* requests written at once */
     /* Ours: what waits for a peer that does not read, before we stop reading it. Well above what
      * blocks may take (SEND_QUEUE_MAX), so that two of us never wait for each other. */
     QUEUE_MAX = 2 << 20,
@@ -32,14 +32,9 @@ bool bt_conn_has_all(const struct bt_conn *c)
     return c->has.p != NULL ? c->has.n > 0 && tarn_bits_all(&c->has) : c->has_early_all;
 }
 
-static bool has_pieces(const struct bt_conn *c)
-{
-    return c->torrent != NULL && c->torrent->meta != NULL;
-}
-
 /* --- coming and going --- */
 
-static bool attach(struct bt_conn *c, struct bt_torrent *t)
+bool bt_conn_attach(struct bt_conn *c, struct bt_torrent *t)
 {
     size_t no = 0;
     if (t->n_conns == t->n_numbers)
@@ -147,48 +142,6 @@ void bt_conn_close(struct bt_conn *c, const char *fmt, ...)
     loop_idle_set(c->session->loop, &c->session->bury);
 }
 
-/* --- what we say first --- */
-
-static void say_hello(struct bt_conn *c, const uint8_t *hash)
-{
-    const struct bt_torrent *t = c->torrent;
-    bool is_v1 = t->hashes.has_v1 && memcmp(hash, t->hashes.v1, BT_HASH_LEN) == 0;
-    c->ours.can = BT_CAN_EXTEND | BT_CAN_FAST;
-    if (is_v1 && t->hashes.has_v2)
-        c->ours.can |= BT_CAN_V2;
-    memcpy(c->ours.hash, hash, BT_HASH_LEN);
-    memcpy(c->ours.peer_id, t->peer_id, BT_PEER_ID_LEN);
-    bt_handshake_put(bt_conn_out(c), &c->ours);
-}
-
-static void say_pieces(struct bt_conn *c)
-{
-    const struct bt_torrent *t = c->torrent;
-    bool has_fast = (c->wire.can & BT_CAN_FAST) != 0;
-    bool any = bt_torrent_is_running(t) && t->have.count > 0;
-    if (has_fast && !any)
-        bt_put_plain(bt_conn_out(c), BT_EV_HAVE_NONE);
-    else if (has_fast && tarn_bits_all(&t->have))
-        bt_put_plain(bt_conn_out(c), BT_EV_HAVE_ALL);
-    else if (any)
-        bt_put_bitfield(bt_conn_out(c), &t->have);
-}
-
-static void say_extensions(struct bt_conn *c)
-{
-    const struct bt_torrent *t = c->torrent;
-    const struct sys_addr *peer = &c->stream.peer;
-    struct bt_ext_ours ours = {
-        .agent = c->session->set.agent,
-        .your_ip = tarn_bytes_of(peer->ip, peer->is_v6 ? 16 : 4),
-        .port = bt_session_port(c->session),
-        .has_metadata_exchange = t->meta == NULL || !t->meta->is_private,
-        .metadata_size = t->meta != NULL ? (uint32_t)t->meta->info.len : 0,
-        .upload_only = t->state == BT_SEEDING,
-    };
-    bt_put_ext_handshake(bt_conn_out(c), &ours);
-}
-
 bool bt_conn_charge(struct bt_conn *c, uint32_t bytes)
 {
     if (!bt_charge(c->session, bytes, NULL))
@@ -203,198 +156,6 @@ bool bt_conn_init_pieces(struct bt_conn *c)
     uint32_t n = c->torrent->meta->n_pieces;
     bt_wire_set_pieces(&c->wire, n);
     return bt_conn_charge(c, (uint32_t)tarn_bits_size(n)) && tarn_bits_init(&c->has, n);
-}
-
-static void opened(struct bt_conn *c, bool is_v2)
-{
-    c->is_open = true;
-    c->am_choking = true;
-    bt_judge_meet(c);
-    uint8_t both = c->ours.can & c->theirs.can;
-    bt_wire_init(&c->wire, both, is_v2, 0);
-    bt_requests_init(&c->requests, (both & BT_CAN_FAST) != 0);
-    bt_requests_set_most(&c->requests, c->session->set.max_requests);
-    if (has_pieces(c) && !bt_conn_init_pieces(c)) {
-        bt_conn_close(c, "%s", "no memory for its pieces");
-        return;
-    }
-    say_pieces(c);
-    if ((both & BT_CAN_EXTEND) != 0)
-        say_extensions(c);
-    bt_conn_ask_layers(c);
-}
-
-/* --- the handshake --- */
-
-static bool is_double(struct bt_conn *c)
-{
-    struct bt_conn *other;
-    if (bt_known_add(c, &other))
-        return false;
-    if (other == NULL)
-        return true; /* no memory to know it */
-    bool ours_stays = bt_peer_id_keeps_ours(c->torrent->peer_id, c->theirs.peer_id);
-    if (c->is_outgoing == other->is_outgoing || c->is_outgoing != ours_stays)
-        return true;
-    bt_conn_close(other, "%s", "");
-    return !bt_known_add(c, &other);
-}
-
-/* The info-hash has come: an incoming connection finds its torrent. */
-static bool greet(struct bt_conn *c)
-{
-    if (c->is_outgoing)
-        return true;
-    struct bt_session *s = c->session;
-    struct bt_torrent *t = bt_session_find(s, c->theirs.hash);
-    bool has_room =
-        !bt_session_is_full(s) && (t == NULL || t->max_peers == 0 || t->n_conns < t->max_peers);
-    if (t == NULL || t->state == BT_STOPPED || t->is_paused || !has_room ||
-        bt_is_banned(s, &c->stream.peer)) {
-        if (t == NULL && has_room && !c->is_waiting && s->set.on_unknown != NULL &&
-            s->set.on_unknown(s->set.arg, c->theirs.hash, false)) {
-            c->is_waiting = true;
-            loop_stream_pause(&c->stream);
-            return false;
-        }
-        s->refused++;
-        bt_conn_close(c, "%s", t == NULL ? "it asked for a torrent that is not here" : "");
-        return false;
-    }
-    tarn_list_remove(&c->node);
-    s->n_greeting--;
-    if (!attach(c, t)) {
-        s->n_greeting++; /* as leave() expects of one without a torrent */
-        bt_conn_close(c, "%s", "no memory for one more peer");
-        return false;
-    }
-    bool is_v2;
-    say_hello(c, bt_handshake_answer(&t->hashes, &c->theirs, &is_v2));
-    return true;
-}
-
-static bool met(struct bt_conn *c)
-{
-    struct bt_torrent *t = c->torrent;
-    bool is_v2;
-    if (memcmp(c->theirs.peer_id, t->peer_id, BT_PEER_ID_LEN) == 0) {
-        if (c->is_outgoing)
-            c->torrent->candidates[c->candidate].is_self = true;
-        bt_conn_close(c, "%s", "");
-        return false;
-    }
-    if (c->is_outgoing) {
-        if (!bt_handshake_fits(&t->hashes, &c->ours, &c->theirs, &is_v2)) {
-            bt_conn_close(c, "%s", "it answered for another torrent");
-            return false;
-        }
-    } else if (!bt_handshake_is_for(&t->hashes, c->ours.hash, &is_v2)) {
-        bt_conn_close(c, "%s", "");
-        return false;
-    }
-    if (is_double(c)) {
-        bt_conn_close(c, "%s", "");
-        return false;
-    }
-    opened(c, is_v2);
-    return !c->is_dead;
-}
-
-/* True when messages may follow. */
-static bool shake_hands(struct bt_conn *c, struct tarn_cur *in)
-{
-    while (c->reader.stage < 2) {
-        struct tarn_err err;
-        switch (bt_handshake_next(&c->reader, in, &c->theirs, &err)) {
-        case BT_MORE:
-            return false;
-        case BT_BAD:
-            bt_conn_close(c, "%s", err.msg);
-            return false;
-        case BT_EVENT:
-            if (!(c->reader.stage == 1 ? greet(c) : met(c)))
-                return false;
-        }
-    }
-    return true;
-}
-
-/* --- interest and requests --- */
-
-void bt_conn_update_interest(struct bt_conn *c)
-{
-    bool interested = c->torrent->has_picker && c->n_needed > 0;
-    if (!c->is_open || c->is_dead || interested == c->am_interested)
-        return;
-    c->am_interested = interested;
-    bt_put_plain(bt_conn_out(c), interested ? BT_EV_INTERESTED : BT_EV_UNINTERESTED);
-}
-
-/* On parole a peer gets pieces for itself alone, so that it is known who sent a bad one. When there
- * are none left it shares: else pieces that several had begun might wait for ever. */
-static size_t pick(struct bt_conn *c, size_t most, struct bt_request *picked)
-{
-    struct bt_pick who = {
-        .peer = c->no,
-        .has = &c->has,
-        .only = c->requests.is_choked ? c->allowed : NULL,
-        .n_only = c->n_allowed,
-        .n_asked = c->requests.n_open,
-        .speed = c->requests.is_snubbed
-                     ? BT_SPEED_SLOW
-                     : bt_speed_of(c->requests.rate_bps, c->torrent->fastest_bps),
-        .is_slow = c->requests.is_snubbed,
-        .on_parole = c->on_parole,
-    };
-    size_t n = bt_picker_pick(&c->torrent->picker, &who, most, picked);
-    if (n > 0 || !who.on_parole || who.n_asked > 0)
-        return n;
-    who.on_parole = false;
-    return bt_picker_pick(&c->torrent->picker, &who, most, picked);
-}
-
-void bt_conn_fill(struct bt_conn *c)
-{
-    struct bt_torrent *t = c->torrent;
-    if (c->web != NULL && !c->is_dead)
-        bt_webseed_fill(c->web);
-    bool may = !c->requests.is_choked || c->n_allowed > 0;
-    if (!c->is_open || c->is_dead || !t->has_picker || t->state != BT_FETCHING || !may ||
-        c->n_needed == 0)
-        return;
-    int64_t now = loop_now_us(c->session->loop);
-    if (now < c->ask_from_us)
-        return;
-    for (size_t room = bt_requests_room(&c->requests); room > 0;) {
-        struct bt_request picked[PICK_MAX];
-        size_t most = tarn_min_size(room, PICK_MAX);
-        bt_pieces_before_pick(t);
-        size_t n = pick(c, most, picked);
-        bt_pieces_after_pick(t);
-        for (size_t i = 0; i < n; i++) {
-            if (bt_requests_add(&c->requests, &picked[i], now))
-                bt_put_request(bt_conn_out(c), BT_EV_REQUEST, &picked[i]);
-            else
-                bt_picker_release_block(&t->picker, &picked[i], c->no);
-        }
-        c->spoke_us = n > 0 ? now : c->spoke_us;
-        if (n > 0)
-            bt_conn_rouse(c);
-        if (n < most) {
-            bt_pieces_await(t);
-            return;
-        }
-        room -= n;
-    }
-}
-
-void bt_conn_give_back(struct bt_conn *c, int64_t now_us)
-{
-    struct bt_request r;
-    while (bt_requests_next_lost(&c->requests, now_us, &r))
-        if (c->torrent->has_picker)
-            bt_picker_release_block(&c->torrent->picker, &r, c->no);
-    bt_pieces_after_pick(c->torrent);
 }
 
 /* --- messages --- */
@@ -432,7 +193,7 @@ static void on_extended(struct bt_conn *c, uint8_t sub, struct tarn_bytes body)
             c->ext.upload_only = upload_only;
         break;
     case BT_EXT_DONTHAVE:
-        if (has_pieces(c) && bt_donthave_read(body, c->torrent->meta->n_pieces, &piece))
+        if (c->torrent->meta != NULL && bt_donthave_read(body, c->torrent->meta->n_pieces, &piece))
             bt_theirs_lost(c, piece);
         break;
     default: /* a number that we never gave */
@@ -480,66 +241,14 @@ static void on_block_begins(struct bt_conn *c, const struct bt_request *r)
     }
 }
 
-static void on_allowed(struct bt_conn *c, uint32_t piece)
-{
-    if (c->n_allowed < BT_FASTSET_MAX)
-        c->allowed[c->n_allowed++] = piece;
-}
-
-/* Refused while choked: it is not allowed any more, and asking again would go on for ever. */
-static void forget_allowed(struct bt_conn *c, uint32_t piece)
-{
-    for (uint8_t i = c->n_allowed; i-- > 0;)
-        if (c->allowed[i] == piece)
-            c->allowed[i] = c->allowed[--c->n_allowed];
-}
-
-static void on_reject(struct bt_conn *c, const struct bt_request *r)
-{
-    switch (bt_requests_rejected(&c->requests, r)) {
-    case BT_REJECT_LOST:
-        if (c->requests.is_choked)
-            forget_allowed(c, r->piece);
-        if (c->torrent->has_picker)
-            bt_picker_release_block(&c->torrent->picker, r, c->no);
-        break;
-    case BT_REJECT_CANCELED:
-    case BT_REJECT_UNASKED:
-        break;
-    case BT_REJECT_TOO_MANY:
-        bt_conn_close(c, "%s", "it refuses what it says it has");
-        break;
-    }
-}
-
-/* It chokes us. When it was asked and sent nothing it is left alone for a while, longer each time:
- * else a few who only choke and unchoke could hold the last blocks for ever. */
-static void note_turn(struct bt_conn *c, int64_t now_us)
-{
-    enum { TURNS_MAX = 6 };
-    if (c->requests.is_choked || c->requests.n_open == 0)
-        return;
-    if (c->got != c->got_before_turn) {
-        c->empty_turns = 0;
-        return;
-    }
-    if (c->empty_turns < TURNS_MAX)
-        c->empty_turns++;
-    c->ask_from_us = now_us + ((int64_t)SECOND_US << c->empty_turns);
-}
-
 static void on_event(struct bt_conn *c, const struct bt_event *ev)
 {
-    int64_t now = loop_now_us(c->session->loop);
     switch (ev->kind) {
     case BT_EV_CHOKE:
-        note_turn(c, now);
-        bt_requests_choked(&c->requests);
-        bt_conn_give_back(c, now);
+        bt_ask_choked(c);
         break;
     case BT_EV_UNCHOKE:
-        c->got_before_turn = c->got;
-        bt_requests_unchoked(&c->requests, now);
+        bt_ask_unchoked(c);
         break;
     case BT_EV_INTERESTED:
         bt_choke_interest(c, true);
@@ -566,10 +275,10 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
         bt_theirs_have_all(c);
         break;
     case BT_EV_REJECT:
-        on_reject(c, &ev->request);
+        bt_ask_rejected(c, &ev->request);
         break;
     case BT_EV_ALLOWED_FAST:
-        on_allowed(c, ev->index);
+        bt_ask_allowed(c, ev->index);
         break;
     case BT_EV_EXTENDED:
         on_extended(c, ev->sub, ev->body);
@@ -600,6 +309,7 @@ static void on_event(struct bt_conn *c, const struct bt_event *ev)
 static void took_payload(struct bt_conn *c, uint32_t n)
 {
     struct bt_torrent *t = c->torrent;
+    assert(t != NULL); /* blocks come on open connections alone */
     bt_wire_payload(&c->wire, n);
     bt_requests_progress(&c->requests, n, loop_now_us(c->session->loop));
     c->block_got += n;
@@ -703,7 +413,7 @@ static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
         bt_conn_rouse(c);
     if (placed > 0 && !c->is_dead)
         took_payload(c, (uint32_t)placed);
-    if (!c->is_dead && (c->is_open || shake_hands(c, in)))
+    if (!c->is_dead && (c->is_open || bt_greet_read(c, in)))
         read_messages(c, in);
     if (c->is_dead) {
         (void)tarn_cur_take(in, tarn_cur_left(in)); /* nothing of it will be read */
@@ -720,7 +430,7 @@ static void on_open(struct loop_stream *s)
 {
     struct bt_conn *c = TARN_OUTER(s, struct bt_conn, stream);
     c->born_us = loop_now_us(c->session->loop);
-    say_hello(c, bt_swarm_hash(&c->torrent->hashes));
+    bt_greet_first(c);
 }
 
 static void on_drain(struct loop_stream *s)
@@ -806,7 +516,7 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate)
     if (c == NULL)
         return false;
     c->session->n_greeting++; /* until it has a torrent, as leave() expects */
-    if (!attach(c, t)) {
+    if (!bt_conn_attach(c, t)) {
         bt_conn_free(c);
         return false;
     }
@@ -829,7 +539,7 @@ struct bt_conn *bt_conn_web(struct bt_torrent *t, struct bt_webseed *w, const st
     if (c == NULL)
         return NULL;
     c->session->n_greeting++; /* until it has a torrent, as leave() expects */
-    if (!attach(c, t)) {
+    if (!bt_conn_attach(c, t)) {
         bt_conn_free(c);
         return NULL;
     }
@@ -839,17 +549,6 @@ struct bt_conn *bt_conn_web(struct bt_torrent *t, struct bt_webseed *w, const st
     c->is_outgoing = c->is_seed = true;
     t->n_seeds++;
     return c;
-}
-
-/* What was asked of a peer that is slow now is asked of others. */
-static void trim(struct bt_conn *c, int64_t now_us)
-{
-    struct bt_request r;
-    while (bt_requests_next_surplus(&c->requests, now_us, &r)) {
-        bt_put_request(bt_conn_out(c), BT_EV_CANCEL, &r);
-        if (c->torrent->has_picker)
-            bt_picker_release_block(&c->torrent->picker, &r, c->no);
-    }
 }
 
 /* Nothing is awaited of it, so nothing has to be looked at each second. */
@@ -892,7 +591,7 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
         bt_put_keepalive(bt_conn_out(c));
     }
     bt_conn_give_back(c, now_us);
-    trim(c, now_us);
+    bt_ask_less(c, now_us);
     /* A sender that stalls in the middle of a block holds up its piece: the place is taken back,
      * and the rest, should it come, is thrown away. */
     bool stalls = c->requests.is_snubbed || (now_us - c->payload_us > BT_SNUB_US && !is_paused);
@@ -904,29 +603,4 @@ void bt_conn_tick(struct bt_conn *c, int64_t now_us)
     bt_conn_ask_layers(c);
     if (!c->is_dead && is_quiet(c))
         tarn_list_remove(&c->node);
-}
-
-/* The torrent that it waited for is here: greet, and read on where it stopped. Or it will not
- * come: greet refuses it. */
-static void look_again(struct bt_conn *c)
-{
-    struct bt_session *s = c->session;
-    if (!c->is_waiting || (bt_session_find(s, c->theirs.hash) == NULL &&
-                           s->set.on_unknown(s->set.arg, c->theirs.hash, true)))
-        return;
-    if (greet(c)) {
-        c->is_waiting = false;
-        loop_stream_resume(&c->stream);
-    }
-}
-
-void bt_conns_tick(struct tarn_list *greeting, int64_t now_us)
-{
-    for (struct tarn_list *n = greeting->next, *next; n != greeting; n = next) {
-        struct bt_conn *c = TARN_OUTER(n, struct bt_conn, node);
-        next = n->next;
-        bt_conn_tick(c, now_us);
-        if (!c->is_dead)
-            look_again(c);
-    }
 }

@@ -5,7 +5,9 @@
  *   progress  what of it is wanted, what is here, which files are whole
  *   pieces    blocks into pieces, pieces onto the disk
  *   judge     pieces that fail their hash, and who is to blame
- *   conn      one peer: its messages in
+ *   conn      one peer: its bytes and messages in
+ *   greet     its handshake
+ *   ask       what we ask of it
  *   theirs    the pieces it has
  *   learn     metadata and piece layers from it
  *   upload    what it asked of us
@@ -20,7 +22,8 @@
  *   known     who is connected already, who is banned
  *   announce  trackers
  *   webseed   web servers as sources
- *   resume    what is kept for the next start; resume_files: where
+ *   resume    what is believed at a start, and notes for the next one; resume_files: where
+ *   save      records for the next start
  *   recall    what a magnet link led to before
  *   work      one job at a time for a torrent, off the loop */
 #ifndef BT_PRIV_H
@@ -422,16 +425,13 @@ bool bt_conn_outgoing(struct bt_torrent *t, uint32_t candidate);
 void bt_conn_close(struct bt_conn *c, const char *fmt, ...) TARN_PRINTF(2, 3);
 void bt_conn_free(struct bt_conn *c);
 void bt_conn_tick(struct bt_conn *c, int64_t now_us);
-void bt_conns_tick(struct tarn_list *greeting, int64_t now_us);
 /* The torrent has begun to run, or has learnt its metadata: catch up. */
 void bt_conn_learn_pieces(struct bt_conn *c);
 void bt_conn_go(struct bt_conn *c);
 void bt_conn_go_on(struct tarn_list *down_line); /* the limit lets it read again */
 void bt_conn_rouse(struct bt_conn *c); /* something is under way on it: it needs the tick */
-void bt_conn_fill(struct bt_conn *c);  /* ask for as much as is good */
 void bt_conn_ask_metadata(struct bt_conn *c);
 void bt_conn_ask_layers(struct bt_conn *c);
-void bt_conn_update_interest(struct bt_conn *c);
 /* What we want has changed: how much of it does it have? */
 void bt_conn_count_needed(struct bt_conn *c);
 /* The block that arrives is not wanted of this peer any more: its rest goes nowhere. */
@@ -453,8 +453,26 @@ void bt_conn_count_received(struct bt_conn *c, size_t n);
 bool bt_conn_charge(struct bt_conn *c, uint32_t bytes) TARN_MUST;
 /* Sets the size of what is kept about its pieces. False: no memory. */
 bool bt_conn_init_pieces(struct bt_conn *c) TARN_MUST;
+/* It is one of this torrent's from now on. False: no memory for one more. */
+bool bt_conn_attach(struct bt_conn *c, struct bt_torrent *t) TARN_MUST;
+
+/* greet */
+void bt_greet_first(struct bt_conn *c); /* ours goes first: we have connected */
+/* Takes of the handshake what has come. True when messages may follow. */
+bool bt_greet_read(struct bt_conn *c, struct tarn_cur *in) TARN_MUST;
+void bt_greet_tick(struct tarn_list *greeting, int64_t now_us);
+
+/* ask */
+void bt_conn_update_interest(struct bt_conn *c);
+void bt_conn_fill(struct bt_conn *c); /* ask for as much as is good */
 /* Requests that are void or too late: their blocks go back to the picker. */
 void bt_conn_give_back(struct bt_conn *c, int64_t now_us);
+void bt_ask_less(struct bt_conn *c, int64_t now_us); /* what is too much for its speed */
+/* As it told us: */
+void bt_ask_choked(struct bt_conn *c);
+void bt_ask_unchoked(struct bt_conn *c);
+void bt_ask_allowed(struct bt_conn *c, uint32_t piece); /* also while choked */
+void bt_ask_rejected(struct bt_conn *c, const struct bt_request *r);
 
 /* theirs: as it told us */
 void bt_theirs_have(struct bt_conn *c, uint32_t piece);

@@ -1,79 +1,15 @@
-/* bt/resume: a torrent's saved state while it lives: what is believed at its start, notes of its
- * writes, and records.
- *
- * Who is where: opening, planning and noting happen on threads of the pool, saving too; deciding
- * when to save is the loop's. `lock` guards what notes and saves share. The order that makes it
- * safe: a record turns to a new generation of notes first, carries over the pieces that are named
- * but not known to be had, syncs the files, and only then is written. Whatever falls between two of
- * these steps stands in the notes of a generation that the next start reads. */
+/* bt/resume: what is believed of a torrent's files at its start, and notes of what is written to
+ * them from then on. What must stay true is in bt/keep.h. */
+#include "bt/keep.h"
+
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/text.h"
-#include "bt/core/journal.h"
-#include "bt/priv.h"
 #include "crypt/sha.h"
-#include "sys/clock.h"
 
 #include <stdio.h>
 
-enum {
-    SAVE_EVERY_US = 30 * 1000 * 1000,
-    NAME_LEN = 100,
-    NOTES_LIMIT = 16 << 20, /* bytes; then a record is due */
-};
-/* Bytes received; then a record is due: what a start after a blow reads again, in a few seconds. */
-#define SAVE_BYTES (4 * (uint64_t)TARN_GIB)
-
-struct save {
-    struct loop_job job;
-    struct bt_keep *keep;
-    struct tarn_bits have;   /* as it was when the save began */
-    struct tarn_out torrent; /* of a magnet link, when that is not kept yet */
-    bool is_clean, has_torrent, has_layers;
-    bool is_interim; /* says less than is here: the next start checks what it does not say */
-    bool synced, ok;
-    uint64_t downloaded, uploaded;
-    struct tarn_err err;
-};
-
-/* What the last run left, and what preparing found. */
-struct past {
-    struct bt_record old;
-    uint8_t *old_bytes;
-    struct tarn_bits named; /* by its notes */
-    uint8_t *known;         /* of each file: it looks as it was left */
-    uint8_t *fresh;         /* of each file: there is nothing of it */
-    bool had_notes;
-    struct tarn_err trouble; /* told when it can be */
-};
-
-struct bt_keep {
-    struct bt_torrent *torrent;
-    struct store_tree *tree; /* borrowed */
-    const struct bt_resume_ops *ops;
-    void *slot; /* NULL: nothing is kept */
-    char *place;
-    struct sys_boot boot;
-
-    struct past *past; /* until the torrent runs */
-
-    struct sys_lock lock;
-    struct bt_seen *seen;   /* of each file, when its pieces were last known to be what they are */
-    struct tarn_bits noted; /* pieces that are not in the last record, and may be written */
-    struct tarn_out note;   /* being made */
-    uint64_t generation;    /* of notes */
-    uint64_t note_bytes;    /* since the last record */
-    bool is_changed;        /* since the last record */
-    bool lost_notes;        /* one could not be written */
-
-    /* the loop's */
-    bool is_begun, save_again, again_is_last, last_failed, told_lost, forgets;
-    bool torrent_kept, layers_kept;
-    int64_t saved_us;
-    uint64_t saved_downloaded, saved_uploaded;
-    uint64_t base_downloaded, base_uploaded; /* of earlier runs */
-    struct save *save;                       /* owned; under way, or NULL */
-};
+enum { NAME_LEN = 100 };
 
 /* Looking at files. */
 
@@ -258,9 +194,9 @@ struct bt_keep *bt_keep_open(struct bt_torrent *t, struct store_tree *tree, stru
     return k;
 }
 
-static void forget_past(struct bt_keep *k)
+void bt_keep_forget_past(struct bt_keep *k)
 {
-    struct past *p = k->past;
+    struct bt_keep_past *p = k->past;
     if (p == NULL)
         return;
     bt_record_release(&p->old);
@@ -270,16 +206,6 @@ static void forget_past(struct bt_keep *k)
     tarn_free(p->fresh);
     tarn_free(p);
     k->past = NULL;
-}
-
-static void free_save(struct bt_keep *k)
-{
-    if (k->save == NULL)
-        return;
-    tarn_bits_release(&k->save->have);
-    tarn_out_release(&k->save->torrent);
-    tarn_free(k->save);
-    k->save = NULL;
 }
 
 void bt_keep_free(struct bt_keep *k)
@@ -292,9 +218,9 @@ void bt_keep_free(struct bt_keep *k)
         k->ops->forget(k->slot);
     if (k->slot != NULL)
         k->ops->close(k->slot);
-    forget_past(k);
+    bt_keep_forget_past(k);
     tarn_bits_release(&k->noted);
-    free_save(k);
+    bt_save_free(k);
     tarn_out_release(&k->note);
     sys_lock_release(&k->lock);
     tarn_free(k->seen);
@@ -304,7 +230,7 @@ void bt_keep_free(struct bt_keep *k)
 
 /* Notes. */
 
-static void put_note(struct bt_keep *k)
+void bt_keep_put_note(struct bt_keep *k)
 {
     k->is_changed = true;
     if (tarn_out_ok(&k->note) &&
@@ -360,7 +286,7 @@ static void note_files(struct bt_keep *k, const uint32_t *files, size_t n, bool 
         }
         if (k->note.len > empty) {
             bt_note_end(&w, k->generation);
-            put_note(k);
+            bt_keep_put_note(k);
         }
         sys_lock_give(&k->lock);
     }
@@ -412,7 +338,7 @@ static void leave_record(struct bt_keep *k)
  * record says nothing, and nothing is, is nothing to be wrong about. */
 static bool goes_on(const struct bt_keep *k)
 {
-    const struct past *p = k->past;
+    const struct bt_keep_past *p = k->past;
     if (p->old.files == NULL)
         return false;
     for (uint32_t i = 0; i < k->torrent->layout.n_files; i++) {
@@ -447,8 +373,6 @@ static enum bt_belief judge(const struct bt_keep *k, uint32_t piece, bool same_b
     return n == 0 ? BT_CHECK : bt_believe(&e); /* padding alone costs nothing to check */
 }
 
-static bool write_record(struct bt_keep *k, struct save *s);
-
 /* The record speaks of pieces that are not what they were: their file was lost, or is another now.
  * Notes to come will vouch for the new file, and must not be read beside that record: one without
  * those pieces takes its place first. No boot: what it does not say is checked, as it would have
@@ -461,16 +385,16 @@ static bool retract(struct bt_keep *k, const uint8_t *found, struct tarn_err *er
         is_stale = is_stale || (tarn_bits_has(old, i) && found[i] == 0);
     if (!is_stale || k->slot == NULL)
         return true;
-    struct save s = { .keep = k,
-                      .is_interim = true,
-                      .downloaded = k->base_downloaded,
-                      .uploaded = k->base_uploaded };
+    struct bt_save s = { .keep = k,
+                         .is_interim = true,
+                         .downloaded = k->base_downloaded,
+                         .uploaded = k->base_uploaded };
     if (!tarn_bits_init(&s.have, old->n))
         return tarn_fail_mem(err, "reading saved state");
     for (uint32_t i = 0; i < old->n; i++)
         if (found[i] != 0)
             tarn_bits_set(&s.have, i);
-    if (!write_record(k, &s))
+    if (!bt_save_write(k, &s))
         k->ops->forget(k->slot);
     k->is_changed = true;
     tarn_bits_release(&s.have);
@@ -532,7 +456,7 @@ void bt_keep_before_write(struct bt_keep *k, uint32_t piece)
     bt_note_begin(&w, &k->note);
     bt_note_piece(&w, piece);
     bt_note_end(&w, k->generation);
-    put_note(k);
+    bt_keep_put_note(k);
     sys_lock_give(&k->lock);
 }
 
@@ -552,254 +476,11 @@ void bt_keep_after_write(struct bt_keep *k, uint32_t piece)
         if (part.file != STORE_NO_FILE)
             note_file(k, &w, part.file);
     bt_note_end(&w, k->generation);
-    put_note(k);
+    bt_keep_put_note(k);
     sys_lock_give(&k->lock);
 }
 
 void bt_keep_finished(struct bt_keep *k, const uint32_t *files, size_t n)
 {
     note_files(k, files, n, true);
-}
-
-/* Saving. */
-
-/* Notes go to a new generation, which begins with what the record will not say. */
-static void turn(struct bt_keep *k, const struct tarn_bits *have)
-{
-    struct bt_note_writer w;
-    if (!k->last_failed)
-        k->generation++;
-    k->is_changed = k->lost_notes = false;
-    k->note_bytes = 0;
-    tarn_out_clear(&k->note);
-    bt_note_begin(&w, &k->note);
-    for (uint32_t i = 0; i < k->noted.n && k->noted.count > 0; i++) {
-        if (!tarn_bits_has(&k->noted, i))
-            continue;
-        if (tarn_bits_has(have, i))
-            tarn_bits_unset(&k->noted, i);
-        else
-            bt_note_piece(&w, i);
-    }
-    if (k->noted.count == 0)
-        return;
-    bt_note_end(&w, k->generation);
-    put_note(k);
-}
-
-static bool write_record(struct bt_keep *k, struct save *s)
-{
-    const struct bt_metainfo *m = k->torrent->meta;
-    struct bt_record r = {
-        .hashes = m->hashes,
-        .piece_len = m->piece_len,
-        .n_pieces = m->n_pieces,
-        .n_files = m->n_files,
-        .total = m->total,
-        .place = tarn_bytes_str(k->place),
-        .boot = tarn_bytes_str(s->is_interim ? "" : k->boot.s),
-        .is_clean = s->is_clean,
-        .downloaded = s->downloaded,
-        .uploaded = s->uploaded,
-        .have = s->have,
-    };
-    struct tarn_out o;
-    r.files = tarn_calloc(r.n_files, sizeof *r.files);
-    if (r.files == NULL)
-        return tarn_fail_mem(&s->err, "saving state");
-    sys_lock_take(&k->lock);
-    memcpy(r.files, k->seen, (size_t)r.n_files * sizeof *r.files);
-    r.generation = k->generation;
-    sys_lock_give(&k->lock);
-    tarn_out_init(&o, BT_RECORD_MAX);
-    bt_record_write(&r, &o);
-    bool ok = tarn_out_ok(&o) ? k->ops->save(k->slot, r.generation, tarn_out_bytes(&o), &s->err)
-                              : tarn_fail_mem(&s->err, "saving state");
-    tarn_out_release(&o);
-    tarn_free(r.files);
-    return ok;
-}
-
-static void run_save(struct loop_job *job)
-{
-    struct save *s = TARN_OUTER(job, struct save, job);
-    struct bt_keep *k = s->keep;
-    char name[BT_RECALL_NAME];
-    sys_lock_take(&k->lock);
-    turn(k, &s->have);
-    sys_lock_give(&k->lock);
-    s->synced = store_tree_sync(k->tree, &s->err);
-    s->ok = s->synced && write_record(k, s);
-    if (s->ok && s->has_torrent)
-        s->ok = k->ops->save_torrent(k->torrent->session->set.resume_arg,
-                                     bt_recall_name(k->torrent, name), tarn_out_bytes(&s->torrent),
-                                     &s->err);
-}
-
-/* False: the disk refused to say that it has the data. It is not asked again: what it says then
- * means nothing. */
-static bool take_result(struct bt_keep *k, const struct save *s)
-{
-    struct bt_torrent *t = k->torrent;
-    k->last_failed = !s->ok;
-    if (s->ok) {
-        if (s->has_torrent) {
-            k->torrent_kept = true;
-            k->layers_kept = s->has_layers;
-        }
-        k->saved_downloaded = s->downloaded;
-        k->saved_uploaded = s->uploaded;
-        return true;
-    }
-    sys_lock_take(&k->lock);
-    k->is_changed = true;
-    sys_lock_give(&k->lock);
-    bt_note(t->session, t, "state: it could not be saved: %s", s->err.msg);
-    if (!s->synced)
-        bt_torrent_fail(t, &s->err);
-    return s->synced;
-}
-
-static void on_saved(struct loop_job *job)
-{
-    struct save *s = TARN_OUTER(job, struct save, job);
-    struct bt_keep *k = s->keep;
-    struct bt_torrent *t = k->torrent;
-    bool goes_on = take_result(k, s);
-    free_save(k);
-    if (k->save_again && goes_on)
-        bt_keep_save(t, k->again_is_last);
-    if (k->save == NULL)
-        bt_session_announce_ended(t->session);
-}
-
-/* What the notes ask for. */
-struct wishes {
-    bool is_changed, is_due, lost_notes;
-};
-
-static struct wishes wishes_of(struct bt_keep *k)
-{
-    sys_lock_take(&k->lock);
-    struct wishes w = { k->is_changed, k->note_bytes >= NOTES_LIMIT, k->lost_notes };
-    sys_lock_give(&k->lock);
-    return w;
-}
-
-/* A magnet link's torrent: what a restart need not ask peers for. */
-static void take_torrent(struct bt_torrent *t, struct save *s)
-{
-    s->has_torrent = false;
-    const struct bt_keep *k = t->keep;
-    if (t->add.meta != NULL || (k->torrent_kept && k->layers_kept == t->meta->has_all_layers))
-        return;
-    tarn_out_init(&s->torrent, BT_TORRENT_MAX);
-    bt_metainfo_write(t->meta, &s->torrent);
-    s->has_torrent = tarn_out_ok(&s->torrent);
-    s->has_layers = t->meta->has_all_layers;
-}
-
-void bt_keep_save(struct bt_torrent *t, bool is_last)
-{
-    struct bt_keep *k = t->keep;
-    if (k == NULL || k->slot == NULL || !k->is_begun)
-        return;
-    if (t->state == BT_STOPPED)
-        return; /* it may have stopped because the disk lost data: nothing more is vouched for */
-    if (k->save != NULL) {
-        k->again_is_last = is_last || (k->save_again && k->again_is_last);
-        k->save_again = true;
-        return;
-    }
-    k->save_again = false;
-    uint64_t downloaded = k->base_downloaded + t->totals.downloaded;
-    uint64_t uploaded = k->base_uploaded + t->totals.uploaded;
-    bool counts = downloaded != k->saved_downloaded || uploaded != k->saved_uploaded;
-    if (!wishes_of(k).is_changed && !(is_last && counts))
-        return;
-    struct save *s = tarn_calloc(1, sizeof *s);
-    if (s == NULL || !tarn_bits_init(&s->have, t->have.n)) {
-        tarn_free(s);
-        return; /* the next tick tries again */
-    }
-    memcpy(s->have.p, t->have.p, tarn_bits_size(t->have.n));
-    s->have.count = t->have.count;
-    s->job = (struct loop_job){ .run = run_save, .done = on_saved };
-    s->keep = k;
-    s->is_clean = is_last && (t->places == NULL || !store_places_busy(t->places));
-    s->downloaded = downloaded;
-    s->uploaded = uploaded;
-    take_torrent(t, s);
-    k->save = s;
-    k->saved_us = loop_now_us(t->session->loop);
-    loop_pool_submit(t->session->loop, &s->job);
-}
-
-bool bt_keep_is_busy(const struct bt_torrent *t)
-{
-    return t->keep != NULL && t->keep->save != NULL;
-}
-
-void bt_keep_begin(struct bt_torrent *t)
-{
-    struct bt_keep *k = t->keep;
-    if (k->past->trouble.code != TARN_OK)
-        bt_note(t->session, t, "state: %s: %s",
-                k->slot == NULL ? "none is kept of it" : "everything is checked",
-                k->past->trouble.msg);
-    forget_past(k);
-    k->is_begun = true;
-    k->saved_downloaded = k->base_downloaded;
-    k->saved_uploaded = k->base_uploaded;
-    k->saved_us = loop_now_us(t->session->loop);
-    bt_keep_save(t, false);
-}
-
-void bt_keep_tick(struct bt_torrent *t, int64_t now_us)
-{
-    struct bt_keep *k = t->keep;
-    if (k == NULL || k->slot == NULL || !k->is_begun || k->save != NULL)
-        return;
-    struct wishes w = wishes_of(k);
-    if (w.lost_notes && !k->told_lost) {
-        k->told_lost = true;
-        bt_note(t->session, t, "%s",
-                "state: its folder cannot be written: after a crash more is checked again");
-    }
-    bool is_due = w.is_due || now_us - k->saved_us >= SAVE_EVERY_US ||
-                  k->base_downloaded + t->totals.downloaded - k->saved_downloaded >= SAVE_BYTES;
-    if (w.is_changed && is_due)
-        bt_keep_save(t, false);
-}
-
-int64_t bt_keep_wake(const struct bt_torrent *t)
-{
-    struct bt_keep *k = t->keep;
-    if (k == NULL || k->slot == NULL || !k->is_begun || k->save != NULL || !wishes_of(k).is_changed)
-        return INT64_MAX;
-    return k->saved_us + SAVE_EVERY_US;
-}
-
-uint64_t bt_keep_ever(const struct bt_torrent *t, bool is_down)
-{
-    const struct bt_keep *k = t->keep;
-    return is_down ? t->totals.downloaded + (k == NULL ? 0 : k->base_downloaded)
-                   : t->totals.uploaded + (k == NULL ? 0 : k->base_uploaded);
-}
-
-void bt_torrent_save(struct bt_torrent *t)
-{
-    bt_keep_save(t, true);
-}
-
-bool bt_torrent_is_saving(const struct bt_torrent *t)
-{
-    return bt_keep_is_busy(t);
-}
-
-void bt_torrent_forget(struct bt_torrent *t)
-{
-    t->forgets = true; /* for a state that is still being read */
-    if (t->keep != NULL)
-        t->keep->forgets = true; /* when nothing is written any more */
 }

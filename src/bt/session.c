@@ -103,7 +103,7 @@ static void on_tick(struct loop_timer *timer)
     s->dials_left = DIALS_A_TICK;
     if (s->is_deaf)
         listen_again(s);
-    bt_conns_tick(&s->greeting, now);
+    bt_greet_tick(&s->greeting, now);
     store_budget_tick(&s->budget, now);
     for (struct bt_torrent *t; (t = first_to_wake(s)) != NULL && t->wake.key <= now;) {
         bt_torrent_tick(t, now);

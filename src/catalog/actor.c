@@ -250,16 +250,15 @@ static void too_much(struct actor *a)
     actor_walk_all(a->c, false);
 }
 
-/* The look that stands in line then; NULL: everything is walked instead. */
-static struct look *look_at(struct catalog *c, uint64_t folder, struct tarn_bytes name,
-                            bool is_closed, bool is_doubted)
+void actor_look_name(struct catalog *c, uint64_t folder, struct tarn_bytes name, bool is_closed,
+                     bool is_doubted)
 {
     struct actor *a = c->actor;
     struct look *l = look_new(folder, name);
     if (l == NULL || a->n_quick == LOOKS_MAX) {
         look_free(l);
         too_much(a);
-        return NULL;
+        return;
     }
     uint64_t *there = tarn_map_get(&a->in_line, tarn_bytes_of(l->key, l->key_len));
     if (there != NULL) {
@@ -267,29 +266,22 @@ static struct look *look_at(struct catalog *c, uint64_t folder, struct tarn_byte
         other->is_closed = is_closed;
         other->is_doubted |= is_doubted;
         look_free(l);
-        return other;
+        return;
     }
     l->is_closed = is_closed;
     l->is_doubted = is_doubted;
     if (!tarn_map_put(&a->in_line, tarn_bytes_of(l->key, l->key_len), (uintptr_t)l)) {
         look_free(l);
         too_much(a);
-        return NULL;
+        return;
     }
     tarn_list_push_back(&a->quick, &l->node);
     a->n_quick++;
-    return l;
-}
-
-void actor_look_name(struct catalog *c, uint64_t folder, struct tarn_bytes name, bool is_closed,
-                     bool is_doubted)
-{
-    (void)look_at(c, folder, name, is_closed, is_doubted);
 }
 
 static void look_folder(struct catalog *c, uint64_t folder)
 {
-    (void)look_at(c, folder, tarn_bytes_of(NULL, 0), false, false);
+    actor_look_name(c, folder, tarn_bytes_of(NULL, 0), false, false);
 }
 
 void actor_look_deep(struct catalog *c, uint64_t folder)
@@ -331,8 +323,8 @@ static void come_again(struct actor *a, const struct look *l)
     else if (l->is_deep)
         actor_look_deep(a->c, l->folder);
     else
-        (void)look_at(a->c, l->folder, tarn_bytes_of(l->name, l->name_len), l->is_closed,
-                      l->is_doubted);
+        actor_look_name(a->c, l->folder, tarn_bytes_of(l->name, l->name_len), l->is_closed,
+                        l->is_doubted);
 }
 
 /* A name that could not be looked at is found by walking. */
@@ -366,7 +358,7 @@ static void look_done(struct loop_job *job)
         become_deaf(a);
     l->was_disturbed |= j->is_again;
     if (j->replaced.e.id != 0)
-        (void)look_at(c, j->replaced.e.parent, j->replaced.e.name, false, false);
+        actor_look_name(c, j->replaced.e.parent, j->replaced.e.name, false, false);
     for (size_t i = 0; i < j->n_deep; i++)
         actor_look_deep(c, j->deep[i]);
     if (j->is_over || j->is_failed || j->is_away || j->wants_walk) {
@@ -493,7 +485,7 @@ bool catalog_is_settled(struct catalog *c)
     sys_lock_take(&c->lock);
     bool has_reports = c->is_report_out;
     sys_lock_give(&c->lock);
-    if (has_reports)
+    if (has_reports || !lost_is_idle(c->lost))
         return false;
     return !is_busy(a) && !a->is_settling && !a->wants_settle && !a->is_dropping &&
            !a->wants_drop && tarn_list_empty(&c->asks) && atomic_load(&c->seq) == a->told_seq;
@@ -550,9 +542,7 @@ static void look_at_report(struct catalog *c, const struct report *report)
         kv_get(&r, c->base + T_PARENTS, kv_key_bytes(&k), &key, NULL) == KV_FOUND) {
         struct tarn_cur at = tarn_cur_of(key);
         uint64_t folder = tarn_cur_be64(&at);
-        struct look *l = look_at(c, folder, tarn_cur_rest(&at), false, report->is_doubted);
-        if (l != NULL)
-            l->has_lost |= report->has_lost;
+        actor_look_name(c, folder, tarn_cur_rest(&at), false, report->is_doubted);
     }
     kv_read_end(&r);
 }

@@ -3,6 +3,7 @@
 
 #include "base/cur.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "catalog/priv.h"
 #include "sys/clock.h"
 
@@ -107,6 +108,55 @@ static bool give_one(void *arg, struct tarn_bytes key, struct tarn_bytes value)
     return true;
 }
 
+/* --- a sidecar that is gone, under an index that is not --- */
+
+static uint64_t end_of(struct catalog_run run)
+{
+    uint64_t end;
+    return run.len > 0 && tarn_add_u64(run.off, run.len, &end) ? end : 0;
+}
+
+static bool see_known(void *arg, struct tarn_bytes key, struct tarn_bytes value)
+{
+    uint64_t *end = arg;
+    struct row_known row;
+    (void)key;
+    if (row_take_known(value, &row, NULL))
+        *end = tarn_max_u64(*end, tarn_max_u64(end_of(row.k.leaves), end_of(row.k.pieces)));
+    return true;
+}
+
+static bool see_v1(void *arg, struct tarn_bytes key, struct tarn_bytes value)
+{
+    uint64_t *end = arg;
+    struct catalog_known k;
+    (void)key;
+    if (row_take_v1(value, 0, &k, NULL))
+        *end = tarn_max_u64(*end, end_of(k.pieces));
+    return true;
+}
+
+static bool keep_clear(struct catalog *c, const char *path, struct tarn_err *err)
+{
+    const struct kv_range known = { .table = c->base + T_IDENTITIES },
+                          v1 = { .table = c->base + T_V1 };
+    struct lines l = { 0 };
+    struct tarn_quote q;
+    uint64_t end = 0;
+    if (!catalog_leaves_is_new(c->leaves))
+        return true;
+    if (!kv_scan(c->kv, &known, see_known, &end, err) || !kv_scan(c->kv, &v1, see_v1, &end, err))
+        return false;
+    if (end == 0)
+        return true;
+    lines_add(&l, true,
+              "the file of hashes '%s' was missing: files are read again when their hashes are "
+              "needed, or by a scrub",
+              tarn_quote_str(&q, path));
+    actor_say(c, &l);
+    return catalog_leaves_keep_clear(c->leaves, end, err);
+}
+
 /* What nothing refers to is free again; from where on the journal goes. */
 static bool take_up(struct catalog *c, struct tarn_err *err)
 {
@@ -128,9 +178,10 @@ static bool make_parts(struct catalog *c, const struct catalog_settings *set, st
     struct lines l = { 0 };
     struct tarn_err why;
     c->leaves = catalog_leaves_open(set->leaves_path, false, err);
-    if (c->leaves == NULL || !take_up(c, err))
+    if (c->leaves == NULL || !keep_clear(c, set->leaves_path, err) || !take_up(c, err))
         return false;
-    c->intake = store_intake_new(&intake, err);
+    c->lost = lost_new(c, err);
+    c->intake = c->lost == NULL ? NULL : store_intake_new(&intake, err);
     c->feed = c->intake == NULL ? NULL : feed_new(c, err);
     if (c->feed == NULL)
         return false;
@@ -179,6 +230,8 @@ void catalog_free(struct catalog *c)
     actor_free(c->actor);
     store_intake_free(c->intake);
     feed_free(c->feed);
+    lost_free(c->lost);
+    loop_unpost(c->loop, &c->report_msg);
     sys_notify_free(c->notify);
     catalog_leaves_close(c->leaves);
     sys_lock_release(&c->lock);
@@ -199,8 +252,7 @@ void catalog_report_changed(struct catalog *c, uint64_t entry)
 
 static bool is_same_report(const struct report *a, const struct report *b)
 {
-    return a->entry == b->entry && a->has_lost == b->has_lost &&
-           (a->is_doubted || !b->is_doubted) &&
+    return a->entry == b->entry && (a->is_doubted || !b->is_doubted) &&
            tarn_bytes_eq(tarn_bytes_of(a->name, a->name_len), tarn_bytes_of(b->name, b->name_len));
 }
 
@@ -222,11 +274,6 @@ static void take_report(struct catalog *c, const struct report *r)
 void report(struct catalog *c, uint64_t entry, bool is_doubted)
 {
     take_report(c, &(struct report){ .entry = entry, .is_doubted = is_doubted });
-}
-
-void catalog_report_lost(struct catalog *c, uint64_t entry)
-{
-    take_report(c, &(struct report){ .entry = entry, .has_lost = true });
 }
 
 void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name)

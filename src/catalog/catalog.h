@@ -42,7 +42,7 @@ struct catalog_known {
     uint8_t sha256[32];
     struct catalog_run
         leaves;            /* catalog/leaves.h; none for a file of one leaf, which is its root */
-    uint32_t v1_piece_len; /* 0: no v1 pieces were asked for; else of these: */
+    uint32_t v1_piece_len; /* 0: no v1 pieces (of the length asked for) are known; else of these: */
     struct catalog_run pieces; /* whole ones */
     bool has_tail;             /* there are bytes behind them; their hash, and with zeros behind: */
     uint8_t tail[20], tail_padded[20];
@@ -189,8 +189,13 @@ enum catalog_found catalog_find_identity(struct catalog_read *r, const struct ca
 enum catalog_found catalog_place_next(struct catalog_read *r, const struct catalog_identity *id,
                                       uint64_t after, struct catalog_entry *out,
                                       struct tarn_err *err) TARN_MUST;
+/* With v1 pieces of the length that was known first. */
 enum catalog_found catalog_known(struct catalog_read *r, const struct catalog_identity *id,
                                  struct catalog_known *out, struct tarn_err *err) TARN_MUST;
+/* With v1 pieces of this length, or none: collections that share a file may have other lengths. */
+enum catalog_found catalog_known_v1(struct catalog_read *r, const struct catalog_identity *id,
+                                    uint32_t piece_len, struct catalog_known *out,
+                                    struct tarn_err *err) TARN_MUST;
 
 /* The file of hashes that catalog_known's runs are in. */
 struct catalog_leaves *catalog_hashes(struct catalog *c);
@@ -299,10 +304,34 @@ struct catalog_ops {
     /* The journal has grown, up to seq: read it. Gathered: one call a turn. */
     void (*on_changes)(void *arg, uint64_t seq);
     void (*on_progress)(void *arg, const struct catalog_progress *p); /* at most 5 a second */
+    /* Hashes of held files are there that were lost (catalog_report_lost) or not known before (v1
+     * pieces): of some files, not of all perhaps. A collection may have become complete by that,
+     * without a new version. Worth trying again what failed, or waited, for want of them. */
+    void (*on_hashes)(void *arg);
     /* What is found cannot be recorded: one sentence, told once. NULL: it can again. */
     void (*on_fault)(void *arg, const char *sentence);
     /* A line for the log: one sentence that a person can act on. */
     void (*on_line)(void *arg, bool is_warning, const char *line);
+};
+
+/* How far the reading again of held files (a scrub, catalog_check) has come. A round goes on where
+ * it was after a restart, and its figures with it. */
+struct catalog_check_progress {
+    bool is_running;     /* false: none is under way (nor paused); only ended_ms is set */
+    uint32_t collection; /* the round is of this one; 0: of all */
+    /* Of bytes and files held; every name counts. What is to be checked is counted anew as files
+     * come and go, never below what was checked, so only the end of a round says that all was. */
+    uint64_t files_done, files;
+    uint64_t bytes_done, bytes;
+    uint64_t bad;       /* files that were not what they should be, so far */
+    uint64_t rate;      /* bytes a second since it began, or went on after a start; 0: not known */
+    int64_t started_ms; /* wall clock: when the round began */
+    int64_t ended_ms;   /* the last round of all that came to its end; 0: none yet */
+    /* The file under way; path NULL: between two files. */
+    const char *path;         /* below its collection, behind links; until the loop's next turn */
+    uint32_t path_collection; /* that it is in */
+    uint64_t entry;           /* its number */
+    uint64_t file_done, file_bytes;
 };
 
 struct catalog_settings {
@@ -325,7 +354,7 @@ struct catalog_settings {
 };
 
 /* The catalog's tables: names for kv_open, in this order. */
-enum { CATALOG_TABLES = 13, CATALOG_SCHEMA = 1 };
+enum { CATALOG_TABLES = 14, CATALOG_SCHEMA = 1 };
 extern const char *const catalog_tables[CATALOG_TABLES];
 
 struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err *err) TARN_MUST;
@@ -354,7 +383,8 @@ void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_orig
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
 /* Read held files again and compare them with their leaves: of one collection, or of all (0). While
- * such a check is under way: another one, of all, after it. */
+ * such a check is under way: another one after it (of all, when several are asked for). One that
+ * could not record what it found, and waits, goes on. */
 void catalog_check(struct catalog *c, uint32_t collection);
 
 /* Something that the owner has to tell, of what is none of the catalog's, in the same sequence: a
@@ -366,11 +396,19 @@ void catalog_note(struct catalog *c, uint64_t number, struct tarn_bytes name, co
 /* A door saw another stat than the entry's, or a read error: what it holds is not served any more,
  * and looked at again. Any thread. */
 void catalog_report_changed(struct catalog *c, uint64_t entry);
-/* Its hashes are not those of its root any more (TARN_E_INTEGRITY from catalog/leaves.h): the file
- * is read again for them, and is held meanwhile. Any thread. */
+/* Its hashes are not those of its root any more (TARN_E_INTEGRITY from catalog/leaves.h), or v1
+ * pieces of the collection's length are not known. When that is so, the file is read again for
+ * them, by itself and over restarts, and is held meanwhile (CATALOG_DAMAGED when the reading finds
+ * other bytes). on_hashes is told in either case when all hashes are there. Of more than 4096 at
+ * once some are forgotten: report them again then. Any thread. */
 void catalog_report_lost(struct catalog *c, uint64_t entry);
 
 void catalog_progress(const struct catalog *c, struct catalog_progress *out);
+/* Of files that wait, and of one collection (0: of all): bytes that are read already of those under
+ * way. */
+uint64_t catalog_read_so_far(const struct catalog *c, uint32_t collection);
+/* At any time: it reads no disk and no index. */
+void catalog_check_progress(const struct catalog *c, struct catalog_check_progress *out);
 /* Nothing is under way and nothing waits (but for timers of walks and scrubs): for tests and for
  * `tarn up`, which says when all is served. */
 bool catalog_is_settled(struct catalog *c);

@@ -3,15 +3,18 @@
  * A job picks from what waits (T_WAITING) as many as store/intake has room for, skipping what is
  * not quiet yet and other names of an inode that is being read; a name whose bytes are known
  * already (a hard link, a move) gets its identity without being read. What intake has done is
- * recorded by another job, many files in one write. One of each job is under way at a time. */
+ * recorded by another job, many files in one write: when all that were picked are done, or the
+ * first of them has waited RECORD_US for a long one. One of each job is under way at a time. */
 #include "base/cur.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "catalog/look.h"
 #include "sys/clock.h"
 
 enum {
-    PICK_IDS = 256,               /* waiting entries considered in one job */
-    LOST_MAX = 16,                /* names found gone in one */
+    PICK_IDS = 256, /* waiting entries considered in one job */
+    GONE_MAX = 16,  /* names found gone in one */
+    RECORD_US = 100 * 1000,
     AFTER_FAULT_US = 10 * 1000000 /* disk full, or an index that cannot be written */
 };
 
@@ -21,17 +24,20 @@ struct slot {
     struct feed *feed;
     bool is_used, is_ready; /* ready: to be recorded */
     bool is_ours;           /* the fault was ours, not the file's: it is tried again later */
+    bool is_held;           /* it is read for hashes alone */
     bool has_match;
     struct disk_match match;
     uint64_t id;
-    struct sys_stat st; /* when it was picked */
-    char *path;         /* owned */
-    int dir;            /* owned: the collection's folder */
+    uint32_t collection;
+    struct sys_stat st;    /* when it was picked */
+    char *path;            /* owned */
+    struct sys_file *root; /* counted: the collection's folder */
     struct catalog_put leaves, pieces;
-    enum { SLOT_AGAIN, SLOT_HELD, SLOT_REFUSED } outcome;
+    /* judged: by its reading; outcome: as recorded, where the entry may be another by then */
+    enum { SLOT_AGAIN, SLOT_HELD, SLOT_REFUSED, SLOT_DAMAGED } judged, outcome;
 };
 
-struct lost {
+struct gone {
     uint64_t folder;
     size_t len;
     uint8_t name[CATALOG_NAME_MAX];
@@ -41,10 +47,12 @@ struct feed {
     struct catalog *c;
     struct slot *slots; /* FEED_MAX */
     size_t n_used;
+    struct slot *reading[FEED_MAX]; /* by intake, or read and not recorded: the loop's alone */
+    size_t n_reading;
     struct loop_job pick, record;
     bool is_picking, is_recording, wants_pick, is_pausing;
-    struct loop_timer timer;
-    bool is_timed;
+    struct loop_timer timer, record_timer;
+    bool is_timed, is_record_timed, is_record_due;
 
     /* of the pick under way */
     uint64_t after;  /* entries up to this one were considered in this pass */
@@ -57,16 +65,19 @@ struct feed {
     struct tarn_err pick_err;
     uint64_t ids[PICK_IDS];
     size_t n_ids;
-    struct lost lost[LOST_MAX];
-    size_t n_lost;
+    struct gone gone[GONE_MAX];
+    size_t n_gone;
     uint64_t stale[PICK_IDS]; /* entries whose stat must be noted, to see whether it stays */
     struct sys_stat stale_st[PICK_IDS];
     size_t n_stale;
+    struct sys_file *root; /* counted: the folder of the collection that was picked from last */
+    uint32_t root_of;
 
     /* of the record under way */
     struct slot *ready[FEED_MAX];
     size_t n_ready;
     bool record_failed;
+    bool has_hashes; /* of files that are held */
     struct tarn_err record_err;
     struct lines lines;
 };
@@ -122,36 +133,42 @@ static struct slot *free_slot(struct feed *f)
 
 static void release_slot(struct feed *f, struct slot *s)
 {
-    sys_close(&s->dir);
+    sys_file_unref(s->root);
     tarn_free(s->path);
-    *s = (struct slot){ .feed = f, .dir = -1 };
+    *s = (struct slot){ .feed = f };
     f->n_used--;
 }
 
-/* The collection's folder, and how the file looks. NULL path: not now. */
-static char *look_up(const struct disk_place *at, const struct row_entry *row, int *dir,
-                     struct sys_stat *st, bool *is_gone)
+/* The collection's folder, for all of one pick. Borrowed; NULL: it is away, as a walk will say. */
+static struct sys_file *root_of(struct feed *f, const struct disk_place *at)
+{
+    if (f->root != NULL && f->root_of == at->col.c.id)
+        return f->root;
+    sys_file_unref(f->root);
+    int fd = sys_open(at->col.path, SYS_OPEN_FOLDER, NULL);
+    f->root = fd < 0 ? NULL : sys_file_new(fd);
+    f->root_of = at->col.c.id;
+    return f->root;
+}
+
+/* How the file looks. NULL: not now. */
+static char *look_up(const struct sys_file *root, const struct disk_place *at,
+                     const struct row_entry *row, struct sys_stat *st, bool *is_gone)
 {
     struct tarn_err err;
-    SYS_AUTO_FD root = sys_open(at->col.path, SYS_OPEN_FOLDER, &err);
-    if (root < 0)
-        return NULL; /* away: a walk will say so */
-    bool is_there = sys_stat(root, at->path, row->e.is_link, st, &err);
+    bool is_there = sys_stat(root->fd, at->path, row->e.is_link, st, &err);
     *is_gone = is_there ? st->kind != SYS_REGULAR : err.code == TARN_E_NOT_FOUND;
     if (!is_there || *is_gone)
         return NULL;
-    char *path = row->e.is_link ? disk_resolve(at->col.path, at->path, &err)
-                                : tarn_strndup(at->path, strlen(at->path));
-    if (path != NULL)
-        *dir = sys_take_fd(&root);
-    return path;
+    return row->e.is_link ? disk_resolve(at->col.path, at->path, &err)
+                          : tarn_strndup(at->path, strlen(at->path));
 }
 
-static void note_lost(struct feed *f, const struct row_entry *row)
+static void note_gone(struct feed *f, const struct row_entry *row)
 {
-    if (f->n_lost == LOST_MAX)
+    if (f->n_gone == GONE_MAX)
         return;
-    struct lost *l = &f->lost[f->n_lost++];
+    struct gone *l = &f->gone[f->n_gone++];
     l->folder = row->e.parent;
     l->len = row->e.name.len;
     memcpy(l->name, row->e.name.p, l->len);
@@ -162,13 +179,13 @@ static void consider(struct feed *f, const struct row_entry *row, const struct d
 {
     struct sys_stat st;
     bool is_gone = false, is_stale;
-    int dir = -1;
     if (!at->col.is_listed || at->col.c.phase == CATALOG_AWAY || is_busy(f, row->e.id))
         return;
-    char *path = look_up(at, row, &dir, &st, &is_gone);
+    struct sys_file *root = root_of(f, at);
+    char *path = root == NULL ? NULL : look_up(root, at, row, &st, &is_gone);
     if (path == NULL) {
         if (is_gone)
-            note_lost(f, row);
+            note_gone(f, row);
         return;
     }
     int64_t wait = wait_ms(f->c, row, &st, now_ms, &is_stale);
@@ -183,18 +200,24 @@ static void consider(struct feed *f, const struct row_entry *row, const struct d
         if (wait > 0 && now_ms + wait < f->due_ms)
             f->due_ms = now_ms + wait;
         tarn_free(path);
-        sys_close(&dir);
         return;
     }
-    *s = (struct slot){
-        .feed = f, .is_used = true, .id = row->e.id, .st = st, .path = path, .dir = dir
-    };
-    s->in.dir = dir;
+    *s = (struct slot){ .feed = f,
+                        .is_used = true,
+                        .id = row->e.id,
+                        .collection = row->e.collection,
+                        .st = st,
+                        .path = path,
+                        .root = sys_file_ref(root) };
+    s->in.dir = root->fd;
     s->in.path = path;
     s->in.piece_len = disk_v1_len(&at->col);
     f->n_used++;
-    s->has_match = s->is_ready = disk_find_match(f->c, &st, at->col.path, at->path, row->e.is_link,
-                                                 row->e.id, s->in.piece_len, &s->match);
+    s->is_held = row->e.state == CATALOG_HELD;
+    /* Where hashes are lost, another name of the inode has lost the same. */
+    s->has_match = s->is_ready =
+        !row->has_lost && disk_find_match(f->c, &st, at->col.path, at->path, row->e.is_link,
+                                          row->e.id, s->in.piece_len, &s->match);
 }
 
 static bool note_stale(struct index_write *w, void *arg, struct tarn_err *err)
@@ -242,13 +265,8 @@ static bool take_ids(struct feed *f)
 static bool load(struct feed *f, uint64_t id, struct row_entry *row, struct disk_place *at)
 {
     struct kv_read r = { 0 };
-    struct kv_key k = { 0 };
-    struct tarn_bytes key, value;
-    kv_key_be64(&k, id);
     bool ok = kv_read_begin(f->c->kv, &r, NULL) &&
-              kv_get(&r, f->c->base + T_PARENTS, kv_key_bytes(&k), &key, NULL) == KV_FOUND &&
-              kv_get(&r, f->c->base + T_ENTRIES, key, &value, NULL) == KV_FOUND &&
-              row_take_entry(key, value, row, NULL) &&
+              index_entry(&r, f->c->base, id, row, NULL) == CATALOG_FOUND &&
               disk_place(&r, f->c->base, &row->e, at, NULL);
     kv_read_end(&r);
     return ok;
@@ -259,7 +277,7 @@ static void pick_run(struct loop_job *job)
     struct feed *f = TARN_OUTER(job, struct feed, pick);
     int64_t now_ms = sys_wall_ms();
     f->due_ms = INT64_MAX;
-    f->n_lost = f->n_stale = 0;
+    f->n_gone = f->n_stale = 0;
     f->pick_failed = !take_ids(f);
     f->is_end = !f->pick_failed && f->n_ids < PICK_IDS;
     for (size_t i = 0; i < f->n_ids && !f->pick_failed; i++) {
@@ -273,6 +291,8 @@ static void pick_run(struct loop_job *job)
         if (load(f, f->ids[i], &row, &at))
             consider(f, &row, &at, now_ms);
     }
+    sys_file_unref(f->root);
+    f->root = NULL;
     if (f->n_stale > 0 && !f->pick_failed)
         f->pick_failed = !catalog_write(f->c, note_stale, f, &f->pick_err);
 }
@@ -308,7 +328,7 @@ static bool on_pieces(struct store_intake_file *in, uint64_t first, const uint8_
 static bool is_waiting(const struct row_entry *row)
 {
     return row->e.state == CATALOG_WAITING || row->e.state == CATALOG_CHANGED ||
-           (row->e.state == CATALOG_HELD && row->wants_v1);
+           (row->e.state == CATALOG_HELD && (row->wants_v1 || row->has_lost));
 }
 
 /* Why it could not be read: because it changes (then it is tried again), or for good? */
@@ -316,12 +336,12 @@ static void judge_failure(struct slot *s)
 {
     struct sys_stat now;
     struct tarn_err err;
-    s->outcome = SLOT_AGAIN;
+    s->judged = SLOT_AGAIN;
     s->is_ours |= s->in.err.code == TARN_E_NO_MEMORY;
     if (s->is_ours || s->in.err.code == TARN_E_CANCELED || s->in.err.code == TARN_E_NOT_FOUND)
         return;
-    if (sys_stat(s->dir, s->path, false, &now, &err) && catalog_stat_same(&now, &s->st))
-        s->outcome = SLOT_REFUSED;
+    if (sys_stat(s->root->fd, s->path, false, &now, &err) && catalog_stat_same(&now, &s->st))
+        s->judged = SLOT_REFUSED;
 }
 
 static void finish_hashes(struct feed *f, struct slot *s)
@@ -329,7 +349,7 @@ static void finish_hashes(struct feed *f, struct slot *s)
     struct catalog_leaves *l = f->c->leaves;
     struct tarn_err err;
     if (s->has_match) {
-        s->outcome = SLOT_HELD;
+        s->judged = SLOT_HELD;
         return;
     }
     if (s->in.err.code != TARN_OK) {
@@ -342,7 +362,7 @@ static void finish_hashes(struct feed *f, struct slot *s)
         s->is_ours = true;
         s->in.err = err;
     }
-    s->outcome = ok && catalog_stat_same(&s->in.stat, &s->st) ? SLOT_HELD : SLOT_AGAIN;
+    s->judged = ok && catalog_stat_same(&s->in.stat, &s->st) ? SLOT_HELD : SLOT_AGAIN;
 }
 
 static struct catalog_known known_of(const struct slot *s)
@@ -358,13 +378,29 @@ static struct catalog_known known_of(const struct slot *s)
     return k;
 }
 
+/* A held file that was read again, only for its hashes, has other bytes under the same stat: as a
+ * scrub would have found it. */
+static bool record_damaged(struct index_write *w, struct slot *s, const struct row_entry *row,
+                           struct tarn_err *err)
+{
+    struct row_entry fresh;
+    s->outcome = SLOT_DAMAGED;
+    row_copy_entry(&fresh, row);
+    fresh.wants_v1 = fresh.has_lost = false;
+    fresh.e.state = CATALOG_DAMAGED;
+    fresh.e.reason =
+        index_reason(fresh.reason, "its bytes are others than they were, under the same times");
+    return index_put(w, row, &fresh, NULL, err) &&
+           index_note(w, CATALOG_E_DAMAGED, &fresh, fresh.e.reason, 0, err);
+}
+
 static bool record_held(struct index_write *w, struct slot *s, const struct row_entry *row,
                         struct tarn_err *err)
 {
     struct row_entry fresh;
     row_copy_entry(&fresh, row);
     fresh.e.stat = s->has_match ? s->st : s->in.stat;
-    fresh.is_closed = fresh.wants_v1 = false;
+    fresh.is_closed = fresh.wants_v1 = fresh.has_lost = false;
     if (s->has_match) {
         bool is_done;
         if (!index_take_over(w, row, &fresh, &s->match, &is_done, err))
@@ -380,8 +416,11 @@ static bool record_held(struct index_write *w, struct slot *s, const struct row_
         memcpy(fresh.e.identity.root, s->in.root, sizeof fresh.e.identity.root);
     else
         memset(fresh.e.identity.root, 0, sizeof fresh.e.identity.root);
-    if (row->e.state == CATALOG_HELD && row_same_identity(&row->e.identity, &fresh.e.identity))
-        return index_put(w, row, &fresh, &known, err); /* only v1 pieces are new */
+    bool is_same = row_same_identity(&row->e.identity, &fresh.e.identity);
+    if (row->e.state == CATALOG_HELD && is_same)
+        return index_put(w, row, &fresh, &known, err); /* only hashes are new */
+    if (row->e.state == CATALOG_HELD && catalog_stat_same(&row->e.stat, &s->in.stat))
+        return record_damaged(w, s, row, err);
     return index_put(w, row, &fresh, &known, err) &&
            index_note(w, row->e.has_identity ? CATALOG_E_REPLACED : CATALOG_E_ADDED, &fresh,
                       tarn_bytes_of(NULL, 0), 0, err);
@@ -406,6 +445,7 @@ static bool record_all(struct index_write *w, void *arg, struct tarn_err *err)
     for (size_t i = 0; i < f->n_ready; i++) {
         struct slot *s = f->ready[i];
         struct row_entry row;
+        s->outcome = s->judged;
         if (s->outcome == SLOT_AGAIN)
             continue;
         enum catalog_found found = index_get(w, s->id, &row, err);
@@ -424,18 +464,34 @@ static bool record_all(struct index_write *w, void *arg, struct tarn_err *err)
     return true;
 }
 
+static void after_record(struct feed *f, struct slot *s)
+{
+    struct tarn_quote q;
+    if (s->outcome == SLOT_HELD) {
+        if (s->has_match)
+            disk_report_moved(f->c, &s->match);
+        f->has_hashes |= s->is_held;
+        return;
+    }
+    catalog_leaves_drop(f->c->leaves, &s->leaves);
+    catalog_leaves_drop(f->c->leaves, &s->pieces);
+    if (s->outcome == SLOT_DAMAGED)
+        lines_add(&f->lines, true, "'%s' is damaged: its bytes are not those that it had",
+                  tarn_quote_str(&q, s->path));
+}
+
 static void record_run(struct loop_job *job)
 {
     struct feed *f = TARN_OUTER(job, struct feed, record);
     bool has_runs = false, has_news = false;
     f->lines.n = f->lines.more = 0;
-    f->record_failed = false;
+    f->record_failed = f->has_hashes = false;
     for (size_t i = 0; i < f->n_ready; i++) {
         struct slot *s = f->ready[i];
         finish_hashes(f, s);
         has_runs |= s->leaves.run.len + s->pieces.run.len > 0;
-        has_news |= s->outcome != SLOT_AGAIN;
-        if (s->outcome == SLOT_REFUSED)
+        has_news |= s->judged != SLOT_AGAIN;
+        if (s->judged == SLOT_REFUSED)
             lines_add(&f->lines, true, "%s", s->in.err.msg);
         if (s->is_ours) {
             f->record_failed = true;
@@ -449,13 +505,7 @@ static void record_run(struct loop_job *job)
             f->ready[i]->outcome = SLOT_AGAIN;
     }
     for (size_t i = 0; i < f->n_ready; i++)
-        if (f->ready[i]->has_match && f->ready[i]->outcome == SLOT_HELD)
-            disk_report_moved(f->c, &f->ready[i]->match);
-    for (size_t i = 0; i < f->n_ready; i++)
-        if (f->ready[i]->outcome != SLOT_HELD) {
-            catalog_leaves_drop(f->c->leaves, &f->ready[i]->leaves);
-            catalog_leaves_drop(f->c->leaves, &f->ready[i]->pieces);
-        }
+        after_record(f, f->ready[i]);
 }
 
 /* --- the loop's thread --- */
@@ -469,6 +519,25 @@ static void pause_feed(struct feed *f, const struct tarn_err *why)
         loop_timer_set(f->c->loop, &f->timer, loop_now_us(f->c->loop) + AFTER_FAULT_US);
 }
 
+/* Between two jobs, when the slots may be looked at. */
+static void note_reading(struct feed *f)
+{
+    f->n_reading = 0;
+    for (size_t i = 0; i < FEED_MAX; i++)
+        if (f->slots[i].is_used && f->slots[i].in.done != NULL)
+            f->reading[f->n_reading++] = &f->slots[i];
+}
+
+uint64_t catalog_read_so_far(const struct catalog *c, uint32_t collection)
+{
+    const struct feed *f = c->feed;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < f->n_reading; i++)
+        if (collection == 0 || f->reading[i]->collection == collection)
+            bytes += tarn_min_u64(f->reading[i]->in.bytes_read, f->reading[i]->st.size);
+    return bytes;
+}
+
 static void record_done(struct loop_job *job)
 {
     struct feed *f = TARN_OUTER(job, struct feed, record);
@@ -476,10 +545,13 @@ static void record_done(struct loop_job *job)
     for (size_t i = 0; i < f->n_ready; i++)
         release_slot(f, f->ready[i]);
     f->n_ready = 0;
+    note_reading(f);
     f->wants_pick = true;
     actor_say(f->c, &f->lines);
     if (f->record_failed)
         pause_feed(f, &f->record_err);
+    if (f->has_hashes && f->c->ops.on_hashes != NULL)
+        f->c->ops.on_hashes(f->c->arg);
     actor_settle(f->c);
     go_on(f);
     actor_kick(f->c);
@@ -504,6 +576,7 @@ static void submit(struct feed *f)
         s->in.done = intake_done;
         store_intake_submit(f->c->intake, &s->in);
     }
+    note_reading(f);
 }
 
 static void set_due(struct feed *f)
@@ -537,8 +610,8 @@ static void pick_done(struct loop_job *job)
     }
     if (f->due_ms < f->pass_due_ms)
         f->pass_due_ms = f->due_ms;
-    for (size_t i = 0; i < f->n_lost; i++)
-        actor_look_name(f->c, f->lost[i].folder, tarn_bytes_of(f->lost[i].name, f->lost[i].len),
+    for (size_t i = 0; i < f->n_gone; i++)
+        actor_look_name(f->c, f->gone[i].folder, tarn_bytes_of(f->gone[i].name, f->gone[i].len),
                         false, true);
     submit(f);
     if (f->is_end)
@@ -549,14 +622,37 @@ static void pick_done(struct loop_job *job)
     actor_kick(f->c);
 }
 
+static void on_record_time(struct loop_timer *t)
+{
+    struct feed *f = TARN_OUTER(t, struct feed, record_timer);
+    f->is_record_timed = false;
+    f->is_record_due = true;
+    go_on(f);
+}
+
+/* A write costs a sync, and pages of the index by the hundred: many files share one. */
+static bool may_wait(struct feed *f)
+{
+    if (f->n_ready == f->n_used || f->is_record_due)
+        return false;
+    if (!f->is_record_timed)
+        f->is_record_timed =
+            loop_timer_set(f->c->loop, &f->record_timer, loop_now_us(f->c->loop) + RECORD_US);
+    return f->is_record_timed;
+}
+
 static void start_record(struct feed *f)
 {
     f->n_ready = 0;
     for (size_t i = 0; i < FEED_MAX; i++)
         if (f->slots[i].is_used && f->slots[i].is_ready)
             f->ready[f->n_ready++] = &f->slots[i];
-    if (f->n_ready == 0)
+    if (f->n_ready == 0 || may_wait(f)) {
+        f->n_ready = 0;
         return;
+    }
+    loop_timer_stop(f->c->loop, &f->record_timer);
+    f->is_record_timed = f->is_record_due = false;
     f->is_recording = true;
     loop_pool_submit(f->c->loop, &f->record);
 }
@@ -608,9 +704,10 @@ struct feed *feed_new(struct catalog *c, struct tarn_err *err)
     f->record.run = record_run;
     f->record.done = record_done;
     f->timer.on_time = on_time;
+    f->record_timer.on_time = on_record_time;
     f->pass_due_ms = INT64_MAX;
     for (size_t i = 0; i < FEED_MAX; i++)
-        f->slots[i] = (struct slot){ .feed = f, .dir = -1 };
+        f->slots[i] = (struct slot){ .feed = f };
     return f;
 }
 
@@ -621,6 +718,7 @@ void feed_free(struct feed *f)
     loop_pool_cancel(f->c->loop, &f->pick);
     loop_pool_cancel(f->c->loop, &f->record);
     loop_timer_stop(f->c->loop, &f->timer);
+    loop_timer_stop(f->c->loop, &f->record_timer);
     for (size_t i = 0; i < FEED_MAX; i++)
         if (f->slots[i].is_used) {
             catalog_leaves_drop(f->c->leaves, &f->slots[i].leaves);

@@ -9,6 +9,58 @@ enum {
     RECORD_MAX = 8192, /* the longest record: a change with two paths */
 };
 
+enum catalog_found index_found(enum kv_got got)
+{
+    switch (got) {
+    case KV_FAILED:
+        return CATALOG_FAILED;
+    case KV_NONE:
+        return CATALOG_NOT_THERE;
+    case KV_FOUND:
+        break;
+    }
+    return CATALOG_FOUND;
+}
+
+enum catalog_found index_value(const struct kv_read *r, unsigned table, struct tarn_bytes key,
+                               struct tarn_bytes *value, struct tarn_err *err)
+{
+    return index_found(kv_get(r, table, key, value, err));
+}
+
+static enum catalog_found entry_by_key(const struct kv_read *r, unsigned base,
+                                       struct tarn_bytes key, struct row_entry *out,
+                                       struct tarn_err *err)
+{
+    struct tarn_bytes value;
+    enum catalog_found found = index_value(r, base + T_ENTRIES, key, &value, err);
+    if (found != CATALOG_FOUND)
+        return found;
+    return row_take_entry(key, value, out, err) ? CATALOG_FOUND : CATALOG_FAILED;
+}
+
+enum catalog_found index_entry(const struct kv_read *r, unsigned base, uint64_t id,
+                               struct row_entry *out, struct tarn_err *err)
+{
+    struct kv_key k = { 0 };
+    struct tarn_bytes key;
+    kv_key_be64(&k, id);
+    enum catalog_found found = index_value(r, base + T_PARENTS, kv_key_bytes(&k), &key, err);
+    return found == CATALOG_FOUND ? entry_by_key(r, base, key, out, err) : found;
+}
+
+enum catalog_found index_row(const struct kv_read *r, unsigned base, uint32_t collection,
+                             struct row_collection *out, struct tarn_err *err)
+{
+    struct kv_key k = { 0 };
+    struct tarn_bytes value;
+    kv_key_be32(&k, collection);
+    enum catalog_found found = index_value(r, base + T_COLLECTIONS, kv_key_bytes(&k), &value, err);
+    if (found != CATALOG_FOUND)
+        return found;
+    return row_take_collection(value, collection, out, err) ? CATALOG_FOUND : CATALOG_FAILED;
+}
+
 static struct tarn_bytes head_key(void)
 {
     return tarn_bytes_str("head");
@@ -92,36 +144,9 @@ enum catalog_found index_collection(struct index_write *w, uint32_t id, struct t
     if (!store_collection(w, err))
         return CATALOG_FAILED;
     w->has_col = false;
-    struct kv_key k = { 0 };
-    struct tarn_bytes value;
-    kv_key_be32(&k, id);
-    switch (kv_get(&w->t->read, w->base + T_COLLECTIONS, kv_key_bytes(&k), &value, err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
-    if (!row_take_collection(value, id, &w->col, err))
-        return CATALOG_FAILED;
-    w->has_col = true;
-    return CATALOG_FOUND;
-}
-
-static enum catalog_found find_by_key(struct index_write *w, struct tarn_bytes key,
-                                      struct row_entry *out, struct tarn_err *err)
-{
-    struct tarn_bytes value;
-    switch (kv_get(&w->t->read, w->base + T_ENTRIES, key, &value, err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
-    return row_take_entry(key, value, out, err) ? CATALOG_FOUND : CATALOG_FAILED;
+    enum catalog_found found = index_row(&w->t->read, w->base, id, &w->col, err);
+    w->has_col = found == CATALOG_FOUND;
+    return found;
 }
 
 enum catalog_found index_find(struct index_write *w, uint64_t parent, struct tarn_bytes name,
@@ -129,24 +154,13 @@ enum catalog_found index_find(struct index_write *w, uint64_t parent, struct tar
 {
     struct kv_key k;
     row_key_entry(&k, parent, name);
-    return find_by_key(w, kv_key_bytes(&k), out, err);
+    return entry_by_key(&w->t->read, w->base, kv_key_bytes(&k), out, err);
 }
 
 enum catalog_found index_get(struct index_write *w, uint64_t id, struct row_entry *out,
                              struct tarn_err *err)
 {
-    struct kv_key k = { 0 };
-    struct tarn_bytes key;
-    kv_key_be64(&k, id);
-    switch (kv_get(&w->t->read, w->base + T_PARENTS, kv_key_bytes(&k), &key, err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
-    return find_by_key(w, key, out, err);
+    return index_entry(&w->t->read, w->base, id, out, err);
 }
 
 uint64_t index_new_id(struct index_write *w)
@@ -233,19 +247,53 @@ static bool take(struct index_write *w, struct catalog_run run, struct tarn_err 
 
 /* --- identities --- */
 
-static enum catalog_found known_of(struct index_write *w, const struct kv_key *k,
+static enum catalog_found known_of(const struct kv_read *r, unsigned base, const struct kv_key *k,
                                    struct row_known *out, struct tarn_err *err)
 {
     struct tarn_bytes value;
-    switch (kv_get(&w->t->read, w->base + T_IDENTITIES, kv_key_bytes(k), &value, err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
+    enum catalog_found found = index_value(r, base + T_IDENTITIES, kv_key_bytes(k), &value, err);
+    if (found != CATALOG_FOUND)
+        return found;
     return row_take_known(value, out, err) ? CATALOG_FOUND : CATALOG_FAILED;
+}
+
+static void key_v1(struct kv_key *to, const struct kv_key *identity, uint32_t piece_len)
+{
+    *to = *identity;
+    kv_key_be32(to, piece_len);
+}
+
+/* v1 pieces of another length than those in the record of the identity. */
+static enum catalog_found other_v1(const struct kv_read *r, unsigned base,
+                                   const struct kv_key *identity, uint32_t piece_len,
+                                   struct catalog_known *out, struct tarn_err *err)
+{
+    struct kv_key k;
+    struct tarn_bytes value;
+    key_v1(&k, identity, piece_len);
+    enum catalog_found found = index_value(r, base + T_V1, kv_key_bytes(&k), &value, err);
+    if (found != CATALOG_FOUND)
+        return found;
+    return row_take_v1(value, piece_len, out, err) ? CATALOG_FOUND : CATALOG_FAILED;
+}
+
+enum catalog_found index_known(const struct kv_read *r, unsigned base,
+                               const struct catalog_identity *id, uint32_t v1_len,
+                               struct catalog_known *out, struct tarn_err *err)
+{
+    static const struct catalog_known nothing;
+    struct kv_key k;
+    struct row_known row;
+    row_key_identity(&k, id);
+    enum catalog_found found = known_of(r, base, &k, &row, err);
+    if (found == CATALOG_FOUND && v1_len != 0 && row.k.v1_piece_len != v1_len) {
+        row_copy_v1(&row.k, &nothing);
+        if (other_v1(r, base, &k, v1_len, &row.k, err) == CATALOG_FAILED)
+            return CATALOG_FAILED;
+    }
+    if (found == CATALOG_FOUND)
+        *out = row.k;
+    return found;
 }
 
 static bool put_known(struct index_write *w, const struct kv_key *k, const struct row_known *known,
@@ -256,9 +304,49 @@ static bool put_known(struct index_write *w, const struct kv_key *k, const struc
     return put(w, T_IDENTITIES, kv_key_bytes(k), err);
 }
 
-/* Runs of a file that was read although its identity is known: new leaves are given back, unless
- * the old ones were lost; v1 pieces are taken when there were none, or others. */
-static bool merge_known(struct index_write *w, struct row_known *old,
+/* v1 pieces beside those in the record of the identity. */
+static bool put_other_v1(struct index_write *w, const struct kv_key *identity,
+                         const struct catalog_known *fresh, struct tarn_err *err)
+{
+    struct kv_key k;
+    struct catalog_known old = { 0 };
+    if (other_v1(&w->t->read, w->base, identity, fresh->v1_piece_len, &old, err) ==
+            CATALOG_FAILED ||
+        !take(w, fresh->pieces, err) || !give(w, old.pieces, err))
+        return false;
+    key_v1(&k, identity, fresh->v1_piece_len);
+    tarn_out_clear(&w->out);
+    row_put_v1(&w->out, fresh);
+    return put(w, T_V1, kv_key_bytes(&k), err);
+}
+
+static bool drop_other_v1(struct index_write *w, const struct kv_key *identity,
+                          struct tarn_err *err)
+{
+    for (;;) {
+        struct kv_key k = { 0 };
+        struct catalog_known old;
+        {
+            KV_AUTO_CURSOR c = { 0 };
+            if (!kv_cursor_open(&w->t->read, w->base + T_V1, &c, err))
+                return false;
+            enum kv_got got = kv_seek(&c, kv_key_bytes(identity), err);
+            if (got == KV_FAILED)
+                return false;
+            if (got == KV_NONE || !kv_has_prefix(c.key, kv_key_bytes(identity)))
+                return true;
+            if (!row_take_v1(c.value, 0, &old, err))
+                return false;
+            kv_key_put(&k, c.key);
+        }
+        if (!del(w, T_V1, &k, err) || !give(w, old.pieces, err))
+            return false;
+    }
+}
+
+/* Runs of a file that was read although its identity is known: what was there is given back, for
+ * the new ones are known to be good. */
+static bool merge_known(struct index_write *w, const struct kv_key *k, struct row_known *old,
                         const struct catalog_known *fresh, struct tarn_err *err)
 {
     if (old->k.leaves.off != fresh->leaves.off || old->k.leaves.len != fresh->leaves.len) {
@@ -268,11 +356,11 @@ static bool merge_known(struct index_write *w, struct row_known *old,
     }
     if (fresh->v1_piece_len == 0)
         return true;
+    if (old->k.v1_piece_len != 0 && old->k.v1_piece_len != fresh->v1_piece_len)
+        return put_other_v1(w, k, fresh, err);
     if (!take(w, fresh->pieces, err) || !give(w, old->k.pieces, err))
         return false;
-    struct catalog_run leaves = old->k.leaves;
-    old->k = *fresh;
-    old->k.leaves = leaves;
+    row_copy_v1(&old->k, fresh);
     return true;
 }
 
@@ -282,7 +370,7 @@ static bool add_place(struct index_write *w, const struct row_entry *e,
     struct kv_key k;
     struct row_known row;
     row_key_identity(&k, &e->e.identity);
-    switch (known_of(w, &k, &row, err)) {
+    switch (known_of(&w->t->read, w->base, &k, &row, err)) {
     case CATALOG_FAILED:
         return false;
     case CATALOG_NOT_THERE:
@@ -294,7 +382,7 @@ static bool add_place(struct index_write *w, const struct row_entry *e,
             return false;
         break;
     case CATALOG_FOUND:
-        if (known != NULL && !merge_known(w, &row, known, err))
+        if (known != NULL && !merge_known(w, &k, &row, known, err))
             return false;
         break;
     }
@@ -310,7 +398,7 @@ static bool drop_place(struct index_write *w, const struct row_entry *e, struct 
     struct kv_key k;
     struct row_known row;
     row_key_identity(&k, &e->e.identity);
-    enum catalog_found found = known_of(w, &k, &row, err);
+    enum catalog_found found = known_of(&w->t->read, w->base, &k, &row, err);
     if (found == CATALOG_FAILED)
         return false;
     if (found == CATALOG_FOUND && row.places > 1) {
@@ -320,7 +408,7 @@ static bool drop_place(struct index_write *w, const struct row_entry *e, struct 
     } else if (found == CATALOG_FOUND) {
         w->head.totals.identities--;
         if (!del(w, T_IDENTITIES, &k, err) || !give(w, row.k.leaves, err) ||
-            !give(w, row.k.pieces, err))
+            !give(w, row.k.pieces, err) || !drop_other_v1(w, &k, err))
             return false;
     }
     kv_key_be64(&k, e->e.id);
@@ -333,7 +421,7 @@ static bool is_waiting(const struct row_entry *e)
 {
     return e != NULL && e->e.kind == CATALOG_FILE &&
            (e->e.state == CATALOG_WAITING || e->e.state == CATALOG_CHANGED ||
-            (e->e.state == CATALOG_HELD && e->wants_v1));
+            (e->e.state == CATALOG_HELD && (e->wants_v1 || e->has_lost)));
 }
 
 static bool is_missing(const struct row_entry *e)
@@ -468,7 +556,7 @@ static bool keep_place(struct index_write *w, const struct row_entry *old,
     struct kv_key k; /* counted twice now */
     struct row_known row;
     row_key_identity(&k, &fresh->e.identity);
-    if (known_of(w, &k, &row, err) != CATALOG_FOUND)
+    if (known_of(&w->t->read, w->base, &k, &row, err) != CATALOG_FOUND)
         return false;
     row.places--;
     return put_known(w, &k, &row, err);

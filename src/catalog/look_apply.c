@@ -50,6 +50,9 @@ bool index_take_over(struct index_write *w, const struct row_entry *old, struct 
     fresh->e.has_identity = true;
     fresh->e.identity = q.e.identity;
     fresh->is_closed = false;
+    if (had && !m->is_moved && old->e.state == CATALOG_HELD &&
+        row_same_identity(&old->e.identity, &fresh->e.identity))
+        return index_put(w, old, fresh, NULL, err); /* what it held all the while */
     enum catalog_event event = m->is_moved && is_here ? CATALOG_E_MOVED
                                : had                  ? CATALOG_E_REPLACED
                                                       : CATALOG_E_ADDED;
@@ -86,7 +89,7 @@ static void make_fresh(const struct look_op *op, const struct row_entry *row,
     fresh->e.stat = op->st;
     fresh->e.is_link = op->is_link;
     fresh->is_closed = op->is_closed;
-    fresh->wants_v1 = false;
+    fresh->wants_v1 = fresh->has_lost = false;
     fresh->seen_ms = now_ms;
 }
 

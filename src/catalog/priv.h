@@ -18,7 +18,7 @@
 enum {
     LOOKS_MAX = 4096, /* folders and names to be looked at; of more, the collection is walked */
     LOOK_NAMES = 256, /* names compared in one slice of a look, and changes in one write */
-    FEED_MAX = 64,    /* files with store/intake at a time: four for each of its lanes */
+    FEED_MAX = 256,   /* files with store/intake at a time, and recorded in one write */
     REPORTS_MAX =
         4096,      /* of doors and jobs, not looked at yet; pages that are not used cost nothing */
     LINES_MAX = 8, /* for the log, of one job */
@@ -48,7 +48,6 @@ struct look {
     /* Something wrote to it, or a door saw it changed: when it is gone now, it is not believed
      * elsewhere. */
     bool is_doubted;
-    bool has_lost; /* its hashes: to be read again although it is the same */
     /* A deep one: where it stands in each folder on the way. stack[0] is `folder`. Owned. */
     struct look_level *stack;
     size_t depth, cap;
@@ -124,15 +123,15 @@ struct catalog {
     struct actor *actor;    /* owned: actor.c */
     struct feed *feed;      /* owned: feed.c */
     struct check *check;    /* owned: check.c */
+    struct lost *lost;      /* owned: lost.c */
     struct tarn_list asks;  /* publish.c */
     struct tarn_list notes; /* note.c: on their way into the index */
 
     /* any thread */
-    struct sys_lock lock; /* of reports */
+    struct sys_lock lock; /* of reports, and of those in lost.c */
     struct report {
         uint64_t entry; /* or, when name_len is not 0, the folder */
         bool is_doubted;
-        bool has_lost; /* its hashes, not its bytes */
         uint8_t name_len;
         uint8_t name[CATALOG_NAME_MAX];
     } reports[REPORTS_MAX];
@@ -184,6 +183,12 @@ bool feed_is_idle(const struct feed *f);
 struct check *check_new(struct catalog *c, struct tarn_err *err) TARN_MUST;
 void check_free(struct check *k); /* accepts NULL */
 bool check_is_running(const struct check *k);
+
+/* --- lost.c: the loop's thread --- */
+
+struct lost *lost_new(struct catalog *c, struct tarn_err *err) TARN_MUST;
+void lost_free(struct lost *l); /* accepts NULL; after all who may report */
+bool lost_is_idle(struct lost *l);
 
 /* --- settle.c --- */
 

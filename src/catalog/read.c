@@ -18,15 +18,7 @@ void catalog_read_end(struct catalog_read *r)
 static enum catalog_found get(struct catalog_read *r, unsigned table, const struct kv_key *k,
                               struct tarn_bytes *value, struct tarn_err *err)
 {
-    switch (kv_get(&r->kv, r->c->base + table, kv_key_bytes(k), value, err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
-    return CATALOG_FOUND;
+    return index_value(&r->kv, r->c->base + table, kv_key_bytes(k), value, err);
 }
 
 /* The first record whose key is not below k. */
@@ -37,17 +29,10 @@ static enum catalog_found from(struct catalog_read *r, unsigned table, const str
     KV_AUTO_CURSOR c = { 0 };
     if (!kv_cursor_open(&r->kv, r->c->base + table, &c, err))
         return CATALOG_FAILED;
-    switch (kv_seek(&c, kv_key_bytes(k), err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
+    enum catalog_found found = index_found(kv_seek(&c, kv_key_bytes(k), err));
     *key = c.key;
     *value = c.value;
-    return CATALOG_FOUND;
+    return found;
 }
 
 /* --- collections --- */
@@ -313,17 +298,14 @@ enum catalog_found catalog_find_identity(struct catalog_read *r, const struct ca
 enum catalog_found catalog_known(struct catalog_read *r, const struct catalog_identity *id,
                                  struct catalog_known *out, struct tarn_err *err)
 {
-    struct kv_key k;
-    struct tarn_bytes value;
-    struct row_known row;
-    row_key_identity(&k, id);
-    enum catalog_found found = get(r, T_IDENTITIES, &k, &value, err);
-    if (found != CATALOG_FOUND)
-        return found;
-    if (!row_take_known(value, &row, err))
-        return CATALOG_FAILED;
-    *out = row.k;
-    return CATALOG_FOUND;
+    return index_known(&r->kv, r->c->base, id, 0, out, err);
+}
+
+enum catalog_found catalog_known_v1(struct catalog_read *r, const struct catalog_identity *id,
+                                    uint32_t piece_len, struct catalog_known *out,
+                                    struct tarn_err *err)
+{
+    return index_known(&r->kv, r->c->base, id, piece_len, out, err);
 }
 
 /* --- paths and files --- */

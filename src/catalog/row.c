@@ -6,7 +6,7 @@
 
 const char *const catalog_tables[CATALOG_TABLES] = {
     "fixed",  "collections", "names", "entries", "parents",  "identities", "places",
-    "inodes", "waiting",     "gone",  "journal", "versions", "given",
+    "inodes", "waiting",     "gone",  "journal", "versions", "given",      "v1",
 };
 
 static bool bad(struct tarn_err *err, const char *what)
@@ -24,6 +24,15 @@ static struct tarn_cur begin(struct tarn_bytes b)
     if (tarn_cur_u8(&c) != ROW_VERSION)
         c.bad = true;
     return c;
+}
+
+/* One of an enumeration whose last is this: names of them are looked up by their number. */
+static unsigned take_one_of(struct tarn_cur *c, unsigned last)
+{
+    unsigned n = tarn_cur_u8(c);
+    if (n > last)
+        c->bad = true;
+    return n;
 }
 
 static void take_to(struct tarn_cur *c, void *to, size_t len)
@@ -119,10 +128,10 @@ bool row_take_collection(struct tarn_bytes b, uint32_t id, struct row_collection
     struct catalog_collection *to = &r->c;
     *to = (struct catalog_collection){ .id = id };
     to->folder = tarn_cur_be64(&c);
-    to->policy = (enum catalog_policy)tarn_cur_u8(&c);
-    to->bt = (enum catalog_bt)tarn_cur_u8(&c);
-    to->origin = (enum catalog_origin)tarn_cur_u8(&c);
-    to->phase = (enum catalog_phase)tarn_cur_u8(&c);
+    to->policy = (enum catalog_policy)take_one_of(&c, CATALOG_MINE);
+    to->bt = (enum catalog_bt)take_one_of(&c, CATALOG_BT_HYBRID);
+    to->origin = (enum catalog_origin)take_one_of(&c, CATALOG_CONFIGURED);
+    to->phase = (enum catalog_phase)take_one_of(&c, CATALOG_AWAY);
     unsigned flags = tarn_cur_u8(&c);
     to->http = (flags & HAS_HTTP) != 0;
     to->hidden = (flags & HAS_HIDDEN) != 0;
@@ -154,7 +163,7 @@ bool row_take_collection(struct tarn_bytes b, uint32_t id, struct row_collection
 
 /* --- entries --- */
 
-enum { HAS_IDENTITY = 1, IS_LINK = 2, IS_CLOSED = 4, WANTS_V1 = 8 };
+enum { HAS_IDENTITY = 1, IS_LINK = 2, IS_CLOSED = 4, WANTS_V1 = 8, HAS_LOST = 16 };
 
 static void put_identity(struct tarn_out *o, const struct catalog_identity *id)
 {
@@ -206,7 +215,8 @@ void row_put_entry(struct tarn_out *o, const struct row_entry *r)
     tarn_out_u8(o, (uint8_t)e->kind);
     tarn_out_u8(o, (uint8_t)e->state);
     tarn_out_u8(o, (uint8_t)((e->has_identity ? HAS_IDENTITY : 0) | (e->is_link ? IS_LINK : 0) |
-                             (r->is_closed ? IS_CLOSED : 0) | (r->wants_v1 ? WANTS_V1 : 0)));
+                             (r->is_closed ? IS_CLOSED : 0) | (r->wants_v1 ? WANTS_V1 : 0) |
+                             (r->has_lost ? HAS_LOST : 0)));
     put_stat(o, &e->stat);
     tarn_out_be64(o, (uint64_t)r->seen_ms);
     if (e->has_identity)
@@ -216,7 +226,7 @@ void row_put_entry(struct tarn_out *o, const struct row_entry *r)
 
 /* What only the room itself must know of an entry. */
 struct inner {
-    bool is_closed, wants_v1;
+    bool is_closed, wants_v1, has_lost;
     int64_t seen_ms;
 };
 
@@ -227,13 +237,14 @@ static bool view_entry(struct tarn_bytes key, struct tarn_bytes b, struct catalo
     *e = (struct catalog_entry){ .id = tarn_cur_be64(&c), .parent = tarn_cur_be64(&k) };
     e->name = tarn_cur_rest(&k);
     e->collection = tarn_cur_be32(&c);
-    e->kind = (enum catalog_kind)tarn_cur_u8(&c);
-    e->state = (enum catalog_state)tarn_cur_u8(&c);
+    e->kind = (enum catalog_kind)take_one_of(&c, CATALOG_FOLDER);
+    e->state = (enum catalog_state)take_one_of(&c, CATALOG_DAMAGED);
     unsigned flags = tarn_cur_u8(&c);
     e->has_identity = (flags & HAS_IDENTITY) != 0;
     e->is_link = (flags & IS_LINK) != 0;
     in->is_closed = (flags & IS_CLOSED) != 0;
     in->wants_v1 = (flags & WANTS_V1) != 0;
+    in->has_lost = (flags & HAS_LOST) != 0;
     take_stat(&c, e->kind, &e->stat);
     in->seen_ms = (int64_t)tarn_cur_be64(&c);
     if (e->has_identity)
@@ -270,6 +281,7 @@ bool row_take_entry(struct tarn_bytes key, struct tarn_bytes b, struct row_entry
         return false;
     r->is_closed = in.is_closed;
     r->wants_v1 = in.wants_v1;
+    r->has_lost = in.has_lost;
     r->seen_ms = in.seen_ms;
     own(r);
     return true;
@@ -280,6 +292,7 @@ void row_copy_entry(struct row_entry *to, const struct row_entry *from)
     to->e = from->e;
     to->is_closed = from->is_closed;
     to->wants_v1 = from->wants_v1;
+    to->has_lost = from->has_lost;
     to->seen_ms = from->seen_ms;
     own(to);
 }
@@ -298,6 +311,22 @@ static struct catalog_run take_run(struct tarn_cur *c)
     return (struct catalog_run){ off, tarn_cur_be64(c) };
 }
 
+static void put_pieces(struct tarn_out *o, const struct catalog_known *k)
+{
+    put_run(o, k->pieces);
+    tarn_out_u8(o, k->has_tail);
+    tarn_out_put(o, tarn_bytes_of(k->tail, sizeof k->tail));
+    tarn_out_put(o, tarn_bytes_of(k->tail_padded, sizeof k->tail_padded));
+}
+
+static void take_pieces(struct tarn_cur *c, struct catalog_known *k)
+{
+    k->pieces = take_run(c);
+    k->has_tail = tarn_cur_u8(c) != 0;
+    take_to(c, k->tail, sizeof k->tail);
+    take_to(c, k->tail_padded, sizeof k->tail_padded);
+}
+
 void row_put_known(struct tarn_out *o, const struct row_known *r)
 {
     const struct catalog_known *k = &r->k;
@@ -306,10 +335,7 @@ void row_put_known(struct tarn_out *o, const struct row_known *r)
     tarn_out_put(o, tarn_bytes_of(k->sha256, sizeof k->sha256));
     put_run(o, k->leaves);
     tarn_out_be32(o, k->v1_piece_len);
-    put_run(o, k->pieces);
-    tarn_out_u8(o, k->has_tail);
-    tarn_out_put(o, tarn_bytes_of(k->tail, sizeof k->tail));
-    tarn_out_put(o, tarn_bytes_of(k->tail_padded, sizeof k->tail_padded));
+    put_pieces(o, k);
 }
 
 bool row_take_known(struct tarn_bytes b, struct row_known *r, struct tarn_err *err)
@@ -319,11 +345,31 @@ bool row_take_known(struct tarn_bytes b, struct row_known *r, struct tarn_err *e
     take_to(&c, r->k.sha256, sizeof r->k.sha256);
     r->k.leaves = take_run(&c);
     r->k.v1_piece_len = tarn_cur_be32(&c);
-    r->k.pieces = take_run(&c);
-    r->k.has_tail = tarn_cur_u8(&c) != 0;
-    take_to(&c, r->k.tail, sizeof r->k.tail);
-    take_to(&c, r->k.tail_padded, sizeof r->k.tail_padded);
+    take_pieces(&c, &r->k);
     return tarn_cur_done(&c) || bad(err, "an identity");
+}
+
+void row_put_v1(struct tarn_out *o, const struct catalog_known *k)
+{
+    tarn_out_u8(o, ROW_VERSION);
+    put_pieces(o, k);
+}
+
+bool row_take_v1(struct tarn_bytes b, uint32_t piece_len, struct catalog_known *k,
+                 struct tarn_err *err)
+{
+    struct tarn_cur c = begin(b);
+    k->v1_piece_len = piece_len;
+    take_pieces(&c, k);
+    return tarn_cur_done(&c) || bad(err, "v1 pieces");
+}
+
+void row_copy_v1(struct catalog_known *to, const struct catalog_known *from)
+{
+    struct catalog_known copy = *from;
+    memcpy(copy.sha256, to->sha256, sizeof copy.sha256);
+    copy.leaves = to->leaves;
+    *to = copy;
 }
 
 /* --- the journal --- */
@@ -350,7 +396,7 @@ bool row_take_change(uint64_t seq, struct tarn_bytes b, struct catalog_change *t
 {
     struct tarn_cur c = begin(b);
     *to = (struct catalog_change){ .seq = seq, .at_ms = (int64_t)tarn_cur_be64(&c) };
-    to->event = (enum catalog_event)tarn_cur_u8(&c);
+    to->event = (enum catalog_event)take_one_of(&c, CATALOG_E_NOTE);
     to->collection = tarn_cur_be32(&c);
     to->entry = tarn_cur_be64(&c);
     to->has_identity = tarn_cur_u8(&c) != 0;

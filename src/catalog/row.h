@@ -25,6 +25,7 @@ enum {
     T_JOURNAL,     /* be64 seq -> a change */
     T_VERSIONS,    /* be32 collection, be64 number -> a version */
     T_GIVEN,       /* be64 off -> be64 len: runs of the sidecar that nothing refers to any more */
+    T_V1,          /* identity, be32 piece length -> v1 pieces of other lengths than its record's */
 };
 
 /* Counters and totals: one record, so that they are always of one state. */
@@ -52,6 +53,7 @@ struct row_entry {
     struct catalog_entry e;
     bool is_closed;  /* its writer closed it in just this state: need not wait to be quiet */
     bool wants_v1;   /* held; read once more, for v1 pieces that were not asked for before */
+    bool has_lost;   /* held; read once more, because its hashes are not in the sidecar any more */
     int64_t seen_ms; /* when we first saw it in this state, wall clock */
     uint8_t name[CATALOG_NAME_MAX];
     char reason[ROW_REASON_MAX];
@@ -79,6 +81,11 @@ bool row_view_entry(struct tarn_bytes key, struct tarn_bytes b, struct catalog_e
 void row_copy_entry(struct row_entry *to, const struct row_entry *from);
 
 void row_put_known(struct tarn_out *o, const struct row_known *k);
+/* The v1 part of it alone. */
+void row_put_v1(struct tarn_out *o, const struct catalog_known *k);
+bool row_take_v1(struct tarn_bytes b, uint32_t piece_len, struct catalog_known *k,
+                 struct tarn_err *err) TARN_MUST;
+void row_copy_v1(struct catalog_known *to, const struct catalog_known *from);
 bool row_take_known(struct tarn_bytes b, struct row_known *k, struct tarn_err *err) TARN_MUST;
 
 void row_put_change(struct tarn_out *o, const struct catalog_change *c);

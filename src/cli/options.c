@@ -208,6 +208,9 @@ const struct cli_option cli_options[CLI_OPTS] = {
                              "upload. Its growth shows in the round trips of connections, on "
                              "Linux; peers less than a millisecond away are left alone. With "
                              "--rate-up the lesser counts." },
+    [CLI_WAIT] = { .name = "wait",
+                   .help = "wait until it is done, and show how far it is",
+                   .more = "Ctrl-C ends the waiting (exit code 3), not the work." },
     [CLI_WEB_SEED] = { .name = "web-seed",
                        .arg = "URL",
                        .repeats = true,
@@ -241,10 +244,13 @@ static const uint8_t up_options[] = {
     CLI_SET, CLI_CONFIG, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
 };
 static const uint8_t publish_options[] = {
-    CLI_AS, CLI_BT, CLI_HTTP, CLI_POLICY, CLI_JSON, CLI_HELP, CLI_END,
+    CLI_AS, CLI_BT, CLI_HTTP, CLI_POLICY, CLI_WAIT, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
 };
 static const uint8_t add_options[] = {
-    CLI_OUTPUT_FOLDER, CLI_PAUSED, CLI_JSON, CLI_HELP, CLI_END,
+    CLI_OUTPUT_FOLDER, CLI_PAUSED, CLI_WAIT, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
+};
+static const uint8_t scrub_options[] = {
+    CLI_WAIT, CLI_JSON, CLI_PROGRESS, CLI_HELP, CLI_END,
 };
 static const uint8_t control_options[] = { CLI_JSON, CLI_HELP, CLI_END };
 static const uint8_t config_options[] = {
@@ -372,8 +378,11 @@ const struct cli_verb cli_verbs[] = {
         .help = "publish a folder on the node",
         .more = "The node that runs reads the folder once and serves it from then on, also after "
                 "a restart; what changes in it is read again. Publishing it again changes its "
-                "settings.",
-        .examples = "a folder under another name\ttarn publish /srv/data --as archive\n",
+                "settings.\n\n"
+                "With --wait the command ends when all of it is served: with exit code 3 when "
+                "something in it cannot be read.",
+        .examples = "a folder under another name\ttarn publish /srv/data --as archive\n"
+                    "and go on when all is served\ttarn publish /srv/data --wait\n",
         .options = publish_options,
         .run = cli_publish,
     },
@@ -385,7 +394,7 @@ const struct cli_verb cli_verbs[] = {
         .offers = { CLI_OFFER_TORRENT, CLI_OFFER_TORRENT },
         .help = "have the node fetch and seed a torrent",
         .more = "The node fetches it into the folder (bt.downloads, unless --output says another) "
-                "and seeds it from then on.",
+                "and seeds it from then on. With --wait the command ends when all of it is here.",
         .options = add_options,
         .run = cli_add,
     },
@@ -459,9 +468,12 @@ const struct cli_verb cli_verbs[] = {
         .max = 1,
         .help = "have the node check what it holds",
         .more = "Everything held, or what one collection holds, is read again and compared with "
-                "its hashes, to 16 KiB, at the rate of scrub.rate. The command does not wait for "
-                "it: damage is in tarn ls, the log and /v1/changes.\n\n" REFS,
-        .options = control_options,
+                "its hashes, to 16 KiB, at the rate of scrub.rate. tarn status says how far it is; "
+                "damage is in tarn ls, the log and /v1/changes. With --wait the command shows the "
+                "way, names what was found, and ends with exit code 4 when that is anything. While "
+                "a scrub runs, another one follows it.\n\n" REFS,
+        .examples = "check everything, for a script\ttarn scrub --wait\n",
+        .options = scrub_options,
         .run = cli_scrub,
     },
     {

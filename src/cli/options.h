@@ -59,6 +59,7 @@ enum cli_opt {
     CLI_TRACKER,
     CLI_TRUST,
     CLI_UPLINK,
+    CLI_WAIT,
     CLI_WEB_SEED,
     CLI_OPTS,
 };

@@ -8,10 +8,11 @@
 #include <time.h>
 
 enum {
-    SHOW_MS = 200,  /* five times a second */
-    RATE_MS = 1000, /* a rate is measured over at least so long */
-    BAR_MAX = 30,   /* columns */
-    ETA_MAX_S = 99 * 3600,
+    SHOW_MS = 200,              /* five times a second */
+    RATE_MS = 1000,             /* a rate is measured over at least so long */
+    BAR_MAX = 30,               /* columns */
+    DAYS_FROM_S = 48 * 3600,    /* so long that hours do not matter */
+    ETA_MAX_S = 99 * 24 * 3600, /* beyond it nobody plans */
 };
 
 static int64_t now_ms(void)
@@ -57,15 +58,33 @@ static int64_t eta(const struct cli_progress_now *now)
     return s > ETA_MAX_S ? -1 : (int64_t)s;
 }
 
-static void put_eta(struct tarn_out *o, int64_t s)
+void cli_progress_put_time(struct tarn_out *o, uint64_t seconds)
 {
-    if (s < 0)
+    unsigned long long s = seconds;
+    if (s > ETA_MAX_S)
         return;
-    if (s >= 3600)
-        tarn_out_fmt(o, "  %lld:%02lld:%02lld left", (long long)s / 3600, (long long)s / 60 % 60,
-                     (long long)s % 60);
+    if (s >= DAYS_FROM_S)
+        tarn_out_fmt(o, "  %llu days left", s / (24 * 3600));
+    else if (s >= 3600)
+        tarn_out_fmt(o, "  %llu:%02llu:%02llu left", s / 3600, s / 60 % 60, s % 60);
     else
-        tarn_out_fmt(o, "  %lld:%02lld left", (long long)s / 60, (long long)s % 60);
+        tarn_out_fmt(o, "  %llu:%02llu left", s / 60, s % 60);
+}
+
+void cli_progress_amounts(struct tarn_out *o, const struct cli_progress_now *now)
+{
+    struct tarn_size_text size;
+    if (now->total > 0)
+        tarn_out_fmt(o, "  %u%%", (unsigned)((double)now->done * 100 / (double)now->total));
+    tarn_out_fmt(o, "  %s", tarn_size_text(&size, now->done));
+    if (now->total > 0)
+        tarn_out_fmt(o, " of %s", tarn_size_text(&size, now->total));
+    if (now->rate >= 0)
+        tarn_out_fmt(o, "  %s/s", tarn_size_text(&size, (uint64_t)now->rate));
+    if (eta(now) >= 0)
+        cli_progress_put_time(o, (uint64_t)eta(now));
+    if (*now->more != '\0')
+        tarn_out_fmt(o, "  %s", now->more);
 }
 
 static void put_bar(struct tarn_out *o, const struct cli_progress_now *now, unsigned width)
@@ -82,18 +101,8 @@ void cli_progress_line(struct tarn_out *o, const struct cli_progress_now *now, u
 {
     char text[256];
     struct tarn_out t;
-    struct tarn_size_text size;
     tarn_out_fixed(&t, text, sizeof text);
-    if (now->total > 0)
-        tarn_out_fmt(&t, "  %u%%", (unsigned)((double)now->done * 100 / (double)now->total));
-    tarn_out_fmt(&t, "  %s", tarn_size_text(&size, now->done));
-    if (now->total > 0)
-        tarn_out_fmt(&t, " of %s", tarn_size_text(&size, now->total));
-    if (now->rate >= 0)
-        tarn_out_fmt(&t, "  %s/s", tarn_size_text(&size, (uint64_t)now->rate));
-    put_eta(&t, eta(now));
-    if (*now->more != '\0')
-        tarn_out_fmt(&t, "  %s", now->more);
+    cli_progress_amounts(&t, now);
     size_t start = o->len, used = strlen(now->doing) + t.len;
     tarn_out_str(o, now->doing);
     if (now->total > 0 && used + 4 + 8 <= columns)

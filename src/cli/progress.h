@@ -32,6 +32,11 @@ void cli_progress_show(struct cli_progress *p, const struct cli_progress_now *no
 /* Before anything else is written, and at the end. */
 void cli_progress_clear(struct cli_progress *p);
 
+/* Parts of it: "  35%  1.2 GiB of 3.4 GiB  12 MiB/s  1:02 left" (doing is not in it; rate below 0:
+ * none), and "  1:02 left". For who writes such a line himself. */
+void cli_progress_amounts(struct tarn_out *o, const struct cli_progress_now *now);
+void cli_progress_put_time(struct tarn_out *o, uint64_t seconds);
+
 /* The line itself, without ends: at most `columns` characters. For tests. */
 void cli_progress_line(struct tarn_out *o, const struct cli_progress_now *now, unsigned columns);
 

@@ -4,9 +4,9 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/out.h"
+#include "cli/ask.h"
 #include "cli/output.h"
 
-#include <jansson.h>
 #include <pthread.h>
 #include <string.h>
 #include <tarn/node.h>
@@ -25,18 +25,6 @@ struct cli_watch {
     char *socket; /* owned */
 };
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text == NULL ? "" : text;
-}
-
-static uint64_t number_of(const json_t *o, const char *key)
-{
-    json_int_t n = json_integer_value(json_object_get(o, key));
-    return n < 0 ? 0 : (uint64_t)n;
-}
-
 /* A line of the picture, cut to the terminal: a line that wraps could not be drawn over. */
 static void put_line(struct cli_watch *w, const char *text)
 {
@@ -52,16 +40,16 @@ static bool on_item(void *arg, const char *line, size_t len)
     struct cli_watch *w = arg;
     char row[ROW_MAX];
     struct tarn_size_text size, up;
-    json_t *o = json_loadb(line, len, 0, NULL);
-    bool is_torrent = strcmp(text_of(o, "type"), "torrent") == 0;
-    uint64_t total = number_of(o, is_torrent ? "total" : "bytes");
-    uint64_t done = is_torrent ? number_of(o, "done")
-                               : total - tarn_min_u64(total, number_of(o, "hashing_bytes"));
+    json_t *o = cli_answer(line, len);
+    bool is_torrent = strcmp(cli_text_of(o, "type"), "torrent") == 0;
+    uint64_t total = cli_number_of(o, is_torrent ? "total" : "bytes");
+    uint64_t done = is_torrent ? cli_number_of(o, "done")
+                               : total - tarn_min_u64(total, cli_number_of(o, "hashing_bytes"));
     unsigned percent = total == 0 ? 100 : (unsigned)((double)done * 100 / (double)total);
     snprintf(row, sizeof row, "%-*.*s %-10.10s %3u%% %9s  %3llu peers  up %s/s", NAME_WIDTH,
-             NAME_WIDTH, text_of(o, "name"), text_of(o, "state"), percent,
-             tarn_size_text(&size, total), (unsigned long long)number_of(o, "peers"),
-             tarn_size_text(&up, number_of(o, "rate_up")));
+             NAME_WIDTH, cli_text_of(o, "name"), cli_text_of(o, "state"), percent,
+             tarn_size_text(&size, total), (unsigned long long)cli_number_of(o, "peers"),
+             tarn_size_text(&up, cli_number_of(o, "rate_up")));
     if (o != NULL && w->lines < ROWS_MAX)
         put_line(w, row);
     else if (o != NULL)
@@ -70,21 +58,35 @@ static bool on_item(void *arg, const char *line, size_t len)
     return true;
 }
 
+static void put_scrub(struct cli_watch *w, const json_t *scrub)
+{
+    char row[ROW_MAX];
+    struct tarn_out o;
+    if (strcmp(cli_text_of(scrub, "state"), "running") != 0)
+        return;
+    tarn_out_fixed(&o, row, sizeof row - 1);
+    tarn_out_str(&o, "scrub");
+    cli_put_scrub(&o, scrub);
+    row[o.len] = '\0';
+    put_line(w, row);
+}
+
 static bool on_status(void *arg, const char *line, size_t len)
 {
     struct cli_watch *w = arg;
     char row[ROW_MAX];
     struct tarn_size_text published, stored, sent;
-    json_t *o = json_loadb(line, len, 0, NULL);
+    json_t *o = cli_answer(line, len);
     const json_t *c = json_object_get(o, "catalog"), *http = json_object_get(o, "http");
     snprintf(row, sizeof row, "%llu files, %s published, %s stored; web: %llu requests, %s sent",
-             (unsigned long long)number_of(c, "files"),
-             tarn_size_text(&published, number_of(c, "bytes_published")),
-             tarn_size_text(&stored, number_of(c, "bytes_stored")),
-             (unsigned long long)number_of(http, "requests"),
-             tarn_size_text(&sent, number_of(http, "bytes_sent")));
+             (unsigned long long)cli_number_of(c, "files"),
+             tarn_size_text(&published, cli_number_of(c, "bytes_published")),
+             tarn_size_text(&stored, cli_number_of(c, "bytes_stored")),
+             (unsigned long long)cli_number_of(http, "requests"),
+             tarn_size_text(&sent, cli_number_of(http, "bytes_sent")));
     if (o != NULL)
         put_line(w, row);
+    put_scrub(w, json_object_get(o, "scrub"));
     json_decref(o);
     return true;
 }

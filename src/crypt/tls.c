@@ -65,6 +65,7 @@ static int bio_read(BIO *b, char *to, size_t len, size_t *got)
         return 0;
     }
     struct tarn_bytes part = tarn_cur_take(c->in, tarn_min_size(len, tarn_cur_left(c->in)));
+    assert(part.p != NULL); /* so much is left */
     memcpy(to, part.p, part.len);
     *got = part.len;
     return 1;
@@ -149,6 +150,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
 static bool set_rules(SSL_CTX *ctx)
 {
     static const unsigned char name[] = "tarn"; /* sessions of others are not ours */
+    char groups[] = "X25519:P-256:P-384";       /* OpenSSL's macro takes no constant one */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -162,7 +164,7 @@ static bool set_rules(SSL_CTX *ctx)
            SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                          "TLS_CHACHA20_POLY1305_SHA256") &&
            SSL_CTX_set_cipher_list(ctx, "ECDHE+AES128GCM:ECDHE+AESGCM:ECDHE+CHACHA20") &&
-           SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384");
+           SSL_CTX_set1_groups_list(ctx, groups);
 }
 
 static BIO *open_pem(const struct crypt_pem *pem)

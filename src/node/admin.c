@@ -25,6 +25,7 @@ static void free_call(struct admin_call *c)
     char *const texts[] = { c->ref,   c->prefix, c->state, c->after,
                             c->since, c->wait,   c->limit, c->below };
     admin_forget_watcher(c);
+    node_path_release(&c->path);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         tarn_free(texts[i]);
     for (size_t i = 0; i < c->n_texts; i++)
@@ -210,7 +211,8 @@ bool admin_ref(struct admin_call *c, struct catalog_read *r, struct node_ref *re
     const struct node_ref_in in = { .read = r,
                                     .torrents = c->admin->node->torrents,
                                     .seeding = c->admin->node->seeding,
-                                    .public_url = c->admin->node->public_url };
+                                    .public_url = c->admin->node->public_url,
+                                    .path = c->path };
     if (c->ref == NULL)
         (void)tarn_fail(&err, TARN_E_USAGE, "say which: ?ref=");
     else if (node_ref_find(&in, tarn_bytes_str(c->ref), ref, &err))
@@ -305,6 +307,7 @@ static const struct route {
     { "/v1/config", GET, admin_config, NULL },
     { "/v1/pause", POST, pause, NULL },
     { "/v1/resume", POST, resume, NULL },
+    { "/v1/scrub", GET, admin_scrub_look, NULL },
     { "/v1/scrub", POST, admin_scrub, NULL },
     { "/v1/reload", POST, admin_reload, NULL },
     { "/metrics", GET, admin_metrics, NULL },
@@ -342,11 +345,35 @@ static void on_body(struct http_exchange *x, struct tarn_bytes body)
     find_route(path, (enum http_method)x->request->method, &allowed)->with_body(c, body);
 }
 
+static void run_resolve(struct loop_job *job)
+{
+    struct admin_call *c = TARN_OUTER(job, struct admin_call, ask.resolve);
+    node_path_resolve(&c->path, c->ref);
+}
+
+static void on_resolved(struct loop_job *job)
+{
+    struct admin_call *c = TARN_OUTER(job, struct admin_call, ask.resolve);
+    if (admin_asked(c))
+        c->answer(c);
+}
+
+/* The disk is asked on the pool, because a file system may hang. */
+static void resolve(struct admin_call *c)
+{
+    c->is_asking = true;
+    c->ask.resolve = (struct loop_job){ .run = run_resolve, .done = on_resolved };
+    loop_pool_submit(c->admin->node->loop, &c->ask.resolve);
+}
+
 static void take_route(struct admin_call *c, const struct route *r)
 {
     if (!read_query(c))
         return;
-    if (r->with_body == NULL)
+    c->answer = r->answer;
+    if (r->with_body == NULL && c->ref != NULL && c->ref[0] == '/')
+        resolve(c);
+    else if (r->with_body == NULL)
         r->answer(c);
     else if (!is_json(c->x->request))
         admin_refuse(c, 415, TARN_E_USAGE, "the body must be application/json");
@@ -460,7 +487,8 @@ static bool is_own_origin(const struct http_exchange *x)
     const char *scheme = x->is_tls ? "https://" : "http://";
     size_t n = strlen(scheme);
     return !http_has(x->request, HTTP_ORIGIN) ||
-           (origin.len == n + at.len && strncasecmp((const char *)origin.p, scheme, n) == 0 &&
+           (at.len > 0 && origin.len == n + at.len &&
+            strncasecmp((const char *)origin.p, scheme, n) == 0 &&
             strncasecmp((const char *)origin.p + n, (const char *)at.p, at.len) == 0);
 }
 

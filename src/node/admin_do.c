@@ -140,8 +140,9 @@ static void answer_collection(struct admin_call *c)
     catalog_read_end(&r);
 }
 
-static void answer_torrent(struct admin_call *c, const struct node_torrent *t)
+static void answer_torrent(struct admin_call *c)
 {
+    const struct node_torrent *t = c->ask.torrent.result;
     if (t == NULL) {
         admin_refuse(c, 404, TARN_E_NOT_FOUND, "somebody has removed the torrent meanwhile");
         return;
@@ -150,6 +151,18 @@ static void answer_torrent(struct admin_call *c, const struct node_torrent *t)
     (void)admin_object(c, "torrent");
     admin_put_torrent(c, t);
     admin_send(c, c->status);
+}
+
+/* What an ask came to, for a client that is still there. */
+static void answer_asked(struct admin_call *c, bool is_ok, const struct tarn_err *err,
+                         void (*answer)(struct admin_call *c))
+{
+    if (!admin_asked(c))
+        return;
+    if (is_ok)
+        answer(c);
+    else
+        admin_fail(c, err);
 }
 
 static void refuse_without_bt(struct admin_call *c)
@@ -162,14 +175,9 @@ static void refuse_without_bt(struct admin_call *c)
 static void on_published(struct catalog_ask *ask)
 {
     struct admin_call *c = TARN_OUTER(ask, struct admin_call, ask.catalog);
-    if (!admin_asked(c))
-        return;
     c->status = ask->collection > c->collection ? 201 : 200; /* c->collection: the newest before */
     c->collection = ask->collection;
-    if (ask->is_ok)
-        answer_collection(c);
-    else
-        admin_fail(c, &ask->err);
+    answer_asked(c, ask->is_ok, &ask->err, answer_collection);
 }
 
 /* What is wanted of the folder already, when it is published: what is not said again stays. */
@@ -267,21 +275,21 @@ void admin_publish(struct admin_call *c, struct tarn_bytes body)
 static void on_torrent(struct node_torrent_ask *ask)
 {
     struct admin_call *c = TARN_OUTER(ask, struct admin_call, ask.torrent);
-    if (!admin_asked(c))
-        return;
-    if (ask->is_ok)
-        answer_torrent(c, ask->result);
-    else if (ask->is_malformed)
-        admin_refuse(c, 422, ask->err.code, ask->err.msg);
-    else
-        admin_fail(c, &ask->err);
+    answer_asked(c, ask->is_ok, &ask->err, answer_torrent);
+}
+
+static void refuse_malformed(struct admin_call *c)
+{
+    const struct tarn_err *err = &c->ask.torrent.err;
+    admin_refuse(c, 422, err->code, err->msg);
 }
 
 static void on_added(struct node_torrent_ask *ask)
 {
     struct admin_call *c = TARN_OUTER(ask, struct admin_call, ask.torrent);
     c->status = ask->is_new ? 201 : 200;
-    on_torrent(ask);
+    answer_asked(c, ask->is_ok || ask->is_malformed, &ask->err,
+                 ask->is_ok ? answer_torrent : refuse_malformed);
 }
 
 static bool read_base64(struct admin_call *c, const json_t *o, struct node_torrent_ask *ask)
@@ -342,12 +350,7 @@ void admin_add(struct admin_call *c, struct tarn_bytes body)
 static void on_seeding(struct node_seeding_ask *ask)
 {
     struct admin_call *c = TARN_OUTER(ask, struct admin_call, ask.seeding);
-    if (!admin_asked(c))
-        return;
-    if (ask->is_ok)
-        answer_collection(c);
-    else
-        admin_fail(c, &ask->err);
+    answer_asked(c, ask->is_ok, &ask->err, answer_collection);
 }
 
 /* The item of ?ref=: a collection or a torrent, not something in one. False: answered. */
@@ -406,23 +409,13 @@ static void answer_removed(struct admin_call *c)
 static void on_unpublished(struct catalog_ask *ask)
 {
     struct admin_call *c = TARN_OUTER(ask, struct admin_call, ask.catalog);
-    if (!admin_asked(c))
-        return;
-    if (ask->is_ok)
-        answer_removed(c);
-    else
-        admin_fail(c, &ask->err);
+    answer_asked(c, ask->is_ok, &ask->err, answer_removed);
 }
 
 static void on_removed(struct node_torrent_ask *ask)
 {
     struct admin_call *c = TARN_OUTER(ask, struct admin_call, ask.torrent);
-    if (!admin_asked(c))
-        return;
-    if (ask->is_ok)
-        answer_removed(c);
-    else
-        admin_fail(c, &ask->err);
+    answer_asked(c, ask->is_ok, &ask->err, answer_removed);
 }
 
 /* The name outlives what it is of. */
@@ -473,11 +466,16 @@ void admin_scrub(struct admin_call *c)
         return;
     }
     catalog_check(c->admin->node->catalog, c->collection);
-    struct json *j = admin_object(c, "scrub");
-    if (c->collection != 0)
-        json_put_u64(j, "id", node_id_of_collection(c->collection));
-    json_put_str(j, "state", "running");
+    (void)admin_object(c, "scrub");
+    admin_put_scrub(c);
     admin_send(c, 202);
+}
+
+void admin_scrub_look(struct admin_call *c)
+{
+    (void)admin_object(c, "scrub");
+    admin_put_scrub(c);
+    admin_send(c, 200);
 }
 
 void admin_reload(struct admin_call *c)

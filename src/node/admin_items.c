@@ -110,6 +110,13 @@ static void put_seed(struct admin_call *c, const struct catalog_collection *k)
         json_put_str(j, "error", s->note);
 }
 
+/* Of what is not held yet, what is not even read. */
+static uint64_t hashing_bytes(const struct admin_call *c, const struct catalog_collection *k)
+{
+    uint64_t left = k->bytes - tarn_min_u64(k->bytes, k->held_bytes);
+    return left - tarn_min_u64(left, catalog_read_so_far(c->admin->node->catalog, k->id));
+}
+
 void admin_put_collection(struct admin_call *c, struct catalog_read *r,
                           const struct catalog_collection *k)
 {
@@ -128,7 +135,7 @@ void admin_put_collection(struct admin_call *c, struct catalog_read *r,
     json_put_u64(j, "files", k->files);
     json_put_u64(j, "bytes", k->bytes);
     json_put_u64(j, "hashing_files", k->files - tarn_min_u64(k->files, k->held_files + k->refused));
-    json_put_u64(j, "hashing_bytes", k->bytes - tarn_min_u64(k->bytes, k->held_bytes));
+    json_put_u64(j, "hashing_bytes", hashing_bytes(c, k));
     json_put_u64(j, "refused", k->refused);
     json_put_u64(j, "skipped", k->skipped_links + k->skipped_special + k->skipped_hidden);
     json_put_u64(j, "piece_length", k->piece_len);

@@ -9,6 +9,7 @@
 
 #include "codec/json.h"
 #include "http/exchange.h"
+#include "loop/pool.h"
 #include "node/metrics.h"
 #include "node/parts.h"
 #include "node/ref.h"
@@ -33,10 +34,13 @@ struct admin_call {
     bool is_fetching;        /* ... and it may hold a torrent that is being fetched */
     /* Of the query, unescaped, in storage of ours; NULL: not given. */
     char *ref, *prefix, *state, *after, *since, *wait, *limit;
-    struct tarn_out out; /* the answer, or its next part */
+    struct node_path path;                /* owned: what a ref that is a path leads to */
+    void (*answer)(struct admin_call *c); /* when that is known */
+    struct tarn_out out;                  /* the answer, or its next part */
     struct json json;
     /* What was asked. */
     union {
+        struct loop_job resolve;
         struct catalog_ask catalog;
         struct node_torrent_ask torrent;
         struct node_seeding_ask seeding;
@@ -95,6 +99,7 @@ void admin_put_torrent(struct admin_call *c, const struct node_torrent *t);
 void admin_put_entry(struct admin_call *c, struct catalog_read *r,
                      const struct catalog_collection *in, const struct catalog_entry *e,
                      struct tarn_bytes path);
+void admin_put_scrub(struct admin_call *c);
 void admin_put_identity(struct json *j, const char *key, const struct catalog_identity *id);
 /* scheme://host/c/name/path, escaped; null when there is no public URL. */
 void admin_put_url(struct admin_call *c, const char *key, struct tarn_bytes collection,
@@ -113,6 +118,7 @@ void admin_add(struct admin_call *c, struct tarn_bytes body);
 void admin_pause(struct admin_call *c, bool is_paused);
 void admin_remove(struct admin_call *c);
 void admin_scrub(struct admin_call *c);
+void admin_scrub_look(struct admin_call *c);
 void admin_reload(struct admin_call *c);
 
 /* admin_changes.c */

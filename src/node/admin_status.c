@@ -1,6 +1,7 @@
 /* node/admin_status: how the node is, what it was told, and the same for Prometheus. */
 #include "node/admin_priv.h"
 
+#include "base/num.h"
 #include "sys/clock.h"
 #include "sys/service.h"
 
@@ -102,14 +103,59 @@ static void put_catalog(struct admin_call *c, const struct catalog_totals *t,
     json_key(j, "hashing");
     json_open_object(j);
     json_put_u64(j, "files", p->files_waiting);
-    json_put_u64(j, "bytes_left", p->bytes_waiting);
+    uint64_t read = catalog_read_so_far(c->admin->node->catalog, 0);
+    json_put_u64(j, "bytes_left", p->bytes_waiting - tarn_min_u64(p->bytes_waiting, read));
     json_put_u64(j, "rate", p->files_waiting == 0 ? 0 : c->admin->node->hash_rate);
     json_close_object(j);
     json_close_object(j);
 }
 
-static void put_rest(struct admin_call *c, const struct catalog_progress *p,
-                     const struct kv_stat *index)
+/* The file under way of a scrub: an object, or null between two files. */
+static void put_scrubbed_file(struct json *j, const struct catalog_check_progress *k)
+{
+    json_key(j, "file");
+    if (k->path == NULL) {
+        json_none(j);
+        return;
+    }
+    json_open_object(j);
+    json_put_u64(j, "item", node_id_of_collection(k->path_collection));
+    json_put_bytes(j, "path", tarn_bytes_str(k->path));
+    json_put_u64(j, "bytes", k->file_bytes);
+    json_put_u64(j, "bytes_done", k->file_done);
+    json_close_object(j);
+}
+
+static void put_round(struct json *j, const struct catalog_check_progress *k)
+{
+    if (k->collection != 0)
+        json_put_u64(j, "id", node_id_of_collection(k->collection));
+    json_put_u64(j, "files", k->files);
+    json_put_u64(j, "files_done", k->files_done);
+    json_put_u64(j, "bytes", k->bytes);
+    json_put_u64(j, "bytes_done", k->bytes_done);
+    json_put_u64(j, "damaged", k->bad);
+    json_put_u64(j, "rate", k->rate);
+    json_put_u64(j, "started_ms", (uint64_t)k->started_ms);
+    put_scrubbed_file(j, k);
+}
+
+void admin_put_scrub(struct admin_call *c)
+{
+    struct json *j = &c->json;
+    struct catalog_check_progress k;
+    catalog_check_progress(c->admin->node->catalog, &k);
+    json_put_str(j, "state", k.is_running ? "running" : "idle");
+    if (k.is_running)
+        put_round(j, &k);
+    json_key(j, "ended_ms");
+    if (k.ended_ms == 0)
+        json_none(j);
+    else
+        json_i64(j, k.ended_ms);
+}
+
+static void put_rest(struct admin_call *c, const struct kv_stat *index)
 {
     struct json *j = &c->json;
     const struct node *n = c->admin->node;
@@ -120,7 +166,7 @@ static void put_rest(struct admin_call *c, const struct catalog_progress *p,
     json_close_object(j);
     json_key(j, "scrub");
     json_open_object(j);
-    json_put_str(j, "state", p->is_scrubbing ? "running" : "idle");
+    admin_put_scrub(c);
     json_close_object(j);
     json_key(j, "faults");
     json_open_array(j);
@@ -169,7 +215,7 @@ void admin_status(struct admin_call *c)
     put_doors(c);
     put_bt(c);
     put_catalog(c, &totals, &progress);
-    put_rest(c, &progress, &index);
+    put_rest(c, &index);
     admin_send(c, 200);
 }
 
@@ -183,6 +229,7 @@ void admin_metrics(struct admin_call *c)
         return;
     node_doors_counters(n, &m.web, &m.admin);
     catalog_progress(n->catalog, &m.progress);
+    catalog_check_progress(n->catalog, &m.scrub);
     m.has_bt = n->bt != NULL;
     if (m.has_bt)
         bt_session_stats(n->bt, &m.bt);

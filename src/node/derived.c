@@ -42,12 +42,13 @@ static bool not_held(struct tarn_err *err)
                      "some of it is new or has changed and is being read: try again soon");
 }
 
-static bool read_known(struct catalog_read *r, const struct catalog_entry *e,
+/* piece_len: of the v1 pieces that are wanted; 0: of those that are there. */
+static bool read_known(struct catalog_read *r, const struct catalog_entry *e, uint32_t piece_len,
                        struct catalog_known *known, struct tarn_err *err)
 {
     if (e->kind != CATALOG_FILE || e->state != CATALOG_HELD)
         return not_held(err);
-    switch (catalog_known(r, &e->identity, known, err)) {
+    switch (catalog_known_v1(r, &e->identity, piece_len, known, err)) {
     case CATALOG_FOUND:
         return true;
     case CATALOG_NOT_THERE:
@@ -85,13 +86,21 @@ static bool tell_lost(struct catalog_read *r, const struct catalog_entry *e, str
                      "again soon");
 }
 
-static bool add_file(struct derive *d, struct catalog_read *r, const struct catalog_entry *e,
-                     struct tarn_bytes path, struct tarn_err *err)
+static bool has_v1(const struct catalog_collection *c, const struct catalog_known *known,
+                   struct tarn_err *err)
+{
+    return format_of(c) == BT_V2 || known->v1_piece_len == c->piece_len ||
+           tarn_fail(err, TARN_E_INTEGRITY, "v1 pieces of %u bytes are not known", c->piece_len);
+}
+
+static bool add_file(struct derive *d, struct catalog_read *r, const struct catalog_collection *c,
+                     const struct catalog_entry *e, struct tarn_bytes path, bool *has_lost,
+                     struct tarn_err *err)
 {
     struct catalog_known known;
     struct catalog_leaves *hashes = catalog_hashes(r->c);
     uint64_t len = e->identity.len;
-    if (!read_known(r, e, &known, err))
+    if (!read_known(r, e, c->piece_len, &known, err))
         return false;
     const struct derive_file f = {
         .path = path,
@@ -101,7 +110,7 @@ static bool add_file(struct derive *d, struct catalog_read *r, const struct cata
         .tail = known.has_tail ? known.tail : NULL,
         .tail_padded = known.has_tail ? known.tail_padded : NULL,
     };
-    bool ok = derive_begin(d, &f, err) &&
+    bool ok = has_v1(c, &known, err) && derive_begin(d, &f, err) &&
               (!derive_wants_leaves(d, len) ||
                catalog_leaves_walk(hashes, known.leaves, CATALOG_LEAVES, e->identity.root,
                                    feed_leaves, d, err)) &&
@@ -109,6 +118,7 @@ static bool add_file(struct derive *d, struct catalog_read *r, const struct cata
                catalog_leaves_walk(hashes, known.pieces, CATALOG_PIECES, e->identity.root,
                                    feed_pieces, d, err)) &&
               derive_end(d, err);
+    *has_lost = !ok && err->code == TARN_E_INTEGRITY;
     return ok || tell_lost(r, e, err);
 }
 
@@ -147,25 +157,40 @@ static struct derive_settings settings_of(const struct catalog_collection *c,
                                      .created_by = created_by };
 }
 
+/* Behind a file whose hashes were lost there may be more of that: so that it is not one at each
+ * try, the catalog is told of them all, and looks for itself which it is true of. */
+static void doubt_rest(struct catalog_read *r, struct catalog_walk *w)
+{
+    enum { DOUBTED_MAX = 4000 }; /* as many as the catalog takes at once, about */
+    struct catalog_entry e;
+    struct tarn_err err;
+    for (int n = 0; n < DOUBTED_MAX && catalog_walk_next(r, w, &e, &err) == CATALOG_FOUND; n++)
+        if (e.kind == CATALOG_FILE && e.state == CATALOG_HELD)
+            catalog_report_lost(r->c, e.id);
+}
+
 static bool add_all(struct derive *d, struct catalog_read *r, const struct catalog_collection *c,
                     uint64_t *left_out, struct tarn_err *err)
 {
     struct catalog_entry e;
     struct catalog_walk *w = tarn_calloc(1, sizeof *w);
     enum catalog_found found = CATALOG_FAILED;
+    bool has_lost = false;
     if (w == NULL)
         return tarn_fail_mem(err, "making a torrent");
     w->collection = c->id;
     while ((found = catalog_walk_next(r, w, &e, err)) == CATALOG_FOUND) {
-        if (e.state == CATALOG_REFUSED || !derive_can_name(w->path)) {
+        if (e.state == CATALOG_REFUSED || e.state == CATALOG_DAMAGED || !derive_can_name(w->path)) {
             (*left_out)++;
             continue;
         }
-        if (!add_file(d, r, &e, w->path, err)) {
+        if (!add_file(d, r, c, &e, w->path, &has_lost, err)) {
             found = CATALOG_FAILED;
             break;
         }
     }
+    if (has_lost)
+        doubt_rest(r, w);
     tarn_free(w);
     return found == CATALOG_NOT_THERE;
 }
@@ -214,8 +239,9 @@ bool derived_file(struct catalog_read *r, const struct catalog_collection *c,
         return false;
     set.name = e->name;
     set.is_single_file = true;
+    bool has_lost;
     struct derive *d = derive_new(&set, err);
-    bool ok = d != NULL && add_file(d, r, e, tarn_bytes_of(NULL, 0), err) &&
+    bool ok = d != NULL && add_file(d, r, c, e, tarn_bytes_of(NULL, 0), &has_lost, err) &&
               derive_torrent(d, torrent, hashes != NULL ? hashes : &unused, err);
     derive_free(d);
     tarn_free(seed);
@@ -241,7 +267,7 @@ static bool put_meta4(struct catalog_read *r, const struct catalog_collection *c
     char *text = NULL, *torrent = NULL;
     if (!meta4_can_name(as))
         return true;
-    if (!read_known(r, e, &known, err))
+    if (!read_known(r, e, 0, &known, err))
         return false;
     struct meta4_file f = {
         .path = as, .len = e->identity.len, .sha256 = known.sha256, .piece_len = known.v1_piece_len
@@ -333,7 +359,7 @@ static bool put_sha256(struct catalog_read *r, const struct catalog_entry *e, st
                        struct tarn_out *o, struct tarn_err *err)
 {
     struct catalog_known known;
-    if (!read_known(r, e, &known, err))
+    if (!read_known(r, e, 0, &known, err))
         return false;
     sha256_line(o, as, known.sha256);
     return tarn_out_ok(o) ||
@@ -373,7 +399,7 @@ bool derived_proof(struct catalog_read *r, const struct catalog_entry *e, uint64
     const struct catalog_identity *id = &e->identity;
     struct catalog_known known;
     uint64_t first, count;
-    if (!read_known(r, e, &known, err))
+    if (!read_known(r, e, 0, &known, err))
         return false;
     struct proof *p = tarn_calloc(1, sizeof *p);
     if (p == NULL)

@@ -250,13 +250,13 @@ static void put_url(struct tarn_out *o, const char *scheme, const struct http_se
 
 static bool make_urls(struct node *n, struct tarn_err *err)
 {
-    const char *configured = node_config_text(n->config, NODE_HTTP_PUBLIC_URL);
+    const char *public_url = n->from.public_url; /* of the start: a new one waits for the next */
     struct tarn_out web, page;
     struct sys_addr at;
     tarn_out_init(&web, URL_MAX * 10);
     tarn_out_init(&page, URL_MAX * 10);
-    if (*configured != '\0')
-        tarn_out_str(&web, n->from.public_url); /* the same, with one '/' behind */
+    if (*public_url != '\0')
+        tarn_out_str(&web, public_url);
     else if (n->doors.n_webs > 0)
         put_url(&web, n->doors.tls == NULL ? "http" : "https", n->doors.webs[0].server, 0);
     size_t i = 0; /* the control socket is a listener without an address */

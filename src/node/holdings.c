@@ -25,6 +25,13 @@ static void on_changes(void *arg, uint64_t seq)
     node_admin_changed(n);
 }
 
+static void on_hashes(void *arg)
+{
+    struct node *n = arg;
+    if (n->seeding != NULL)
+        node_seeding_again(n->seeding);
+}
+
 /* How fast files are read, over at least a second. */
 static void on_progress(void *arg, const struct catalog_progress *p)
 {
@@ -110,6 +117,7 @@ static bool open_catalog(struct node *n, const char *folder, struct tarn_err *er
             .scrub_rate_bps = scrub_rate > 0 ? scrub_rate : UINT64_MAX,
             .ops = { .on_changes = on_changes,
                      .on_progress = on_progress,
+                     .on_hashes = on_hashes,
                      .on_fault = on_fault,
                      .on_line = on_line },
             .arg = n,
@@ -257,28 +265,14 @@ static bool on_unknown(void *arg, const uint8_t hash[20], bool is_again)
                                            : node_singles_want(n->singles, hash));
 }
 
-struct want {
-    struct loop_msg msg;
-    struct node *node;
-    uint8_t hash[SINGLES_HASH];
-};
-
-static void on_want(struct loop_msg *msg)
+static void on_want(struct node_wants *w, const uint8_t hash[SINGLES_HASH])
 {
-    struct want *w = TARN_OUTER(msg, struct want, msg);
-    (void)on_unknown(w->node, w->hash, false);
-    tarn_free(w);
+    (void)on_unknown(TARN_OUTER(w, struct node, wants), hash, false);
 }
 
 void node_want_single(struct node *n, const uint8_t hash[SINGLES_HASH])
 {
-    struct want *w = tarn_calloc(1, sizeof *w);
-    if (w == NULL)
-        return; /* the first peer will want it */
-    w->msg.on_loop = on_want;
-    w->node = n;
-    memcpy(w->hash, hash, sizeof w->hash);
-    loop_post(n->loop, &w->msg);
+    node_wants_put(&n->wants, hash);
 }
 
 static void on_trouble(void *arg, struct tarn_bytes collection, const struct tarn_err *err)
@@ -336,6 +330,8 @@ static bool open_session(struct node *n, struct tarn_err *err)
     tarn_free(state);
     if (n->resume == NULL)
         return state != NULL || tarn_fail_mem(err, "opening BitTorrent");
+    if (!bt_resume_files_hold_all(n->resume))
+        node_log(n->log, NODE_NOTICE, "bt", "another program uses the node's folder 'resume'");
     struct bt_session_settings set = {
         .loop = n->loop,
         .fetcher = n->fetcher,
@@ -494,6 +490,7 @@ bool node_holdings_open(struct node *n, struct tarn_err *err)
                  open_catalog(n, folder, err)) ||
                 cannot_use(folder, err));
     ok = ok && take_from(n, err);
+    node_wants_init(&n->wants, n->loop, on_want);
     tarn_free(folder);
     if (!ok)
         return false;
@@ -560,6 +557,7 @@ void node_holdings_close(struct node *n)
 void node_holdings_forget(struct node *n)
 {
     struct tarn_list *left;
+    node_wants_release(&n->wants);
     while ((left = tarn_list_pop_front(&n->asks)) != NULL)
         tarn_free(TARN_OUTER(left, struct publishing, place));
 }

@@ -65,8 +65,7 @@ static void put_http(struct tarn_out *o, const struct node_metrics *m)
     timeouts(o, m);
     counter(o, "http_refused_total", "Requests that limits or syntax refused.",
             w->refused + a->refused);
-    counter(o, "http_evicted_total", "Connections closed to make room.",
-            w->evicted + a->evicted);
+    counter(o, "http_evicted_total", "Connections closed to make room.", w->evicted + a->evicted);
     counter(o, "http_cut_total", "Answers cut because their file had changed or failed.",
             w->cut + a->cut);
     counter(o, "http_tls_failed_total", "TLS handshakes that failed.",
@@ -88,8 +87,20 @@ static void put_catalog(struct tarn_out *o, const struct node_metrics *m)
     gauge(o, "hashing_bytes", "Bytes of them.", p->bytes_waiting);
     counter(o, "hashed_files_total", "Files read and hashed since the start.", p->files_done);
     counter(o, "hashed_bytes_total", "Bytes read and hashed since the start.", p->bytes_done);
-    gauge(o, "scrub_running", "1 while files are read again and compared.", p->is_scrubbing);
     gauge(o, "hears_changes", "1 where the system tells of changes.", p->hears_changes);
+}
+
+/* 0 while none runs, but for the time of the last one. */
+static void put_scrub(struct tarn_out *o, const struct catalog_check_progress *k)
+{
+    gauge(o, "scrub_running", "1 while files are read again and compared.", k->is_running);
+    gauge(o, "scrub_files", "Files that this scrub is to read.", k->files);
+    gauge(o, "scrub_done_files", "Of them, read.", k->files_done);
+    gauge(o, "scrub_bytes", "Bytes that this scrub is to read.", k->bytes);
+    gauge(o, "scrub_done_bytes", "Of them, read.", k->bytes_done);
+    gauge(o, "scrub_damaged_files", "Of those read, files that hold other bytes.", k->bad);
+    gauge(o, "scrub_ended_time_seconds", "When the last whole scrub ended, since 1970; 0: never.",
+          (uint64_t)(k->ended_ms / 1000));
 }
 
 static void put_index(struct tarn_out *o, const struct kv_stat *s)
@@ -128,6 +139,7 @@ void node_metrics_write(struct tarn_out *o, const struct node_metrics *m)
     gauge(o, "start_time_seconds", "When this process began, since 1970.", (uint64_t)m->started_s);
     gauge(o, "faults", "What is wrong just now: see /v1/status.", m->faults);
     put_catalog(o, m);
+    put_scrub(o, &m->scrub);
     put_http(o, m);
     put_index(o, &m->index);
     if (m->has_bt)

@@ -16,6 +16,7 @@ struct node_metrics {
     struct http_counters web, admin; /* each summed over its loops */
     struct catalog_totals totals;
     struct catalog_progress progress;
+    struct catalog_check_progress scrub;
     struct kv_stat index;
     bool has_bt;
     struct bt_session_stats bt; /* when has_bt */

@@ -42,6 +42,7 @@ struct node {
     struct node_seeding *seeding;
     struct node_singles *singles;
     _Atomic bool is_seeding; /* seeding is there: for other threads */
+    struct node_wants wants; /* of other threads: of singles */
     char agent[64];          /* what the session calls itself */
     size_t n_bt_addrs;
     int64_t bt_again_us;        /* it could not be opened: tried again from then on */

@@ -112,12 +112,10 @@ static enum way below(const struct node_ref_in *in, struct tarn_bytes path, stru
     return entry(in, catalog_find(in->read, &out->collection, path, &out->entry, err), out, err);
 }
 
-static enum way by_disk_path(const struct node_ref_in *in, struct tarn_bytes ref,
-                             struct node_ref *out, struct tarn_err *err)
+static enum way by_place(const struct node_ref_in *in, struct tarn_bytes ref, struct node_ref *out,
+                         struct tarn_err *err)
 {
     enum catalog_found found;
-    if (ref.len == 0 || ref.p[0] != '/')
-        return NOT_SO;
     out->collection.id = 0;
     while ((found = catalog_collection_next(in->read, out->collection.id, &out->collection, err)) ==
            CATALOG_FOUND) {
@@ -129,6 +127,20 @@ static enum way by_disk_path(const struct node_ref_in *in, struct tarn_bytes ref
         return below(in, tarn_bytes_of(ref.p + skip, ref.len - skip), out, err);
     }
     return found == CATALOG_FAILED ? FAILED : NOT_SO;
+}
+
+/* As it is written first: that is right even when the disk is away. */
+static enum way by_disk_path(const struct node_ref_in *in, struct tarn_bytes ref,
+                             struct node_ref *out, struct tarn_err *err)
+{
+    const char *const others[] = { in->path.named, in->path.real };
+    if (ref.len == 0 || ref.p[0] != '/')
+        return NOT_SO;
+    enum way way = by_place(in, ref, out, err);
+    for (size_t i = 0; way == NOT_SO && i < TARN_COUNT_OF(others); i++)
+        if (others[i] != NULL)
+            way = by_place(in, tarn_bytes_str(others[i]), out, err);
+    return way;
 }
 
 static enum way by_magnet(const struct node_ref_in *in, struct tarn_bytes ref, struct node_ref *out,

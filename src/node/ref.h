@@ -5,6 +5,7 @@
 #define NODE_REF_H
 
 #include "catalog/catalog.h"
+#include "node/path.h"
 #include "node/seeding.h"
 #include "node/torrents.h"
 
@@ -33,6 +34,7 @@ struct node_ref_in {
     const struct node_torrents *torrents;
     const struct node_seeding *seeding;
     const char *public_url; /* where the public door is, with a '/' at its end; NULL: nowhere */
+    struct node_path path;  /* what a ref that is a path leads to; borrowed; zeroed: not asked */
 };
 
 /* What is borrowed is so until the read ends. False: TARN_E_NOT_FOUND, or TARN_E_USAGE when several

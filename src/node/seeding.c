@@ -17,7 +17,9 @@ enum {
     FORM = 2,
     LEFT_OUT_AT = 1 + 8 + 32,
     HEAD = LEFT_OUT_AT + 8,
-    TORRENT_MAX = KV_VALUE_MAX - HEAD
+    TORRENT_MAX = KV_VALUE_MAX - HEAD,
+    AGAIN_US = 5 * 1000 * 1000, /* between two tries with hashes that were read again: each try
+                                   goes through all hashes of its collection */
 };
 
 struct seed {
@@ -27,6 +29,7 @@ struct seed {
     struct node_seeding *of;
     struct bt_metainfo meta;
     char *failure, *note; /* owned */
+    bool lacks_hashes;    /* its torrent could not be made, for want of them perhaps */
     char *path;           /* owned */
 };
 
@@ -35,6 +38,7 @@ struct making {
     struct node_seeding *seeding;
     struct node_write write;
     uint32_t collection;
+    uint64_t restored; /* as it was at the beginning */
     /* out */
     enum { MADE, NOT_YET, GONE, FAILED } end;
     bool is_removed; /* GONE, and the collection with it: what is stored of it goes too */
@@ -57,6 +61,9 @@ struct node_seeding {
     uint64_t seq; /* of the journal: looked at so far */
     struct making making;
     bool is_making;
+    struct loop_timer again; /* hashes are there that may have been wanting */
+    int64_t again_us;        /* not before this */
+    uint64_t restored;       /* times that we were told so */
 };
 
 /* ---- the table ---- */
@@ -319,27 +326,30 @@ static void take(struct seed *seed, struct making *m)
 
 static void tell_left_out(struct seed *seed, uint64_t n)
 {
-    struct tarn_err err;
+    struct tarn_err why, err;
     struct catalog_read r;
     struct catalog_collection c;
     struct node_seeding *s = seed->of;
-    if (n == 0 || s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &err))
+    if (n == 0)
         return;
-    if (catalog_collection_get(&r, seed->seen.collection, &c, &err) == CATALOG_FOUND) {
-        (void)tarn_fail(&err, TARN_E_PARTIAL,
-                        "%llu of its files are not in its torrent: they cannot be read, or no "
-                        "torrent can hold their names (over 240 bytes, not UTF-8)",
-                        (unsigned long long)n);
-        seed->note = tarn_strndup(err.msg, strlen(err.msg));
-        seed->seen.note = seed->note;
-        s->set.on_trouble(s->set.arg, c.name, &err);
-    }
+    (void)tarn_fail(
+        &why, TARN_E_PARTIAL,
+        "%llu of its files are not in its torrent: they cannot be read, are damaged, or no "
+        "torrent can hold their names (over 240 bytes, not UTF-8)",
+        (unsigned long long)n);
+    seed->note = tarn_strndup(why.msg, strlen(why.msg));
+    seed->seen.note = seed->note;
+    if (s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &err))
+        return;
+    if (catalog_collection_get(&r, seed->seen.collection, &c, &err) == CATALOG_FOUND)
+        s->set.on_trouble(s->set.arg, c.name, &why);
     catalog_read_end(&r);
 }
 
 /* ---- one after the other ---- */
 
 static void next(struct node_seeding *s);
+static void again(struct node_seeding *s);
 
 static void done_making(struct making *m)
 {
@@ -382,6 +392,14 @@ static void on_forgotten(struct node_write *w)
     done_making(TARN_OUTER(w, struct making, write));
 }
 
+/* It may be for want of hashes, and those may have come while it was tried. */
+static void lack(struct seed *seed, const struct making *m)
+{
+    seed->lacks_hashes = true;
+    if (m->restored != m->seeding->restored)
+        again(m->seeding);
+}
+
 static void on_made(struct loop_job *job)
 {
     struct making *m = TARN_OUTER(job, struct making, job);
@@ -390,6 +408,7 @@ static void on_made(struct loop_job *job)
         seed->seen.is_making = tarn_list_is_in(&seed->turn);
         switch (m->end) {
         case MADE:
+            seed->lacks_hashes = false;
             take(seed, m);
             tell_left_out(seed, m->left_out);
             if (!m->is_stored) {
@@ -398,8 +417,9 @@ static void on_made(struct loop_job *job)
                 return;
             }
             break;
-        case NOT_YET:
-            break; /* what was seeded goes on with what is left of it */
+        case NOT_YET: /* what was seeded goes on with what is left of it */
+            lack(seed, m);
+            break;
         case GONE:
             free_seed(seed);
             if (m->is_removed) {
@@ -410,6 +430,8 @@ static void on_made(struct loop_job *job)
             break;
         case FAILED:
             fail(seed, &m->err);
+            if (m->err.code == TARN_E_DAEMON)
+                lack(seed, m);
             break;
         }
     }
@@ -425,11 +447,18 @@ static void next(struct node_seeding *s)
     struct making *m = &s->making;
     *m = (struct making){ .job = { .run = run_making, .done = on_made },
                           .seeding = s,
-                          .collection = seed->seen.collection };
+                          .collection = seed->seen.collection,
+                          .restored = s->restored };
     tarn_out_init(&m->torrent, KV_VALUE_MAX);
     s->is_making = true;
     seed->seen.is_making = true;
     loop_pool_submit(s->set.loop, &m->job);
+}
+
+static void wait_turn(struct seed *seed)
+{
+    if (!tarn_list_is_in(&seed->turn))
+        tarn_list_push_back(&seed->of->waiting, &seed->turn);
 }
 
 /* Something is new about this collection: look what it is, in its turn. */
@@ -446,8 +475,7 @@ static void consider(struct node_seeding *s, struct catalog_read *r, uint32_t co
         tarn_list_push_back(&s->all, &seed->node);
         s->n++;
     }
-    if (!tarn_list_is_in(&seed->turn))
-        tarn_list_push_back(&s->waiting, &seed->turn);
+    wait_turn(seed);
 }
 
 /* ---- the journal ---- */
@@ -542,6 +570,38 @@ void node_seeding_look(struct node_seeding *s)
     next(s);
 }
 
+/* ---- hashes that come later than the files ---- */
+
+static void try_again(struct node_seeding *s)
+{
+    s->again_us = loop_now_us(s->set.loop) + AGAIN_US;
+    for (struct tarn_list *at = s->all.next; at != &s->all; at = at->next) {
+        struct seed *seed = TARN_OUTER(at, struct seed, node);
+        if (seed->lacks_hashes)
+            wait_turn(seed);
+    }
+    next(s);
+}
+
+static void on_again(struct loop_timer *t)
+{
+    try_again(TARN_OUTER(t, struct node_seeding, again));
+}
+
+/* Of many files that are read one after the other the first may be told of alone. */
+static void again(struct node_seeding *s)
+{
+    if (loop_now_us(s->set.loop) >= s->again_us ||
+        !loop_timer_set(s->set.loop, &s->again, s->again_us))
+        try_again(s);
+}
+
+void node_seeding_again(struct node_seeding *s)
+{
+    s->restored++;
+    again(s);
+}
+
 /* ---- all of it ---- */
 
 static void make_mark(struct node_seeding *s)
@@ -569,6 +629,7 @@ struct node_seeding *node_seeding_new(const struct node_seeding_settings *set, s
     tarn_list_init(&s->all);
     tarn_list_init(&s->waiting);
     tarn_map_init(&s->by_hash, seed);
+    s->again.on_time = on_again;
     make_mark(s);
     if (!catalog_read_begin(set->catalog, &r, err)) {
         node_seeding_free(s);
@@ -589,6 +650,7 @@ void node_seeding_free(struct node_seeding *s)
 {
     if (s == NULL)
         return;
+    loop_timer_stop(s->set.loop, &s->again);
     if (s->is_making) {
         loop_pool_cancel(s->set.loop, &s->making.job);
         node_write_cancel(&s->making.write);

@@ -51,6 +51,11 @@ void node_seeding_free(struct node_seeding *s);
 /* The catalog's journal has grown: look at what it says. */
 void node_seeding_look(struct node_seeding *s);
 
+/* Hashes of held files are there that were lost or not known (the catalog's on_hashes): torrents
+ * that could not be made for want of them are tried once more. Cheap; the tries themselves are some
+ * seconds apart. */
+void node_seeding_again(struct node_seeding *s);
+
 /* NULL: it is not to be seeded (bt is off), or there is no such collection. */
 const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t collection);
 /* Bytes a second that all of them send. */

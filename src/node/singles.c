@@ -331,3 +331,45 @@ size_t node_singles_count(const struct node_singles *s)
 {
     return s->n_live;
 }
+
+/* ---- from other threads ---- */
+
+static void on_wants(struct loop_msg *msg)
+{
+    struct node_wants *w = TARN_OUTER(msg, struct node_wants, msg);
+    uint8_t hashes[SINGLES_ASKED_MAX][SINGLES_HASH];
+    sys_lock_take(&w->lock);
+    size_t n = w->n;
+    memcpy(hashes, w->hashes, n * sizeof *hashes);
+    w->n = 0;
+    sys_lock_give(&w->lock);
+    for (size_t i = 0; i < n; i++)
+        w->on_want(w, hashes[i]);
+}
+
+void node_wants_init(struct node_wants *w, struct loop *loop,
+                     void (*on_want)(struct node_wants *w, const uint8_t hash[SINGLES_HASH]))
+{
+    *w = (struct node_wants){ .loop = loop, .on_want = on_want, .msg.on_loop = on_wants };
+    sys_lock_init(&w->lock);
+}
+
+void node_wants_release(struct node_wants *w)
+{
+    if (w->loop != NULL)
+        sys_lock_release(&w->lock);
+    *w = (struct node_wants){ 0 };
+}
+
+void node_wants_put(struct node_wants *w, const uint8_t hash[SINGLES_HASH])
+{
+    bool is_first = false;
+    sys_lock_take(&w->lock);
+    if (w->n < SINGLES_ASKED_MAX) {
+        memcpy(w->hashes[w->n], hash, SINGLES_HASH);
+        is_first = w->n++ == 0;
+    }
+    sys_lock_give(&w->lock);
+    if (is_first)
+        loop_post(w->loop, &w->msg);
+}

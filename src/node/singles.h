@@ -11,6 +11,7 @@
 #include "bt/session.h"
 #include "catalog/catalog.h"
 #include "node/derived.h"
+#include "sys/thread.h"
 
 enum { SINGLES_MAX = 1000, SINGLES_ASKED_MAX = 16, SINGLES_HASH = 20 };
 
@@ -43,5 +44,22 @@ bool node_singles_is_wanted(const struct node_singles *s, const uint8_t hash[SIN
 /* The catalog's journal has grown: what is of a file that has changed goes. */
 void node_singles_look(struct node_singles *s);
 size_t node_singles_count(const struct node_singles *s);
+
+/* What other threads want to be looked for, on its way to the loop. No more than can be asked for
+ * at a time: what finds no room is wanted again by the first peer. */
+struct node_wants {
+    struct loop *loop;
+    void (*on_want)(struct node_wants *w, const uint8_t hash[SINGLES_HASH]); /* on the loop */
+    struct sys_lock lock;                                                    /* of what follows */
+    struct loop_msg msg; /* out when n is not 0 */
+    size_t n;
+    uint8_t hashes[SINGLES_ASKED_MAX][SINGLES_HASH];
+};
+void node_wants_init(struct node_wants *w, struct loop *loop,
+                     void (*on_want)(struct node_wants *w, const uint8_t hash[SINGLES_HASH]));
+/* When no thread can put any more, and the loop has gone or does not run again. Accepts a zeroed
+ * one. */
+void node_wants_release(struct node_wants *w);
+void node_wants_put(struct node_wants *w, const uint8_t hash[SINGLES_HASH]); /* any thread */
 
 #endif

@@ -1,6 +1,5 @@
 """What a node publishes, fetched by other programs: from its web door alone, and from its peer port
 alone. Each gets every byte."""
-import tempfile
 import threading
 from pathlib import Path
 
@@ -74,13 +73,6 @@ class Published:
         assert sorted(got) == sorted(wanted)
         for name, data in wanted.items():
             assert got[name] == data, f"{name} differs"
-
-
-@pytest.fixture
-def short_home():
-    """The path of a Unix socket has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="tarn-peers-") as home:
-        yield home
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What a machine can do to a program: limits, small disks, and calls that fail."""
 import contextlib
+import errno
 import mmap
 import os
 import resource
@@ -119,3 +120,9 @@ class Clock:
         now = struct.unpack("qq", self.ahead[:])
         added = (now[0] + seconds * 1_000_000, now[1] + time_of_day * 1_000_000)
         self.ahead[:] = struct.pack("qq", *added)
+
+
+def failing(path, first):
+    """An environment in which reading from there fails, from the first-th time on."""
+    env = shimmed([("read", first, 0, errno.EIO)], path=path)
+    return {name: env[name] for name in env if name not in os.environ or env[name] != os.environ[name]}

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from faults import small_disk
 from program import FAILED, NO_SPACE, POLICY, TARN, USAGE, huge, is_sanitized, run
 
 VERBS = ["create", "show", "verify", "fetch", "seed", "up", "publish", "add", "ls", "status", "peers",
@@ -90,32 +91,25 @@ def test_reader_that_goes_away(tree, create):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def tiny_disk(tmp_path):
     """A file system with room for next to nothing."""
-    if os.getuid() != 0:
-        pytest.skip("only root mounts")
-    place = tmp_path / "disk"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place],
-                      capture_output=True).returncode != 0:
-        pytest.skip("no mounting here")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with small_disk(tmp_path / "disk", "64k") as place:
+        yield place
 
 
-def test_full_disk(small_disk, tmp_path):
+def test_full_disk(tiny_disk, tmp_path):
     huge(tmp_path / "sparse", 100 << 20)
-    done = run("create", tmp_path / "sparse", "--piece-length=16K", "-o", small_disk / "x.torrent",
+    done = run("create", tmp_path / "sparse", "--piece-length=16K", "-o", tiny_disk / "x.torrent",
                code=NO_SPACE)
-    assert "x.torrent" in done.words and os.listdir(small_disk) == []
-    run("create", tmp_path / "sparse", "-o", tmp_path / "y", "--leaves", small_disk / "leaves",
+    assert "x.torrent" in done.words and os.listdir(tiny_disk) == []
+    run("create", tmp_path / "sparse", "-o", tmp_path / "y", "--leaves", tiny_disk / "leaves",
         code=NO_SPACE)
-    assert os.listdir(small_disk) == [] and not (tmp_path / "y").exists()
+    assert os.listdir(tiny_disk) == [] and not (tmp_path / "y").exists()
 
 
-def test_read_only_disk(small_disk, tree):
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    done = run("create", tree, "-o", small_disk / "x.torrent", code=POLICY)
+def test_read_only_disk(tiny_disk, tree):
+    subprocess.run(["mount", "-o", "remount,ro", tiny_disk], check=True)
+    done = run("create", tree, "-o", tiny_disk / "x.torrent", code=POLICY)
     assert "Read-only" in done.words
 
 

@@ -10,13 +10,14 @@ from programs import TarnFetch, tarn_create
 from samples import contents, fill
 
 PIECE = 65536
-FILES = {"a.bin": 40 * PIECE + 100, "b.bin": 60 * PIECE, "c/d.bin": 3 * PIECE - 1, "e.bin": 50 * PIECE}
+FILES = {"a.bin": 80 * PIECE + 100, "b.bin": 60 * PIECE, "c/d.bin": 3 * PIECE - 1, "e.bin": 50 * PIECE}
 BUDGET = 1 << 20
 KILLS_MIN = 20
 
 
 class Witness(FakePeer):
-    """A seed that says it lacks the last piece, so that tarn tells it about each that it has
+    """Gives so many pieces to a run and no more, so that it is killed in the middle on a slow machine
+    too. A seed that says it lacks the last piece, so that tarn tells it about each that it has
     verified; it would serve that one too."""
 
     reserved = bytes(8)  # plain: a bitfield, and no extensions
@@ -24,11 +25,13 @@ class Witness(FakePeer):
     def __init__(self, content):
         self.told = set()  # pieces that some run said it has
         self.told_now = 0  # in this run
+        self.limit = 0
         self.news = threading.Condition()
         self.asked_again = []
         super().__init__(content)
 
     def introduce(self, wire):
+        wire.given = set()
         field = bytearray(self.content.bitfield())
         last = self.content.n_pieces - 1
         field[last // 8] &= ~(0x80 >> last % 8)
@@ -54,6 +57,9 @@ class Witness(FakePeer):
         with self.news:
             if piece in self.told:
                 self.asked_again.append(piece)
+            if piece not in wire.given and len(wire.given) >= self.limit:
+                return
+            wire.given.add(piece)
         super().on_request(wire, piece, begin, length)
 
     def wait_for(self, n, run):
@@ -96,12 +102,13 @@ def test_kill_in_a_loop(tmp_path, kind):
         calls = ["--peer", witness.address, "--peer", last.address]
         limits = [f"--memory={BUDGET}", "--rate-down=4M"]
         while True:
-            witness.told_now = 0
+            n = chance.randint(1, 10)
+            witness.told_now, witness.limit = 0, n + chance.randint(0, 6)
             with TarnFetch(torrent, into, "--no-tracker", *limits, *calls) as run:
                 if chance.random() < 0.2:
                     run.ended_or(chance.random() * 0.1)  # anywhere, also before it has begun
                 else:
-                    witness.wait_for(chance.randint(1, 10), run)
+                    witness.wait_for(n, run)
                 run.process.kill()
                 code = run.process.wait()
                 run.reader.join()

@@ -4,10 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from link import Link, why_not
+from programs import wait_until
 
 WANLINK = os.environ.get("WANLINK", "build-test/tests/wanlink")
 
@@ -121,7 +121,4 @@ def test_it_ends_with_whoever_started_it():
     starter.wait()
     for pipe in (starter.stdin, starter.stdout):
         pipe.close()
-    end = time.monotonic() + 30
-    while os.path.exists(f"/proc/{line}") and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not os.path.exists(f"/proc/{line}")
+    wait_until(lambda: not os.path.exists(f"/proc/{line}"), "the line has ended")

@@ -5,12 +5,12 @@ import signal
 import socket
 import stat
 import subprocess
-import tempfile
 import urllib.request
 from pathlib import Path
 
 import pytest
 from daemon import TARND, Tarnd
+from nodes import started
 from program import DAEMON, NOT_FOUND, USAGE, run
 from programs import PATIENCE, wait_until
 
@@ -18,25 +18,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(autouse=True)
-def short_home(monkeypatch):
-    """The path of a Unix socket has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="tarn-node-") as folder:
-        monkeypatch.setenv("TARN_HOME", folder)
-        monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-        yield Path(folder)
+def short_home(short_home, monkeypatch):
+    monkeypatch.setenv("TARN_HOME", str(short_home))
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    return short_home
 
 
 @pytest.fixture
 def start(short_home):
-    started = []
-
-    def make(*options, home=short_home, **more):
-        started.append(Tarnd(home, *options, **more))
-        return started[-1]
-
-    yield make
-    for daemon in started:
-        daemon.stop()
+    with started(Tarnd, short_home) as make:
+        yield make
 
 
 def refused(daemon, *words, code=USAGE):

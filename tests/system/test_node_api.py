@@ -24,6 +24,10 @@ COLLECTION_KEYS = {"v", "type", "id", "name", "path", "policy", "bt", "http", "f
                    "rate_up", "uploaded"}
 
 
+SCRUB_KEYS = {"v", "type", "state", "ended_ms", "files", "files_done", "bytes", "bytes_done",
+              "damaged", "rate", "started_ms", "file"}
+
+
 @pytest.fixture
 def home():
     with tempfile.TemporaryDirectory(prefix="tarn-api-") as folder:
@@ -281,6 +285,35 @@ def test_each_kind_of_ref(node, www):
     refused(node.call("/v1/pause", "POST"), 400, "usage", "?ref=")
     refused(node.call("/v1/items?ref=a%00b"), 400, "usage")
     refused(node.call("/v1/items?ref=" + "x" * 5000), 404, "not-found")
+
+
+def test_paths_through_links(node, www, tmp_path):
+    data = (www / "sub" / "b.bin").read_bytes()
+    (tmp_path / "way").symlink_to(www.parent)
+    (tmp_path / "www2").symlink_to(www)
+    (tmp_path / "one").symlink_to(www / "sub" / "b.bin")
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "away").symlink_to(tmp_path / "nothing")
+
+    def ask(ref):
+        return node.call(f"/v1/items?ref={quote(str(ref), safe='')}")
+
+    for ref in (tmp_path / "way" / "www", tmp_path / "www2", f"{tmp_path}/www2/", f"{www}/sub/..",
+                f"{tmp_path}//way/./www"):
+        assert ask(ref).json["name"] == "www", ref
+    for ref in (tmp_path / "way" / "www" / "sub" / "b.bin", tmp_path / "www2" / "sub" / "b.bin",
+                tmp_path / "one", f"{www}/sub/../sub/b.bin"):
+        assert ask(ref).json["id"] == identity(data), ref
+    for ref in (tmp_path / "www2" / "none", tmp_path / "round", tmp_path / "away",
+                tmp_path / "away" / "x", tmp_path / "way", "/" + "a/" * 1500, "/proc/self/root/x"):
+        refused(ask(ref), 404, "not-found")
+    lines = node.call(f"/v1/files?ref={quote(str(tmp_path / 'www2' / 'sub'), safe='')}").lines
+    assert [line["path"] for line in lines] == ["sub/b.bin", "sub/b.bin.sig"]
+    assert node.call(f"/v1/pause?ref={quote(str(tmp_path / 'www2'), safe='')}",
+                     "POST").json["is_paused"]
+    refused(node.call("/v1/scrub?ref=%2Fnothing", "POST"), 404, "not-found")
+    assert node.call(f"/v1/items?ref={quote(str(tmp_path / 'www2'), safe='')}",
+                     "HEAD").status == 200
 
 
 def test_files(node):
@@ -564,11 +597,46 @@ def test_peers(node, tmp_path):
 
 
 def test_scrub(node):
+    idle = node.call("/v1/scrub").json
+    assert idle["state"] == "idle" and set(idle) == {"v", "type", "state", "ended_ms"}
     got = node.call("/v1/scrub", "POST")
     assert got.status == 202 and got.json["type"] == "scrub" and got.json["state"] == "running"
+    assert set(got.json) == SCRUB_KEYS
     assert node.call("/v1/scrub?ref=www", "POST").status == 202
     refused(node.call("/v1/scrub?ref=none", "POST"), 404, "not-found")
+    refused(node.call("/v1/scrub?ref=www%2Fa.bin", "POST"), 400, "usage")
     wait_until(lambda: node.status()["scrub"]["state"] == "idle", "the scrub is over")
+    ended = node.call("/v1/scrub").json
+    assert ended["ended_ms"] >= got.json["started_ms"] > idle["ended_ms"]
+    assert parse_metrics(node.call("/metrics").text)["tarn_scrub_ended_time_seconds", None] == \
+        ended["ended_ms"] // 1000
+
+
+def test_how_far_a_scrub_is(home, www):
+    """At a rate at which it takes a while, whatever the machine."""
+    with Node(home, {"www": (www, {})}, "--scrub-rate=100KiB") as node:
+        node.wait_complete("www")
+        number = node.item("www")["id"]
+        assert node.call("/v1/scrub?ref=www", "POST").json["id"] == number
+
+        def look():
+            now = node.call("/v1/scrub").json
+            assert now["state"] == "running"
+            return now if 0 < now["bytes_done"] < now["bytes"] and now["file"] else None
+
+        told = wait_until(look, "a scrub that is under way")
+        assert told["id"] == number and told["bytes"] == 320110 and told["files"] == 5
+        assert told["damaged"] == 0 and told["files_done"] < 5
+        assert told["file"]["item"] == number and (www / told["file"]["path"]).is_file()
+        assert told["file"]["bytes_done"] <= told["file"]["bytes"]
+        assert set(node.status()["scrub"]) == SCRUB_KEYS - {"v", "type"} | {"id"}
+        values = parse_metrics(node.call("/metrics").text)
+        assert values["tarn_scrub_running", None] == 1
+        assert values["tarn_scrub_bytes", None] == 320110
+        assert 0 < values["tarn_scrub_done_bytes", None] < 320110
+        wait_until(lambda: node.call("/v1/scrub").json["state"] == "idle", "the scrub is over")
+        values = parse_metrics(node.call("/metrics").text)
+        assert values["tarn_scrub_running", None] == values["tarn_scrub_bytes", None] == 0
 
 
 def test_reload(node, tmp_path):

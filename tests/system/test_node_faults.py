@@ -7,39 +7,18 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 import urllib.error
 from pathlib import Path
 
 import pytest
 from fakepeer import BLOCK, INTERESTED, PIECE, REQUEST, UNCHOKE, Content, call, request, sha256
-from faults import MemoryLimit, shimmed, small_disk
+from faults import MemoryLimit, failing, small_disk
 from nodes import Node
-from program import USAGE, fill, is_sanitized, run
+from program import INTEGRITY, USAGE, fill, is_sanitized, run
 from programs import PATIENCE, wait_until
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def short_home():
-    """The path of a Unix socket has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="tarn-faults-") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture
-def start(short_home):
-    started = []
-
-    def make(*options, **more):
-        started.append(Node(short_home, *options, **more))
-        return started[-1]
-
-    yield make
-    for node in started:
-        node.stop()
 
 
 @pytest.fixture
@@ -234,12 +213,6 @@ def rest_of(answer):
     except (http.client.IncompleteRead, ConnectionError) as cut:
         return got + getattr(cut, "partial", b""), False
     return got, answer.length in (0, None)
-
-
-def failing(path, first):
-    """An environment in which reading from there fails, from the first-th time on."""
-    env = shimmed([("read", first, 0, errno.EIO)], path=path)
-    return {name: env[name] for name in env if name not in os.environ or env[name] != os.environ[name]}
 
 
 def shrink(path):
@@ -608,7 +581,9 @@ def test_rot(start, tmp_path):
         node = start().wait_runs()
         node.wait_complete("www")
         assert node.metrics()["hashed_bytes_total"] == 0, "nothing shows by its stat"
-        run("scrub", env={**os.environ, "TARN_HOME": str(node.home)}, code=None)
+        done = run("scrub", "--wait", env={**os.environ, "TARN_HOME": str(node.home)},
+                   code=INTEGRITY)
+        assert done.text.startswith("www/a.bin: ") and "1 file " in done.words, done.text
         wait_state(node, "a.bin", "damaged")
         told = [change for change in node.lines("/v1/changes?since=0")
                 if change["type"] == "file-damaged"]

@@ -3,10 +3,8 @@ reads nothing again that it had read, and has everything that it had said was do
 import hashlib
 import os
 import random
-import tempfile
 import time
 from base64 import b64encode
-from pathlib import Path
 
 import pytest
 from nodes import Node
@@ -14,13 +12,6 @@ from program import fill, run
 from programs import wait_until
 
 ROUNDS = 12
-
-
-@pytest.fixture
-def short_home():
-    """The path of a Unix socket has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="tarn-kill-") as folder:
-        yield Path(folder)
 
 
 class Folder:

@@ -139,7 +139,7 @@ def test_an_edit_between_is_found(tmp_path, payload, create):
     torrent = create(payload, "--piece-length", "256K")
     into = tmp_path / "got"
     with seed(torrent, payload, "--no-state") as other:
-        done = half(tmp_path, torrent, other, into)
+        half(tmp_path, torrent, other, into)
         path = biggest(into)
         data = bytearray(path.read_bytes())
         at = next(i for i, byte in enumerate(data) if byte)

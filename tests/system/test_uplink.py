@@ -8,6 +8,7 @@ import time
 import pytest
 from link import Link, why_not
 from program import PATIENCE, TARN, fill
+from programs import wait_until
 
 WANLINK = os.environ.get("WANLINK", "build-test/tests/wanlink")
 RATE_MBIT, QUEUE = 20, 1 << 20
@@ -39,10 +40,8 @@ def upload(torrent, file, into, uplink):
             fetch = start(link.b, "fetch", torrent, "-o", into, "--listen=10.77.0.2:7000",
                           "--peer=10.77.0.1:7000")
             wait_for(fetch, '"fetching"')
-            end = time.monotonic() + PATIENCE
-            while not (lines := link.trace()) or lines[-1]["a_bytes"] < 1 << 20:
-                assert time.monotonic() < end, lines[-1:]
-                time.sleep(0.1)
+            wait_until(lambda: any(line["a_bytes"] >= 1 << 20 for line in link.trace()),
+                       lambda: f"the upload is under way: {link.trace()[-1:]}")
             time.sleep(SETTLE)
             first = len(link.trace())
             time.sleep(MEASURE)

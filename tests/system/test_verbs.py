@@ -1,27 +1,29 @@
 """The verbs of a node against a node: what they publish is on the web and in the swarm."""
+import contextlib
 import hashlib
 import json
 import os
 import pty
+import signal
+import socket
 import subprocess
-import tempfile
+import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from daemon import Tarnd
-from program import FAILED, NETWORK, NOT_FOUND, POLICY, USAGE, fill, run
+from faults import failing
+from program import (DAEMON, FAILED, NETWORK, NOT_FOUND, PARTIAL, POLICY, USAGE, fill, run)
 from programs import PATIENCE, TARN, Tarn, TarnSeed, end, end_with_parent, wait_until
 
 SETTINGS = ["--catalog-quiet=1", "--bt-listen=127.0.0.1:0"]
 
 
 @pytest.fixture(autouse=True)
-def short_home(monkeypatch):
-    with tempfile.TemporaryDirectory(prefix="tarn-verbs-") as folder:
-        monkeypatch.setenv("TARN_HOME", folder)
-        yield Path(folder)
+def short_home(short_home, monkeypatch):
+    monkeypatch.setenv("TARN_HOME", str(short_home))
+    return short_home
 
 
 @pytest.fixture
@@ -95,6 +97,37 @@ def test_names_for_one_thing(node, www, monkeypatch):
         run("ls", ref, code=NOT_FOUND)
         error = run("ls", ref, "--json", code=NOT_FOUND).error
         assert error["code"] == "not-found"
+
+
+def test_paths_through_links(node, www, tmp_path, monkeypatch):
+    (tmp_path / "way").symlink_to(www.parent)
+    (tmp_path / "www2").symlink_to(www)
+    run("publish", tmp_path / "way" / "www")
+    number = wait_complete("www")["id"]
+    for ref in (tmp_path / "way" / "www", tmp_path / "www2"):
+        assert item(ref)["id"] == number, ref
+    assert item(tmp_path / "www2" / "a.bin")["path"] == "a.bin"
+    monkeypatch.chdir(tmp_path / "www2" / "sub")
+    assert item("./b.bin")["path"] == "sub/b.bin"
+    assert item("..")["id"] == number
+    assert "/none'" in run("ls", "./none", code=NOT_FOUND).words
+    # what has gone from the disk is still in the index
+    www.rename(tmp_path / "elsewhere")
+    assert item(tmp_path / "way" / "www")["id"] == number
+    run("rm", tmp_path / "way" / "www")
+    assert items() == []
+
+
+def test_links_that_are_published(node, short_home, tmp_path):
+    root = tmp_path / "links"
+    fill(root / "real.bin", 1000, 1)
+    (root / "alias.bin").symlink_to("real.bin")
+    assert node.ask("POST", "/v1/collections", {"path": str(root), "links": True})[0] == 201
+    wait_complete("links")
+    assert item(root / "alias.bin")["path"] == "alias.bin"
+    assert item(root / "real.bin")["path"] == "real.bin"
+    (tmp_path / "outside").symlink_to(root / "alias.bin")
+    assert item(tmp_path / "outside")["path"] == "real.bin"
 
 
 def test_list_for_programs(node, www):
@@ -177,6 +210,130 @@ def test_scrub_finds_what_rots(node, www):
                item("www/a.bin")["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest(),
                "the old identity is not served")
     run("scrub", "nothing", code=NOT_FOUND)
+
+
+@pytest.fixture
+def slow_node(short_home):
+    """Its scrubs take a while on any machine."""
+    with Tarnd(short_home, *SETTINGS, "--scrub-rate=20KiB") as daemon:
+        yield daemon.wait_runs()
+
+
+class Waiting:
+    """A verb with --wait: what it says of its progress, and how it ends."""
+
+    def __init__(self, *words):
+        self.process = subprocess.Popen(
+            [TARN, *map(str, words), "--wait", "--progress=json", "--json"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=end_with_parent)
+
+    def until(self, happened):
+        for line in self.process.stderr:
+            told = json.loads(line)
+            assert told["type"] == "progress" and told["done"] <= told["total"]
+            if happened(told):
+                return told
+        raise AssertionError(f"it ended before: {self.process.stdout.read()}")
+
+    def end(self):
+        """Exit code, and its lines."""
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end(self.process)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def test_scrub_that_is_waited_for(node, www):
+    run("publish", www, "--wait")
+    assert run("scrub", "--wait").text == "checked: all is what was published\n"
+    lines = run("scrub", "www", "--wait", "--json").lines
+    assert [line["type"] for line in lines] == ["scrub", "scrubbed"]
+    assert lines[0]["state"] == "running" and lines[1] == {"v": 1, "type": "scrubbed", "damaged": 0}
+    run("scrub", "nothing", "--wait", code=NOT_FOUND)
+
+
+def test_how_far_a_scrub_is(slow_node, www):
+    run("publish", www, "--wait")
+    with Waiting("scrub") as waiting:
+        told = waiting.until(lambda told: told["done"] > 0)
+        assert told["doing"] == "checking" and told["total"] == 320000
+        rows = [row for row in run("status").text.splitlines() if row.startswith("scrub ")]
+        assert len(rows) == 1 and " of 312.5 KiB" in rows[0]
+        waiting.process.send_signal(signal.SIGINT)
+        code, lines = waiting.end()
+    assert code == PARTIAL and lines[-1]["error"]["code"] == "canceled"
+    assert slow_node.status()["scrub"]["state"] == "running", "who waits is not who works"
+
+
+def test_waiting_for_a_node_that_goes(slow_node, www):
+    run("publish", www, "--wait")
+    with Waiting("scrub") as waiting:
+        waiting.until(lambda told: True)
+        slow_node.process.kill()
+        code, lines = waiting.end()
+    assert code == DAEMON and lines[-1]["error"]["code"] == "daemon"
+
+
+def test_publish_that_is_waited_for(node, www):
+    lines = run("publish", www, "--wait", "--json").lines
+    assert [line["type"] for line in lines] == ["collection", "collection"]
+    assert lines[-1]["state"] == "ok" and lines[-1]["hashing_bytes"] == 0
+    assert get(lines[-1]["url"] + "a.bin") == (www / "a.bin").read_bytes()
+    assert run("publish", www, "--wait").text.splitlines()[-1].startswith("done 1 www at http://")
+
+
+def test_publish_that_is_waited_for_and_is_not_whole(short_home, www):
+    with Tarnd(short_home, *SETTINGS, environment=failing(www / "sub", 1)) as node:
+        node.wait_runs()
+        lines = run("publish", www, "--wait", "--json", code=PARTIAL).lines
+    assert lines[-2]["refused"] == 1 and lines[-2]["state"] == "ok"
+    assert "1 file that cannot be read" in lines[-1]["error"]["message"]
+
+
+def test_publish_shows_how_far_it_is(node, tmp_path):
+    """Within one long file."""
+    fill(tmp_path / "long" / "small.bin", 10)
+    with open(tmp_path / "long" / "long.bin", "wb") as f:
+        f.truncate(600 << 20)
+    with Waiting("publish", tmp_path / "long") as waiting:
+        told = waiting.until(lambda told: told["done"] > 1 << 20)
+        assert told["doing"] == "hashing" and told["done"] < told["total"] == (600 << 20) + 10
+        rows = run("ls").text.splitlines()
+        assert waiting.end()[0] == 0
+    assert rows and ("\thashing " in rows[0] and "%" in rows[0] or "\tok\t" in rows[0])
+
+
+def test_add_that_is_waited_for(node, www, create, tmp_path):
+    torrent = create(www)
+    run("add", torrent, "--wait", "--paused", code=USAGE)
+    assert items() == []
+    link = run("show", torrent, "--json").lines[0]["magnet"]
+    with Waiting("add", link, "-o", tmp_path) as waiting:  # nobody has it
+        assert waiting.until(lambda told: True)["doing"] == "metadata"
+        waiting.process.send_signal(signal.SIGINT)
+        code, lines = waiting.end()
+        assert code == PARTIAL and lines[0]["state"] == "metadata"
+    run("rm", lines[0]["id"])
+    (tmp_path / "down").mkdir()
+    with TarnSeed(torrent, www) as seed:
+        lines = run("add", f"{link}&x.pe={seed.address}", "-o", tmp_path / "down", "--wait",
+                    "--json").lines
+    assert lines[-1]["state"] == "seeding" and lines[-1]["done"] == lines[-1]["total"] == 320000
+    assert (tmp_path / "down" / "www" / "a.bin").read_bytes() == (www / "a.bin").read_bytes()
+
+
+def test_add_that_is_waited_for_and_fails(node, www, create, tmp_path):
+    (tmp_path / "down").mkdir()
+    (tmp_path / "down" / "www").write_text("a file in the way of the folder")
+    words = run("add", create(www), "-o", tmp_path / "down", "--wait", code=FAILED).words
+    assert "the node cannot fetch it: " in words and "www" in words
 
 
 def test_status_and_peers(node, www, tmp_path):
@@ -290,6 +447,104 @@ def test_up_of_what_cannot_be(short_home, www):
     done = run("up", www, www / "sub", "--set", "http.listen=off", "--set", "admin.listen=off",
                "--set", "bt.listen=off", code=USAGE)
     assert "it lies" in done.words and done.words.count("\n") == 1  # whichever comes second
+
+
+# What is at the socket and is no node
+
+ALL = (["ls"], ["ls", "x"], ["status"], ["peers", "x"], ["pause", "x"], ["resume", "x"], ["rm", "x"],
+       ["scrub"], ["scrub", "--wait"], ["publish", "/tmp"], ["publish", "/tmp", "--wait"],
+       ["add", "magnet:?xt=urn:btih:" + "1" * 40],
+       ["add", "magnet:?xt=urn:btih:" + "1" * 40, "--wait"])
+
+
+@pytest.fixture
+def impostor(short_home):
+    """Something that listens on the socket of the control API and answers with these bytes."""
+    listener = socket.socket(socket.AF_UNIX)
+
+    def serve(answer):
+        listener.bind(str(short_home / "tarn.sock"))
+        listener.listen(50)
+
+        def work():
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client:
+                        client.recv(65536)
+                        client.sendall(answer)
+
+        threading.Thread(target=work, daemon=True).start()
+
+    yield serve
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+def all_refuse(code, words):
+    for verb in ALL:
+        assert words in run(*verb, code=code).words, verb
+        lines = run(*verb, "--json", code=code).out.decode().splitlines()
+        assert words in json.loads(lines[-1])["error"]["message"], verb
+        for line in lines:
+            assert json.loads(line)["v"] == 1, "what is printed is ours"
+
+
+def http(body, kind="application/json"):
+    return (f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+            f"Connection: close\r\n\r\n{body}").encode()
+
+
+def test_nobody_at_the_socket(short_home):
+    all_refuse(DAEMON, "is one running?")
+    with socket.socket(socket.AF_UNIX) as left:  # as one that was killed leaves it
+        left.bind(str(short_home / "tarn.sock"))
+    all_refuse(DAEMON, "is one running?")
+
+
+@pytest.mark.parametrize("answer", [
+    http("<html>a page</html>", "text/html"), http("[1, 2]"), http('{"v":1}'), http("null"),
+    http('{"v":1,"type":"")'), http('\x00'), http('{"type":"x"'),
+])
+def test_another_program_at_the_socket(impostor, answer):
+    impostor(answer)
+    all_refuse(DAEMON, "is no tarn")
+
+
+def test_what_is_no_http_at_the_socket(impostor):
+    impostor(b"220 mail.example ESMTP\r\n")
+    all_refuse(DAEMON, "no node answers")
+
+
+def test_a_node_that_goes_in_the_middle_of_an_answer(impostor):
+    impostor(b"HTTP/1.1 200 OK\r\nContent-Type: application/jsonl\r\nTransfer-Encoding: chunked"
+             b"\r\n\r\n80\r\n" + b'{"v":1,"type":"file","path":"a","state":"held"}\n')
+    all_refuse(DAEMON, "in the middle of its answer")
+
+
+def test_a_node_that_is_silent_can_be_left(short_home):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(short_home / "tarn.sock"))
+        listener.listen(5)
+        process = subprocess.Popen([TARN, "status"], stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, preexec_fn=end_with_parent)
+        client, _ = listener.accept()
+        with client:
+            client.recv(65536)
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=PATIENCE)
+    assert process.returncode == PARTIAL and b"stopped before the node" in words
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes somebody else")
+def test_a_node_of_somebody_else(node, short_home):
+    nobody = 65534
+    for mode in (0o711, 0o700):  # the socket is not for us; nor is its folder
+        short_home.chmod(mode)
+        for verb in (["status"], ["ls", "--json"], ["scrub"]):
+            done = run(*verb, user=nobody, group=nobody, extra_groups=[], code=POLICY)
+            assert "may not control the node" in done.words + done.text
 
 
 def test_changes_stream(node, www):

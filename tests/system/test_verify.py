@@ -10,6 +10,7 @@ import libtorrent as lt
 import pytest
 from program import (FAILED, INTEGRITY, NOT_FOUND, PARTIAL, TARN, TREE, USAGE, damage, fill, huge,
                       run)
+from programs import SLOWNESS
 
 FORMATS = ["v1", "v2", "hybrid"]
 
@@ -289,6 +290,6 @@ def test_stopped(tmp_path):
     assert b'"progress"' in process.stderr.readline()
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=60 * SLOWNESS)
     assert process.returncode == PARTIAL
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 20 * SLOWNESS

@@ -50,4 +50,42 @@ static void test_remove(void **state)
     assert_true(tarn_list_empty(&head));
 }
 
-TEST_MAIN(cmocka_unit_test(test_first_in_first_out), cmocka_unit_test(test_remove))
+struct group {
+    struct tarn_list waiting, ran;
+};
+
+/* What gcc 12.2 gets wrong at -O2 under strict aliasing: it reads ran.prev once, before the loop.
+ */
+static __attribute__((noinline)) int put_back(struct group *g, struct item *items, int n_items)
+{
+    int turns = 0;
+    for (int i = 0; i < n_items; i++)
+        tarn_list_push_back(&g->ran, &items[i].node);
+    while (!tarn_list_empty(&g->ran) && turns <= n_items) {
+        struct tarn_list *last = g->ran.prev;
+        last->next->prev = last->prev;
+        last->prev->next = last->next;
+        last->prev = &g->waiting;
+        last->next = g->waiting.next;
+        g->waiting.next->prev = last;
+        g->waiting.next = last;
+        turns++;
+    }
+    return turns;
+}
+
+static void test_emptied_from_its_end(void **state)
+{
+    (void)state;
+    struct group g;
+    struct item items[3] = { { .number = 0 }, { .number = 1 }, { .number = 2 } };
+    tarn_list_init(&g.waiting);
+    tarn_list_init(&g.ran);
+    assert_int_equal(put_back(&g, items, 3), 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pop(&g.waiting), i);
+    assert_int_equal(pop(&g.waiting), -1);
+}
+
+TEST_MAIN(cmocka_unit_test(test_first_in_first_out), cmocka_unit_test(test_remove),
+          cmocka_unit_test(test_emptied_from_its_end))

@@ -376,6 +376,20 @@ static void refused_while_choked(void **state)
     world_release(&w);
 }
 
+/* As a peer without the fast extension that has every piece. */
+static void raw_offer_all(struct raw *r, uint32_t n_pieces)
+{
+    struct tarn_bits all;
+    struct tarn_out o;
+    assert_true(tarn_bits_init(&all, n_pieces));
+    tarn_bits_set_all(&all);
+    tarn_out_init(&o, TARN_MIB);
+    bt_put_bitfield(&o, &all);
+    raw_put(r, &o);
+    raw_plain(r, BT_EV_UNCHOKE);
+    tarn_bits_release(&all);
+}
+
 /* Two peers on parole, and one of them sits on what it has for itself: the other still goes on with
  * pieces that several had begun. */
 static void parole_starves_nobody(void **state)
@@ -390,14 +404,7 @@ static void parole_starves_nobody(void **state)
     world_init(&w, BT_V1);
     side_wait(&fetch, &w, "got");
     raw_open(&a, &w, &fetch, w.meta.hashes.v1, 0);
-    struct tarn_bits all;
-    assert_true(tarn_bits_init(&all, w.meta.n_pieces));
-    tarn_bits_set_all(&all);
-    struct tarn_out o;
-    tarn_out_init(&o, TARN_MIB);
-    bt_put_bitfield(&o, &all);
-    raw_put(&a, &o);
-    raw_plain(&a, BT_EV_UNCHOKE);
+    raw_offer_all(&a, w.meta.n_pieces);
     /* a brings all but the second halves of two pieces; the first half of one of them is bad. */
     while (raw_next(&a, &ev, 500000)) {
         if (ev.kind != BT_EV_REQUEST)
@@ -416,10 +423,7 @@ static void parole_starves_nobody(void **state)
         raw_turn(&a);
     /* b brings the other half of the bad one. */
     raw_open(&b, &w, &fetch, w.meta.hashes.v1, 0);
-    tarn_out_init(&o, TARN_MIB);
-    bt_put_bitfield(&o, &all);
-    raw_put(&b, &o);
-    raw_plain(&b, BT_EV_UNCHOKE);
+    raw_offer_all(&b, w.meta.n_pieces);
     bool both = false;
     for (unsigned n = 0; !both && raw_await(&b, BT_EV_REQUEST, &ev); n++)
         both = bt_request_eq(&ev.request, &held[0]);
@@ -430,7 +434,6 @@ static void parole_starves_nobody(void **state)
         bt_torrent_stats(fetch.torrent, &stats);
     }
     assert_int_equal(stats.pieces_failed, 1);
-    tarn_bits_release(&all);
     raw_plain(&a, BT_EV_UNCHOKE);
     for (int i = 0; i < 50; i++)
         raw_turn(&a);

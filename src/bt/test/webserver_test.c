@@ -1,23 +1,15 @@
 /* A web server on the same loop as the only source of a torrent: what is shown of it, pausing, and
  * that it is left alone when it is to be. (Its misbehaviour is tests/system's.) */
 #include "bt/test/world.h"
+#include "fetch/test/webserver.h"
 
-static struct {
-    struct loop *loop;
-    const struct world *world;
-    struct loop_watch listener;
-    struct sys_addr at;
-    struct tarn_list visitors;
-    unsigned asked;
-} server;
+static struct webserver server;
+static const struct world *shown; /* whose payload it has */
 
-struct visitor {
-    struct loop_stream stream;
-    struct tarn_list node;
-};
-
-static void serve(struct tarn_out *o, const char *path, uint64_t first, uint64_t last)
+static bool serve(struct webserver *s, struct tarn_out *o, const char *path)
 {
+    uint64_t first = 0, last = 0;
+    assert_true(webserver_range(s, &first, &last));
     for (int i = 0; i < FILES; i++) {
         char own[64];
         snprintf(own, sizeof own, "/pay/%s", names[i]);
@@ -26,83 +18,13 @@ static void serve(struct tarn_out *o, const char *path, uint64_t first, uint64_t
         tarn_out_fmt(o,
                      "HTTP/1.1 206 Partial Content\r\nContent-Length: %llu\r\nServer: nearby/1\r\n"
                      "Content-Range: bytes %llu-%llu/%llu\r\n\r\n",
-                     (unsigned long long)(last - first + 1), (unsigned long long)first,
+                     (unsigned long long)last - first + 1, (unsigned long long)first,
                      (unsigned long long)last, (unsigned long long)lengths[i]);
-        tarn_out_put(o, tarn_bytes_of(server.world->bytes[i] + first, last - first + 1));
-        return;
+        tarn_out_put(o, tarn_bytes_of(shown->bytes[i] + first, last - first + 1));
+        return true;
     }
-    tarn_out_str(o, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-}
-
-static void bid_farewell(struct visitor *v)
-{
-    loop_stream_release(&v->stream);
-    tarn_list_remove(&v->node);
-    tarn_free(v);
-}
-
-static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
-{
-    (void)placed;
-    struct tarn_bytes b = tarn_cur_rest(in);
-    char request[4000], path[300];
-    unsigned long long first, last;
-    const char *end = b.len == 0 ? NULL : memmem(b.p, b.len, "\r\n\r\n", 4);
-    if (end == NULL || b.len >= sizeof request)
-        return;
-    b = tarn_cur_take(in, (size_t)(end + 4 - (const char *)b.p));
-    if (b.p != NULL)
-        memcpy(request, b.p, b.len);
-    request[b.len] = 0;
-    const char *range = strstr(request, "Range: bytes=");
-    assert_int_equal(sscanf(request, "GET %299s HTTP/1.1", path), 1);
-    assert_non_null(range);
-    assert_int_equal(sscanf(range, "Range: bytes=%llu-%llu", &first, &last), 2);
-    server.asked++;
-    serve(loop_stream_out(s), path, first, last);
-}
-
-static void on_end(struct loop_stream *s, const struct tarn_err *err)
-{
-    (void)err;
-    bid_farewell(TARN_OUTER(s, struct visitor, stream));
-}
-
-static const struct loop_stream_ops server_ops = { .on_bytes = on_bytes, .on_end = on_end };
-
-static void on_visitor(struct loop_watch *w, unsigned events)
-{
-    (void)events;
-    int fd;
-    struct sys_addr from;
-    while (sys_tcp_accept(w->fd, &fd, &from, NULL) == SYS_IO_DONE) {
-        struct visitor *v = tarn_calloc(1, sizeof *v);
-        assert_non_null(v);
-        tarn_list_push_back(&server.visitors, &v->node);
-        assert_true(loop_stream_accept(&v->stream, server.loop, &server_ops, fd, &from, NULL));
-    }
-}
-
-static void server_begin(const struct world *w)
-{
-    memset(&server, 0, sizeof server);
-    server.loop = w->loop;
-    server.world = w;
-    tarn_list_init(&server.visitors);
-    assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 1, &server.at));
-    server.listener.fd = sys_tcp_listen(&server.at, NULL);
-    assert_true(server.listener.fd >= 0);
-    assert_true(sys_local_addr(server.listener.fd, &server.at, NULL));
-    server.listener.on_ready = on_visitor;
-    assert_true(loop_watch_set(w->loop, &server.listener, SYS_READABLE, NULL));
-}
-
-static void server_end(void)
-{
-    while (!tarn_list_empty(&server.visitors))
-        bid_farewell(TARN_OUTER(server.visitors.next, struct visitor, node));
-    loop_watch_remove(server.loop, &server.listener);
-    sys_close(&server.listener.fd);
+    webserver_answer(o, "404 Not Found", "", "");
+    return true;
 }
 
 /* --- who fetches --- */
@@ -121,7 +43,8 @@ static void guest_open(struct guest *g, enum bt_format format, bool no_web_seeds
     struct sys_addr at;
     memset(g, 0, sizeof *g);
     world_init(&g->world, format);
-    server_begin(&g->world);
+    shown = &g->world;
+    webserver_begin(&server, g->world.loop, serve);
     setenv("no_proxy", "*", 1);
     g->fetcher = fetcher_new(g->world.loop, "tarn/test", &err);
     assert_non_null(g->fetcher);
@@ -129,7 +52,7 @@ static void guest_open(struct guest *g, enum bt_format format, bool no_web_seeds
     snprintf(s->path, sizeof s->path, "%s/got", g->world.folder);
     assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 1, &at));
     assert_true(bt_metainfo_parse(&s->meta, tarn_out_bytes(&g->world.torrent), &err));
-    snprintf(g->url_text, sizeof g->url_text, "http://127.0.0.1:%u/", server.at.port);
+    webserver_url(&server, g->url_text, sizeof g->url_text, "127.0.0.1", "/");
     g->url = g->url_text;
     s->meta.web_seeds = &g->url;
     s->meta.n_web_seeds = 1;
@@ -154,7 +77,7 @@ static void guest_close(struct guest *g)
 {
     side_close(&g->side);
     fetcher_free(g->fetcher);
-    server_end();
+    webserver_end(&server);
     world_release(&g->world);
 }
 

@@ -45,4 +45,30 @@ static void test_lines(void **state)
     }
 }
 
-TEST_MAIN(cmocka_unit_test(test_lines))
+/* What others put into lines of their own. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t seconds;
+        const char *is;
+    } times[] = { { 0, "  0:00 left" },           { 3599, "  59:59 left" },
+                  { 3600, "  1:00:00 left" },     { 48 * 3600 - 1, "  47:59:59 left" },
+                  { 48 * 3600, "  2 days left" }, { 99 * 24 * 3600, "  99 days left" },
+                  { 99 * 24 * 3600 + 1, "" },     { UINT64_MAX, "" } };
+    char text[128];
+    struct tarn_out o;
+    for (size_t i = 0; i < TARN_COUNT_OF(times); i++) {
+        tarn_out_fixed(&o, text, sizeof text);
+        cli_progress_put_time(&o, times[i].seconds);
+        tarn_out_u8(&o, '\0');
+        assert_string_equal(text, times[i].is);
+    }
+    tarn_out_fixed(&o, text, sizeof text);
+    cli_progress_amounts(&o, &(struct cli_progress_now){
+                                 .done = 1 << 20, .total = 4 << 20, .rate = 1, .more = "more" });
+    tarn_out_u8(&o, '\0');
+    assert_string_equal(text, "  25%  1 MiB of 4 MiB  1 B/s  36 days left  more");
+}
+
+TEST_MAIN(cmocka_unit_test(test_lines), cmocka_unit_test(test_parts))

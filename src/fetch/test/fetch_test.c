@@ -1,30 +1,13 @@
 /* Fetching from a server that lives on the same loop and answers by path. */
 #include "fetch/fetch.h"
 
-#include "fetch/priv.h"
-#include "loop/stream.h"
-#include "loop/test/turns.h"
-#include "sys/signals.h"
+#include "fetch/test/room.h"
 
 enum { MANY = 130, LARGE = 5000, BOMB = 32 << 20 };
 
-/* --- the server --- */
+/* --- what the server answers --- */
 
-struct visitor {
-    struct loop_stream stream;
-    struct tarn_list node;
-};
-
-static struct {
-    struct loop *loop;
-    struct loop_watch listener;
-    struct sys_addr at;
-    struct tarn_list visitors;
-    int n, most, accepted;
-    bool holds; /* answer nobody yet */
-    struct tarn_out bomb;
-    char agent[100];
-} server;
+static struct tarn_out bomb;
 
 struct bits {
     struct tarn_out *out;
@@ -71,50 +54,28 @@ static void gzip_zeros(struct tarn_out *out, size_t n)
     put_le32(out, len);
 }
 
-static void answer(struct tarn_out *o, const char *status, const char *headers, const char *body)
-{
-    tarn_out_fmt(o, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers,
-                 body);
-}
-
-static void redirect(struct tarn_out *o, const char *to)
-{
-    char header[300];
-    snprintf(header, sizeof header, "Location: %s\r\n", to);
-    answer(o, "302 Found", header, "moved");
-}
-
-static void url_here(char *url, size_t size, const char *host, const char *path)
-{
-    snprintf(url, size, "http://%s:%u%s", host, server.at.port, path);
-}
-
-/* False: close the connection. */
-static bool serve_path(struct tarn_out *o, const char *path)
+static bool serve(struct webserver *s, struct tarn_out *o, const char *path)
 {
     static char large[LARGE + 1];
     memset(large, 'x', LARGE);
     char to[200];
     if (strcmp(path, "/ok") == 0) {
-        answer(o, "200 OK", "", "hello");
+        webserver_answer(o, "200 OK", "", "hello");
     } else if (strncmp(path, "/hops/", 6) == 0) {
         snprintf(to, sizeof to, "/hops/%d", atoi(path + 6) - 1);
-        redirect(o, atoi(path + 6) <= 1 ? "/ok" : to);
+        webserver_redirect(o, atoi(path + 6) <= 1 ? "/ok" : to);
     } else if (strcmp(path, "/loop") == 0) {
-        redirect(o, "/loop");
+        webserver_redirect(o, "/loop");
     } else if (strcmp(path, "/to-file") == 0) {
-        redirect(o, "file:///etc/passwd");
+        webserver_redirect(o, "file:///etc/passwd");
     } else if (strcmp(path, "/to-local") == 0) {
-        url_here(to, sizeof to, "127.0.0.1", "/ok");
-        redirect(o, to);
+        webserver_redirect_here(s, o, "127.0.0.1", "/ok");
     } else if (strcmp(path, "/to-public") == 0) {
-        url_here(to, sizeof to, "127.0.0.2", "/ok");
-        redirect(o, to);
+        webserver_redirect_here(s, o, "127.0.0.2", "/ok");
     } else if (strcmp(path, "/to-public-and-back") == 0) {
-        url_here(to, sizeof to, "127.0.0.2", "/to-local");
-        redirect(o, to);
+        webserver_redirect_here(s, o, "127.0.0.2", "/to-local");
     } else if (strcmp(path, "/large") == 0) {
-        answer(o, "200 OK", "", large);
+        webserver_answer(o, "200 OK", "", large);
     } else if (strcmp(path, "/endless") == 0) {
         tarn_out_fmt(o, "HTTP/1.1 200 OK\r\n\r\n%s", large);
     } else if (strcmp(path, "/slow") == 0) {
@@ -129,7 +90,7 @@ static bool serve_path(struct tarn_out *o, const char *path)
         tarn_out_init(&z, 16 << 20);
         if (path[1] == 'g')
             gzip_zeros(&z, 10);
-        const struct tarn_out *body = path[1] == 'g' ? &z : &server.bomb;
+        const struct tarn_out *body = path[1] == 'g' ? &z : &bomb;
         tarn_out_fmt(o, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
                      body->len);
         tarn_out_put(o, tarn_out_bytes(body));
@@ -139,90 +100,12 @@ static bool serve_path(struct tarn_out *o, const char *path)
     } else if (strcmp(path, "/close") == 0) {
         return false;
     } else {
-        answer(o, "404 Not Found", "", "d14:failure reason2:noe");
+        webserver_answer(o, "404 Not Found", "", "d14:failure reason2:noe");
     }
     return true;
 }
 
-static void bid_farewell(struct visitor *v)
-{
-    loop_stream_release(&v->stream);
-    tarn_list_remove(&v->node);
-    tarn_free(v);
-    server.n--;
-}
-
-static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
-{
-    (void)placed;
-    struct visitor *v = TARN_OUTER(s, struct visitor, stream);
-    struct tarn_bytes b = tarn_cur_rest(in);
-    const char *end = b.len == 0 ? NULL : memmem(b.p, b.len, "\r\n\r\n", 4);
-    char request[4000], path[300];
-    if (end == NULL || server.holds || b.len >= sizeof request)
-        return;
-    b = tarn_cur_take(in, (size_t)(end + 4 - (const char *)b.p));
-    if (b.p != NULL)
-        memcpy(request, b.p, b.len);
-    request[b.len] = 0;
-    assert_int_equal(sscanf(request, "GET %299s HTTP/1.1", path), 1);
-    const char *agent = strstr(request, "User-Agent: ");
-    if (agent != NULL)
-        sscanf(agent, "User-Agent: %99[^\r]", server.agent);
-    if (!serve_path(loop_stream_out(s), path))
-        bid_farewell(v);
-}
-
-static void on_end(struct loop_stream *s, const struct tarn_err *err)
-{
-    (void)err;
-    bid_farewell(TARN_OUTER(s, struct visitor, stream));
-}
-
-static const struct loop_stream_ops ops = { .on_bytes = on_bytes, .on_end = on_end };
-
-static void on_visitor(struct loop_watch *w, unsigned events)
-{
-    (void)events;
-    int fd;
-    struct sys_addr from;
-    while (sys_tcp_accept(w->fd, &fd, &from, NULL) == SYS_IO_DONE) {
-        struct visitor *v = tarn_calloc(1, sizeof *v);
-        assert_non_null(v);
-        tarn_list_push_back(&server.visitors, &v->node);
-        assert_true(loop_stream_accept(&v->stream, server.loop, &ops, fd, &from, NULL));
-        server.accepted++;
-        if (++server.n > server.most)
-            server.most = server.n;
-    }
-}
-
-static void server_begin(struct loop *l)
-{
-    memset(&server, 0, sizeof server);
-    server.loop = l;
-    tarn_list_init(&server.visitors);
-    server.at = sys_addr_any(false, 0); /* all of 127/8 */
-    server.listener.fd = sys_tcp_listen(&server.at, NULL);
-    assert_true(server.listener.fd >= 0);
-    assert_true(sys_local_addr(server.listener.fd, &server.at, NULL));
-    server.listener.on_ready = on_visitor;
-    assert_true(loop_watch_set(l, &server.listener, SYS_READABLE, NULL));
-}
-
-static void server_end(void)
-{
-    while (!tarn_list_empty(&server.visitors))
-        bid_farewell(TARN_OUTER(server.visitors.next, struct visitor, node));
-    loop_watch_remove(server.loop, &server.listener);
-    sys_close(&server.listener.fd);
-    tarn_out_release(&server.bomb);
-}
-
 /* --- the tests --- */
-
-static struct loop *loop;
-static struct fetcher *fetcher;
 
 struct wish {
     struct fetch fetch;
@@ -245,7 +128,7 @@ static void on_done(struct fetch *f)
 static void wish_for(struct wish *w, const char *host, const char *path)
 {
     char url[300];
-    url_here(url, sizeof url, host, path);
+    webserver_url(&server, url, sizeof url, host, path);
     w->is_done = false;
     w->fetch.done = on_done;
     if (w->fetch.timeout_ms == 0)
@@ -254,12 +137,6 @@ static void wish_for(struct wish *w, const char *host, const char *path)
         w->fetch.max_body = LARGE;
     fetch_start(fetcher, &w->fetch, url);
     assert_false(w->is_done);
-}
-
-/* In 127/8, 127.0.0.2 plays the public server. */
-static bool is_local_here(const struct sys_addr *a)
-{
-    return a->ip[3] != 2;
 }
 
 static void get_from(struct wish *w, const char *host, const char *path)
@@ -294,7 +171,7 @@ static void test_answers(void **state)
 {
     (void)state;
     expect_hello("127.0.0.1", "/ok");
-    assert_string_equal(server.agent, "tarn/test");
+    assert_non_null(strstr(server.request, "\r\nUser-Agent: tarn/test\r\n"));
     expect_hello("localhost", "/ok");
     struct wish w = { 0 };
     get_from(&w, "127.0.0.1", "/no-such");
@@ -325,14 +202,15 @@ static void test_limits(void **state)
         assert_int_equal(w.fetch.err.code, TARN_E_POLICY);
         assert_non_null(strstr(w.fetch.err.msg, "is longer than 4999 bytes"));
     }
-    tarn_out_init(&server.bomb, 16 << 20);
-    gzip_zeros(&server.bomb, BOMB / 258);
-    assert_true(server.bomb.len < BOMB / 100);
+    tarn_out_init(&bomb, 16 << 20);
+    gzip_zeros(&bomb, BOMB / 258);
+    assert_true(bomb.len < BOMB / 100);
     w.fetch.max_body = BOMB / 2;
     get_from(&w, "127.0.0.1", "/bomb");
     assert_int_equal(w.fetch.err.code, TARN_E_POLICY);
     assert_int_equal(w.fetch.body.cap, 0);
     expect("127.0.0.1", "/headers", TARN_E_POLICY, "262144 bytes of headers");
+    tarn_out_release(&bomb);
 }
 
 static void test_redirects(void **state)
@@ -377,8 +255,7 @@ static void test_no_connection(void **state)
 {
     (void)state;
     expect("127.0.0.1", "/close", TARN_E_NETWORK, "cannot fetch from '127.0.0.1:");
-    loop_watch_remove(loop, &server.listener);
-    sys_close(&server.listener.fd);
+    webserver_stop_listening(&server);
     expect("127.0.0.1", "/ok", TARN_E_NETWORK, "cannot fetch from '127.0.0.1:");
 }
 
@@ -423,7 +300,7 @@ static void test_many_wait_in_line(void **state)
     server.holds = true;
     for (int i = 0; i < MANY; i++)
         wish_for(&w[i], "127.0.0.1", "/ok");
-    TURN_UNTIL(loop, server.n == FETCH_AT_ONCE);
+    TURN_UNTIL(loop, server.now == FETCH_AT_ONCE);
     turns_settle(loop);
     assert_int_equal(server.most, FETCH_AT_ONCE);
     assert_int_equal(n_done, 0);
@@ -431,13 +308,7 @@ static void test_many_wait_in_line(void **state)
     fetch_cancel(&w[MANY - 1].fetch); /* waiting */
     fetch_cancel(&w[MANY - 1].fetch);
     w[1].victim = &w[2];
-    server.holds = false;
-    struct tarn_list *node = server.visitors.next;
-    for (; node != &server.visitors; node = node->next) { /* offered again */
-        struct visitor *v = TARN_OUTER(node, struct visitor, node);
-        v->stream.has_unread = true;
-        loop_stream_resume(&v->stream);
-    }
+    webserver_go_on(&server);
     TURN_UNTIL(loop, n_done >= MANY - 3 && w[1].is_done);
     turns_settle(loop);
     assert_true(n_done == MANY - 2 - !w[2].is_done);
@@ -471,33 +342,6 @@ static void test_late_in_line(void **state)
     }
     tarn_free(w);
 }
-
-static int enter(void **state)
-{
-    sys_ignore_sigpipe();
-    setenv("no_proxy", "*", 1);
-    if (room_enter(state) != 0)
-        return -1;
-    loop = turns_loop(1);
-    fetcher = fetcher_new(loop, "tarn/test", NULL);
-    assert_non_null(fetcher);
-    server_begin(loop);
-    return 0;
-}
-
-static int leave(void **state)
-{
-    fetcher_free(fetcher);
-    server_end();
-    loop_free(loop);
-    return room_leave(state);
-}
-
-#define HERE(test) \
-    { #test " (native)", test, enter, leave, &room_native }, \
-    { \
-#test " (plain)", test, enter, leave, &room_plain \
-    }
 
 TEST_MAIN(HERE(test_answers), HERE(test_limits), HERE(test_redirects),
           HERE(test_public_may_not_redirect_to_local), HERE(test_time), HERE(test_no_connection),

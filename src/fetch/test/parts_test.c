@@ -3,28 +3,11 @@
 #include "fetch/fetch.h"
 
 #include "base/num.h"
-#include "fetch/priv.h"
-#include "loop/stream.h"
-#include "loop/test/turns.h"
-#include "sys/signals.h"
+#include "fetch/test/room.h"
 
 enum { LEN = 3000000, FIRST = 70000, WANTED = 2500000 };
 
-/* --- the server --- */
-
-struct visitor {
-    struct loop_stream stream;
-    struct tarn_list node;
-};
-
-static struct {
-    struct loop *loop;
-    struct loop_watch listener;
-    struct sys_addr at;
-    struct tarn_list visitors;
-    int accepted;
-    char request[4000]; /* the last one */
-} server;
+/* --- what the server answers --- */
 
 static uint8_t byte_at(uint64_t at)
 {
@@ -37,127 +20,45 @@ static void put_bytes(struct tarn_out *o, uint64_t first, uint64_t last)
         tarn_out_u8(o, byte_at(i));
 }
 
-static void say(struct tarn_out *o, const char *status, const char *fields, const char *body)
+static bool serve(struct webserver *s, struct tarn_out *o, const char *path)
 {
-    tarn_out_fmt(o, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), fields,
-                 body);
-}
-
-static void redirect(struct tarn_out *o, const char *host, const char *path)
-{
-    char to[200];
-    snprintf(to, sizeof to, "Location: http://%s:%u%s\r\n", host, server.at.port, path);
-    say(o, "302 Found", to, "moved");
-}
-
-static void serve(struct tarn_out *o, const char *path)
-{
-    unsigned first = 0, last = LEN - 1;
-    const char *range = strstr(server.request, "Range: bytes=");
-    if (range != NULL)
-        assert_int_equal(sscanf(range, "Range: bytes=%u-%u", &first, &last), 2);
+    uint64_t first = 0, last = LEN - 1;
+    (void)webserver_range(s, &first, &last);
+    unsigned long long from = first, to = last, n = last - first + 1;
     if (strcmp(path, "/good") == 0 || strcmp(path, "/good?query") == 0) {
         tarn_out_fmt(o,
-                     "HTTP/1.1 206 Partial Content\r\nserver:  t/1\x01 \r\nContent-Length: %u\r\n"
-                     "content-RANGE: bytes %u-%u/%d\r\n\r\n",
-                     last - first + 1, first, last, LEN);
+                     "HTTP/1.1 206 Partial Content\r\nserver:  t/1\x01 \r\n"
+                     "Content-Length: %llu\r\ncontent-RANGE: bytes %llu-%llu/%d\r\n\r\n",
+                     n, from, to, LEN);
         put_bytes(o, first, last);
     } else if (strcmp(path, "/whole") == 0) {
         tarn_out_fmt(o, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", LEN);
         put_bytes(o, 0, LEN - 1);
     } else if (strcmp(path, "/stalls") == 0) {
         tarn_out_fmt(o,
-                     "HTTP/1.1 206 Partial Content\r\nContent-Length: %u\r\n"
-                     "Content-Range: bytes %u-%u/*\r\n\r\n",
-                     last - first + 1, first, last);
+                     "HTTP/1.1 206 Partial Content\r\nContent-Length: %llu\r\n"
+                     "Content-Range: bytes %llu-%llu/*\r\n\r\n",
+                     n, from, to);
         put_bytes(o, first, first + 999);
     } else if (strcmp(path, "/coded") == 0) {
-        say(o, "206 Partial Content", "Content-Encoding: gzip\r\nContent-Range: bytes x\r\n",
-            "abc");
+        webserver_answer(o, "206 Partial Content",
+                         "Content-Encoding: gzip\r\nContent-Range: bytes x\r\n", "abc");
     } else if (strcmp(path, "/busy") == 0) {
-        say(o, "503 Service Unavailable", "Retry-After: 42\r\n", "later");
+        webserver_answer(o, "503 Service Unavailable", "Retry-After: 42\r\n", "later");
     } else if (strcmp(path, "/wordy") == 0) {
         tarn_out_fmt(o, "HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n", LEN);
         put_bytes(o, 0, LEN - 1);
     } else if (strcmp(path, "/to-good") == 0) {
-        redirect(o, "127.0.0.1", "/good");
+        webserver_redirect_here(s, o, "127.0.0.1", "/good");
     } else if (strcmp(path, "/to-public") == 0) {
-        redirect(o, "127.0.0.2", "/good");
+        webserver_redirect_here(s, o, "127.0.0.2", "/good");
     } else {
-        say(o, "404 Not Found", "", "no");
+        webserver_answer(o, "404 Not Found", "", "no");
     }
-}
-
-static void bid_farewell(struct visitor *v)
-{
-    loop_stream_release(&v->stream);
-    tarn_list_remove(&v->node);
-    tarn_free(v);
-}
-
-static void on_bytes(struct loop_stream *s, size_t placed, struct tarn_cur *in)
-{
-    (void)placed;
-    struct tarn_bytes b = tarn_cur_rest(in);
-    char path[300];
-    const char *end = b.len == 0 ? NULL : memmem(b.p, b.len, "\r\n\r\n", 4);
-    if (end == NULL || b.len >= sizeof server.request)
-        return;
-    b = tarn_cur_take(in, (size_t)(end + 4 - (const char *)b.p));
-    if (b.p != NULL)
-        memcpy(server.request, b.p, b.len);
-    server.request[b.len] = 0;
-    assert_int_equal(sscanf(server.request, "GET %299s HTTP/1.1", path), 1);
-    serve(loop_stream_out(s), path);
-}
-
-static void on_end(struct loop_stream *s, const struct tarn_err *err)
-{
-    (void)err;
-    bid_farewell(TARN_OUTER(s, struct visitor, stream));
-}
-
-static const struct loop_stream_ops ops = { .on_bytes = on_bytes, .on_end = on_end };
-
-static void on_visitor(struct loop_watch *w, unsigned events)
-{
-    (void)events;
-    int fd;
-    struct sys_addr from;
-    while (sys_tcp_accept(w->fd, &fd, &from, NULL) == SYS_IO_DONE) {
-        struct visitor *v = tarn_calloc(1, sizeof *v);
-        assert_non_null(v);
-        tarn_list_push_back(&server.visitors, &v->node);
-        server.accepted++;
-        assert_true(loop_stream_accept(&v->stream, server.loop, &ops, fd, &from, NULL));
-    }
-}
-
-static void server_begin(struct loop *l)
-{
-    memset(&server, 0, sizeof server);
-    server.loop = l;
-    tarn_list_init(&server.visitors);
-    server.at = sys_addr_any(false, 0); /* all of 127/8 */
-    server.listener.fd = sys_tcp_listen(&server.at, NULL);
-    assert_true(server.listener.fd >= 0);
-    assert_true(sys_local_addr(server.listener.fd, &server.at, NULL));
-    server.listener.on_ready = on_visitor;
-    assert_true(loop_watch_set(l, &server.listener, SYS_READABLE, NULL));
-}
-
-static void server_end(void)
-{
-    while (!tarn_list_empty(&server.visitors))
-        bid_farewell(TARN_OUTER(server.visitors.next, struct visitor, node));
-    loop_watch_remove(server.loop, &server.listener);
-    sys_close(&server.listener.fd);
+    return true;
 }
 
 /* --- who asks --- */
-
-static struct loop *loop;
-static struct fetcher *fetcher;
 
 struct wish {
     struct fetch fetch;
@@ -213,7 +114,7 @@ static size_t on_part(struct fetch *f, struct tarn_bytes part)
 static void wish_for(struct wish *w, const char *host, const char *path)
 {
     char url[300];
-    snprintf(url, sizeof url, "http://%s:%u%s", host, server.at.port, path);
+    webserver_url(&server, url, sizeof url, host, path);
     w->fetch.done = on_done;
     w->fetch.on_part = on_part;
     w->fetch.on_head = on_head;
@@ -373,12 +274,6 @@ static void test_refusals(void **state)
     assert_true(coded.fetch.head.is_coded && coded.fetch.head.is_range_bad);
 }
 
-/* In 127/8, 127.0.0.2 plays the public server. */
-static bool is_local_here(const struct sys_addr *a)
-{
-    return a->ip[3] != 2;
-}
-
 static void test_where_it_led(void **state)
 {
     (void)state;
@@ -463,33 +358,6 @@ static void test_heads(void **state)
     fetch_head_line(&h, tarn_bytes_str(longest));
     assert_int_equal(strlen(h.server), FETCH_SERVER_MAX - 1);
 }
-
-static int enter(void **state)
-{
-    sys_ignore_sigpipe();
-    setenv("no_proxy", "*", 1);
-    if (room_enter(state) != 0)
-        return -1;
-    loop = turns_loop(1);
-    fetcher = fetcher_new(loop, "tarn/test", NULL);
-    assert_non_null(fetcher);
-    server_begin(loop);
-    return 0;
-}
-
-static int leave(void **state)
-{
-    fetcher_free(fetcher);
-    server_end();
-    loop_free(loop);
-    return room_leave(state);
-}
-
-#define HERE(test) \
-    { #test " (native)", test, enter, leave, &room_native }, \
-    { \
-#test " (plain)", test, enter, leave, &room_plain \
-    }
 
 TEST_MAIN(HERE(test_range), HERE(test_last_byte), HERE(test_connections_are_kept),
           HERE(test_pauses), HERE(test_a_pause_holds_the_sender), HERE(test_stops),

@@ -92,7 +92,8 @@ static void a_body_must_come_on(void **state)
     site_close(s);
 }
 
-/* Small buffers, so that the kernel does not take all of it. */
+/* A client made slow on purpose: with so small a receive buffer (the product sets none)
+ * its kernel takes little, and an answer waits at the server until the client reads. */
 static struct client open_narrow(struct site *s)
 {
     struct sys_addr at = s->at;

@@ -3,9 +3,9 @@
 #include "loop/stream.h"
 
 #include "base/num.h"
+#include "loop/test/heap.h"
 #include "loop/test/turns.h"
 
-#include <malloc.h>
 #include <sys/socket.h>
 
 enum { MESSAGE = 1, BLOCK = 2, HEAD = 5 };
@@ -502,15 +502,6 @@ static void test_no_memory(void **state)
         assert_int_equal(x.taker->end.code, TARN_E_NO_MEMORY);
         scene_end(&x);
     }
-}
-
-static size_t heap_in_use(void)
-{
-#if defined __GLIBC__
-    return mallinfo2().uordblks;
-#else
-    return 0;
-#endif
 }
 
 /* What an idle connection costs us (not the kernel): a TAP comment for the figures in the docs. */

@@ -42,6 +42,8 @@ static void on_trouble(void *arg, struct tarn_bytes collection, const struct tar
     told = *err;
 }
 
+static bool is_deaf; /* nobody is told of trouble */
+
 static bool new_seeding(const char *public_url)
 {
     struct tarn_err err;
@@ -53,7 +55,7 @@ static bool new_seeding(const char *public_url)
                                          .bt = bt,
                                          .no_trackers = true,
                                          .from = { .public_url = public_url, .version = "test" },
-                                         .on_trouble = on_trouble },
+                                         .on_trouble = is_deaf ? NULL : on_trouble },
         &err);
     return seeding != NULL;
 }
@@ -63,6 +65,13 @@ static void on_changes(void *arg, uint64_t seq)
     (void)arg, (void)seq;
     if (seeding != NULL)
         node_seeding_look(seeding);
+}
+
+static void on_hashes(void *arg)
+{
+    (void)arg;
+    if (seeding != NULL)
+        node_seeding_again(seeding);
 }
 
 static void open_all(void)
@@ -86,7 +95,7 @@ static void open_all(void)
     w.set.loop = w.loop;
     w.set.kv = w.kv;
     w.set.leaves_path = w.leaves;
-    w.set.ops = (struct catalog_ops){ .on_changes = on_changes };
+    w.set.ops = (struct catalog_ops){ .on_changes = on_changes, .on_hashes = on_hashes };
     w.catalog = catalog_new(&w.set, &err);
     assert_non_null(w.catalog);
     assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 0, &at));
@@ -313,6 +322,63 @@ static void test_seeding(void **state)
     tarn_out_release(&o);
 }
 
+/* Of each run of hashes in the sidecar the first byte. */
+static void spoil_hashes(const char *const *paths, size_t n)
+{
+    int fd = open(w.leaves, O_RDWR | O_CLOEXEC);
+    struct catalog_read r;
+    struct catalog_known k;
+    for (size_t i = 0; i < n; i++) {
+        struct catalog_identity id = world_identity(&w, paths[i]);
+        uint8_t byte;
+        assert_true(catalog_read_begin(w.catalog, &r, NULL));
+        assert_int_equal(catalog_known(&r, &id, &k, NULL), CATALOG_FOUND);
+        catalog_read_end(&r);
+        assert_int_equal(pread(fd, &byte, 1, (off_t)k.leaves.off), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)k.leaves.off), 1);
+    }
+    close(fd);
+}
+
+/* Nothing but the loop goes on: no file changes, nobody asks. */
+static void test_a_torrent_whose_hashes_were_lost(void **state)
+{
+    enum { LEN = 600000 }; /* more than a piece: its torrent has hashes of its pieces */
+    static const char *const paths[] = { "a", "b" };
+    (void)state;
+    world_run("head -c %d /dev/urandom > %s/a; head -c %d /dev/urandom > %s/b", LEN, w.tree, LEN,
+              w.tree);
+    world_publish(&w, CATALOG_BT_V2);
+    WORLD_UNTIL(&w, is_seeded(1) && records(TABLE_SEEDING) == 1);
+    uint64_t before = world_bytes_read(&w);
+    node_seeding_free(seeding);
+    spoil_hashes(paths, 2);
+    told = (struct tarn_err){ 0 };
+    assert_true(new_seeding("http://elsewhere/")); /* which is in its torrents: made anew */
+    WORLD_UNTIL(&w, told.code != TARN_OK);
+    assert_int_equal(told.code, TARN_E_DAEMON);
+    assert_non_null(strstr(told.msg, "read again"));
+    WORLD_UNTIL(&w, is_seeded(1));
+    assert_int_equal(seed()->meta->n_web_seeds, 1);
+    assert_null(seed()->failure);
+    assert_int_equal(world_bytes_read(&w), before + 2 * LEN);
+}
+
+/* v1 pieces of files that are held are read when they are asked for: of that no version tells. */
+static void test_a_torrent_that_is_to_have_v1(void **state)
+{
+    (void)state;
+    world_run("head -c 600000 /dev/urandom > %s/a", w.tree);
+    world_text(&w, "b", "b"); /* a v2 torrent of a folder has two files */
+    world_publish(&w, CATALOG_BT_V2);
+    WORLD_UNTIL(&w, is_seeded(1) && records(TABLE_SEEDING) == 1);
+    assert_false(seed()->meta->hashes.has_v1);
+    world_publish(&w, CATALOG_BT_HYBRID);
+    WORLD_UNTIL(&w, is_seeded(1) && seed()->meta->hashes.has_v1);
+    assert_true(seed()->meta->hashes.has_v2);
+}
+
 static void test_seeding_is_kept(void **state)
 {
     (void)state;
@@ -356,6 +422,23 @@ static void test_a_name_that_no_torrent_can_have(void **state)
     assert_null(seed()->note);
 }
 
+/* The note is for the listing: whether somebody hears of trouble or not. */
+static void test_a_note_that_nobody_is_told(void **state)
+{
+    (void)state;
+    close_all();
+    told = (struct tarn_err){ 0 };
+    is_deaf = true;
+    open_all();
+    world_text(&w, "back\\slash", "x");
+    world_text(&w, "good", "x");
+    world_publish(&w, CATALOG_BT_HYBRID);
+    WORLD_UNTIL(&w, is_seeded(1));
+    assert_non_null(strstr(seed()->note, "1 of its files are not in its torrent"));
+    assert_int_equal(told.code, TARN_OK);
+    is_deaf = false;
+}
+
 /* ---- notes in the journal ---- */
 
 static void test_notes(void **state)
@@ -383,18 +466,25 @@ static void test_notes(void **state)
 
 /* ---- REFs ---- */
 
-static enum tarn_code find(const char *ref, struct node_ref *out)
+static enum tarn_code find_by(const char *ref, struct node_path path, struct node_ref *out)
 {
     struct catalog_read r;
     struct tarn_err err = { 0 };
     assert_true(catalog_read_begin(w.catalog, &r, NULL));
-    const struct node_ref_in in = {
-        .read = &r, .torrents = torrents, .seeding = seeding, .public_url = "http://here:1/x/"
-    };
+    const struct node_ref_in in = { .read = &r,
+                                    .torrents = torrents,
+                                    .seeding = seeding,
+                                    .public_url = "http://here:1/x/",
+                                    .path = path };
     bool is = node_ref_find(&in, tarn_bytes_str(ref), out, &err);
     catalog_read_end(&r);
     assert_true(is == (err.code == TARN_OK) || is);
     return is ? TARN_OK : err.code;
+}
+
+static enum tarn_code find(const char *ref, struct node_ref *out)
+{
+    return find_by(ref, (struct node_path){ 0 }, out);
 }
 
 static void assert_collection(const char *head, const char *rest)
@@ -464,6 +554,27 @@ static void test_refs(void **state)
     assert_int_equal(find("tree2", &out), TARN_E_USAGE);
 }
 
+/* A path that leads elsewhere is what it leads to, but first what it is written as. */
+static void test_refs_by_other_paths(void **state)
+{
+    (void)state;
+    char one[4200], none[4200];
+    struct node_ref out;
+    publish();
+    snprintf(one, sizeof one, "%s/one", w.tree);
+    snprintf(none, sizeof none, "%s/none", w.tree);
+    assert_int_equal(find_by("/link", (struct node_path){ .named = w.tree }, &out), TARN_OK);
+    assert_int_equal(out.kind, NODE_REF_COLLECTION);
+    assert_int_equal(find_by("/link/x", (struct node_path){ none, one }, &out), TARN_OK);
+    assert_int_equal(out.entry.identity.len, 5);
+    assert_int_equal(find_by("/link/x", (struct node_path){ one, w.tree }, &out), TARN_OK);
+    assert_int_equal(out.kind, NODE_REF_ENTRY);
+    assert_int_equal(find_by(w.tree, (struct node_path){ one, one }, &out), TARN_OK);
+    assert_int_equal(out.kind, NODE_REF_COLLECTION);
+    assert_int_equal(find_by("tree2", (struct node_path){ w.tree, one }, &out), TARN_E_NOT_FOUND);
+    assert_int_equal(find_by("/x", (struct node_path){ none, NULL }, &out), TARN_E_NOT_FOUND);
+}
+
 static void test_refs_without_memory(void **state)
 {
     (void)state;
@@ -486,7 +597,10 @@ static void test_refs_without_memory(void **state)
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 TEST_MAIN(IN_A_WORLD(test_torrents), IN_A_WORLD(test_the_same_twice_at_once),
           IN_A_WORLD(test_gone_before_it_is_told), IN_A_WORLD(test_torrents_without_memory),
-          IN_A_WORLD(test_seeding), IN_A_WORLD(test_seeding_is_kept),
+          IN_A_WORLD(test_seeding), IN_A_WORLD(test_a_torrent_whose_hashes_were_lost),
+          IN_A_WORLD(test_a_torrent_that_is_to_have_v1), IN_A_WORLD(test_seeding_is_kept),
           IN_A_WORLD(test_nothing_is_left_of_what_is_removed),
-          IN_A_WORLD(test_a_name_that_no_torrent_can_have), IN_A_WORLD(test_notes),
-          IN_A_WORLD(test_refs), IN_A_WORLD(test_refs_without_memory))
+          IN_A_WORLD(test_a_name_that_no_torrent_can_have),
+          IN_A_WORLD(test_a_note_that_nobody_is_told), IN_A_WORLD(test_notes),
+          IN_A_WORLD(test_refs), IN_A_WORLD(test_refs_by_other_paths),
+          IN_A_WORLD(test_refs_without_memory))

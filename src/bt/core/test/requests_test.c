@@ -66,6 +66,42 @@ static void void_model(struct model *m)
     }
 }
 
+static void cancel(struct bt_requests *q, struct model *m, uint32_t i, int64_t now)
+{
+    struct bt_request r = block(i);
+    bool sent = m->v[i].state == OPEN || m->v[i].state == LATE;
+    assert_int_equal(bt_requests_cancel(q, &r, now), sent);
+    if (sent) {
+        m->v[i].state = CANCELED;
+        m->v[i].at = now;
+    }
+}
+
+static void reject(struct bt_requests *q, struct model *m, uint32_t i)
+{
+    struct bt_request r = block(i);
+    enum bt_rejection want = m->v[i].state == NO     ? BT_REJECT_UNASKED
+                             : m->v[i].state == OPEN ? BT_REJECT_LOST
+                                                     : BT_REJECT_CANCELED;
+    if (want == BT_REJECT_LOST && !m->is_choked && ++m->rejects > BT_REJECTS_MAX)
+        want = BT_REJECT_TOO_MANY;
+    assert_int_equal(bt_requests_rejected(q, &r), want);
+    m->v[i].state = NO;
+}
+
+static void arrive(struct bt_requests *q, struct model *m, uint32_t i, int64_t now)
+{
+    struct bt_request r = block(i);
+    enum bt_arrival want = m->v[i].state == NO         ? BT_UNASKED
+                           : m->v[i].state == CANCELED ? BT_CANCELED
+                                                       : BT_ASKED;
+    if (want == BT_UNASKED && m->unasked >= BT_UNASKED_MAX)
+        want = BT_TOO_MANY;
+    m->unasked += want == BT_UNASKED;
+    assert_int_equal(bt_requests_arrive(q, &r, now), want);
+    m->v[i].state = NO;
+}
+
 static void act(struct bt_requests *q, struct model *m, uint64_t *seed, int64_t now)
 {
     uint32_t i = (uint32_t)test_rand_below(seed, TARN_COUNT_OF(m->v));
@@ -92,41 +128,20 @@ static void act(struct bt_requests *q, struct model *m, uint64_t *seed, int64_t 
         break;
     case 4:
     case 5:
-    case 6: {
-        bool sent = m->v[i].state == OPEN || m->v[i].state == LATE;
-        assert_int_equal(bt_requests_cancel(q, &r, now), sent);
-        if (sent) {
-            m->v[i].state = CANCELED;
-            m->v[i].at = now;
-        }
+    case 6:
+        cancel(q, m, i, now);
         break;
-    }
     case 7:
     case 8:
-    case 9: {
-        enum bt_rejection want = m->v[i].state == NO     ? BT_REJECT_UNASKED
-                                 : m->v[i].state == OPEN ? BT_REJECT_LOST
-                                                         : BT_REJECT_CANCELED;
-        if (want == BT_REJECT_LOST && !m->is_choked && ++m->rejects > BT_REJECTS_MAX)
-            want = BT_REJECT_TOO_MANY;
-        assert_int_equal(bt_requests_rejected(q, &r), want);
-        m->v[i].state = NO;
+    case 9:
+        reject(q, m, i);
         break;
-    }
     case 10:
     case 11:
     case 12:
-    case 13: {
-        enum bt_arrival want = m->v[i].state == NO         ? BT_UNASKED
-                               : m->v[i].state == CANCELED ? BT_CANCELED
-                                                           : BT_ASKED;
-        if (want == BT_UNASKED && m->unasked >= BT_UNASKED_MAX)
-            want = BT_TOO_MANY;
-        m->unasked += want == BT_UNASKED;
-        assert_int_equal(bt_requests_arrive(q, &r, now), want);
-        m->v[i].state = NO;
+    case 13:
+        arrive(q, m, i, now);
         break;
-    }
     default:
         if (m->v[i].state == NO && bt_requests_room(q) > 0) {
             assert_true(bt_requests_add(q, &r, now));
@@ -286,6 +301,54 @@ static void test_reqq(void **state)
     bt_requests_release(&q);
 }
 
+/* As many refusals as may be; while choked they do not count. */
+static void test_too_many_rejects(void **state)
+{
+    (void)state;
+    struct bt_requests q;
+    struct bt_request r = block(1);
+    bt_requests_init(&q, true);
+    for (int i = 0; i < 2 * BT_REJECTS_MAX; i++) {
+        assert_true(bt_requests_add(&q, &r, 1));
+        assert_int_equal(bt_requests_rejected(&q, &r), BT_REJECT_LOST);
+    }
+    bt_requests_unchoked(&q, 1);
+    for (int i = 0; i <= BT_REJECTS_MAX; i++) {
+        assert_true(bt_requests_add(&q, &r, 1));
+        assert_int_equal(bt_requests_rejected(&q, &r),
+                         i < BT_REJECTS_MAX ? BT_REJECT_LOST : BT_REJECT_TOO_MANY);
+    }
+    bt_requests_release(&q);
+}
+
+/* Taking back begins beyond four times the depth, with the newest, and goes on down to twice. */
+static void test_surplus(void **state)
+{
+    (void)state;
+    struct bt_requests q;
+    struct bt_request r;
+    uint32_t n = 0;
+    bt_requests_init(&q, true);
+    bt_requests_unchoked(&q, 1);
+    q.is_starting = false; /* in the slow start the depth is a guess */
+    for (int round = 0; round < 2; round++) {
+        while (q.n_open < 4 * BT_DEPTH_MIN) {
+            r = block(n++);
+            assert_true(bt_requests_add(&q, &r, 1));
+        }
+        assert_false(bt_requests_next_surplus(&q, 1, &r));
+        r = block(n++);
+        assert_true(bt_requests_add(&q, &r, 1));
+        for (uint32_t i = 1; q.n_open > 2 * BT_DEPTH_MIN; i++) {
+            struct bt_request want = block(n - i);
+            assert_true(bt_requests_next_surplus(&q, 1, &r));
+            assert_true(bt_request_eq(&r, &want));
+        }
+        assert_false(bt_requests_next_surplus(&q, 1, &r));
+    }
+    bt_requests_release(&q);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -303,4 +366,5 @@ static void test_no_memory(void **state)
 
 TEST_MAIN(cmocka_unit_test(test_against_model), cmocka_unit_test(test_depth_fills_the_line),
           cmocka_unit_test(test_snub), cmocka_unit_test(test_reqq),
+          cmocka_unit_test(test_too_many_rejects), cmocka_unit_test(test_surplus),
           cmocka_unit_test(test_no_memory))

@@ -297,6 +297,7 @@ static void test_refusals(void **state)
         { ALL, 0, 10, B("\0\0\0\1\1"), "before it said which pieces" },
         { 0, 0, 10, B("\0\0\0\1\x0E"), "without the fast extension" },
         { 0, 0, 10, B("\0\0\0\2\x14\0"), "without the extension protocol" },
+        { ALL, 0, 10, B("\0\0\0\1\x14"), "'extended' message of a wrong length" },
         { ALL, 0, 10, B("\0\0\0\1\x0E\0\0\0\x31\x15"), "on a v1 connection" },
         { 0, 0, 10, B("\0\0\0\x0D\6\0\0\0\0\0\0\0\0\0\0\0\0"), "for no bytes" },
         { 0, 0, 10, B("\0\0\0\x0D\6\0\0\0\0\0\0\0\0\0\2\0\0"), NULL },

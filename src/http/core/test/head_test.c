@@ -523,6 +523,24 @@ static void test_limits(void **state)
     }
 }
 
+/* The longest head there is, behind an empty line and before the next request: no byte of it lies
+ * behind what is looked at. */
+static void test_longest(void **state)
+{
+    (void)state;
+    static const struct http_limits limits = { .line = 30, .block = 100, .fields = 4 };
+    char text[300] = "\r\n";
+    struct outcome got;
+    struct tarn_bytes head = head_of(30, 100, 4);
+    memcpy(text + 2, head.p, head.len);
+    memset(text + 2 + head.len, 'x', 100);
+    struct tarn_bytes all = tarn_bytes_of(text, 2 + head.len + 100);
+    read_whole(&limits, all, &got);
+    assert_int_equal(got.step, HTTP_DONE);
+    assert_int_equal(got.req.head_len, 2 + head.len);
+    assert_slices(&limits, all, &got);
+}
+
 static void test_lenient(void **state)
 {
     (void)state;
@@ -546,7 +564,7 @@ static void test_linear(void **state)
         (size_t)sprintf(good, "GET /%0*d HTTP/1.1\r\nHost: a\r\nB: %0*d\r\n", 8000, 0, 11000, 0);
     len += (size_t)sprintf(good + len, "C: d\r\n\r\n");
     struct http_scan scan = { 0 };
-    struct outcome got;
+    struct outcome got = { 0 };
     for (size_t n = 1; n <= len; n++) {
         bool is_line = good[n - 1] == '\n';
         memcpy(spoiled, good, n);
@@ -570,7 +588,7 @@ static void test_damaged(void **state)
         char text[200];
         const char *from = goods[test_rand_below(&seed, TARN_COUNT_OF(goods))].text;
         size_t len = strlen(from);
-        memcpy(text, from, len);
+        memcpy(text, from, len + 1);
         for (uint64_t n = 1 + test_rand_below(&seed, 3); n > 0; n--)
             text[test_rand_below(&seed, len)] = bytes[test_rand_below(&seed, sizeof bytes)];
         struct outcome got;
@@ -583,5 +601,5 @@ TEST_MAIN(cmocka_unit_test(test_refused), cmocka_unit_test(test_controls),
           cmocka_unit_test(test_singles), cmocka_unit_test(test_nul), cmocka_unit_test(test_good),
           cmocka_unit_test(test_index), cmocka_unit_test(test_names),
           cmocka_unit_test(test_methods), cmocka_unit_test(test_limits),
-          cmocka_unit_test(test_lenient), cmocka_unit_test(test_linear),
-          cmocka_unit_test(test_damaged))
+          cmocka_unit_test(test_longest), cmocka_unit_test(test_lenient),
+          cmocka_unit_test(test_linear), cmocka_unit_test(test_damaged))

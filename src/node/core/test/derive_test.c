@@ -318,6 +318,47 @@ static void test_refused(void **state)
     derive_free(d);
 }
 
+/* What is asked for at a file of just a piece, one byte less and one more. */
+static void test_wants(void **state)
+{
+    (void)state;
+    struct derive_settings set = { .format = BT_HYBRID,
+                                   .name = tarn_bytes_str("n"),
+                                   .piece_len = 32768 };
+    struct derive *d = derive_new(&set, NULL);
+    assert_non_null(d);
+    assert_false(derive_wants_leaves(d, 32768)); /* its root is its only piece's */
+    assert_true(derive_wants_leaves(d, 32769));
+    assert_false(derive_wants_pieces(d, 32767)); /* its tail is all of it */
+    assert_true(derive_wants_pieces(d, 32768));
+    derive_free(d);
+}
+
+/* The limits are for all files together; and no file has more hashes than its length. */
+static void test_too_many(void **state)
+{
+    (void)state;
+    static const uint8_t hashes[3 * 20];
+    struct tarn_err err = { 0 };
+    struct derive_settings set = { .format = BT_V1,
+                                   .name = tarn_bytes_str("n"),
+                                   .piece_len = 16384 };
+    struct derive *d = derive_new(&set, &err);
+    assert_non_null(d);
+    struct derive_file f = { .path = tarn_bytes_str("a"), .len = 2 * 16384, .root = hashes };
+    assert_true(derive_begin(d, &f, &err));
+    assert_true(derive_pieces(d, hashes, 2, &err));
+    assert_false(derive_pieces(d, hashes, 1, &err));
+    assert_int_equal(err.code, TARN_E_INTEGRITY);
+    assert_true(derive_end(d, &err));
+    f.path = tarn_bytes_str("b");
+    f.len = (uint64_t)(BT_PIECES_MAX - 1) * 16384;
+    assert_false(derive_begin(d, &f, &err));
+    assert_int_equal(err.code, TARN_E_POLICY);
+    assert_non_null(strstr(err.msg, "these pieces are more than"));
+    derive_free(d);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -347,4 +388,5 @@ static void test_no_memory(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(test_torrents), cmocka_unit_test(test_wrong_hashes),
-          cmocka_unit_test(test_refused), cmocka_unit_test(test_no_memory))
+          cmocka_unit_test(test_refused), cmocka_unit_test(test_wants),
+          cmocka_unit_test(test_too_many), cmocka_unit_test(test_no_memory))

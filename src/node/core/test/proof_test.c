@@ -95,11 +95,9 @@ static void test_refused(void **state)
         uint64_t len, first, count;
         enum tarn_code code;
     } rows[] = {
-        { 0, 0, 1, TARN_E_USAGE },
-        { 1, 0, 0, TARN_E_USAGE },
-        { 16384, 1, 1, TARN_E_USAGE },
-        { 16385, 0, 3, TARN_E_USAGE },
-        { 16385, 1, UINT64_MAX, TARN_E_USAGE },
+        { 0, 0, 1, TARN_E_USAGE },           { 1, 0, 0, TARN_E_USAGE },
+        { 16384, 1, 1, TARN_E_USAGE },       { 16385, 0, 3, TARN_E_USAGE },
+        { 16385, 1, 2, TARN_E_USAGE },       { 16385, 1, UINT64_MAX, TARN_E_USAGE },
         { UINT64_MAX, 0, 1, TARN_E_POLICY },
     };
     for (size_t i = 0; i < TARN_COUNT_OF(rows); i++) {
