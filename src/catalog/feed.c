@@ -205,10 +205,10 @@ static void consider(struct feed *f, const struct row_entry *row, const struct d
     *s = (struct slot){ .feed = f,
                         .is_used = true,
                         .id = row->e.id,
-                         .collection = row->e.collection,
-                         .st = st,
-                         .path = path,
-                         .root = sys_file_ref(root) };
+                        .collection = row->e.collection,
+                        .st = st,
+                        .path = path,
+                        .root = sys_file_ref(root) };
     s->in.dir = root->fd;
     s->in.path = path;
     s->in.piece_len = disk_v1_len(&at->col);
