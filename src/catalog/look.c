@@ -161,8 +161,11 @@ static bool enter(struct look_job *j, uint64_t id, struct look_folder *f)
         return true;
     }
     struct tarn_err err;
-    f->fd = f->place.path[0] == 0 ? sys_take_fd(&f->root)
-                                  : sys_open_beneath(f->root, f->place.path, SYS_OPEN_FOLDER, &err);
+    if (f->place.path[0] == 0) {
+        f->fd = sys_take_fd(&f->root);
+        return begin_folder(j, f);
+    }
+    f->fd = sys_open_beneath(f->root, f->place.path, SYS_OPEN_FOLDER, &err);
     if (f->fd >= 0)
         return begin_folder(j, f);
     if (err.code == TARN_E_NOT_FOUND || is_path_broken(f)) {

@@ -230,6 +230,6 @@ static void test_how_far_a_file_is_read(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(test_a_folder_is_walked_hashed_and_found),
+          cmocka_unit_test(test_many_files_are_recorded_in_few_writes),
           cmocka_unit_test(test_a_file_in_collections_of_other_piece_lengths),
-          cmocka_unit_test(test_how_far_a_file_is_read),
-          cmocka_unit_test(test_many_files_are_recorded_in_few_writes))
+          cmocka_unit_test(test_how_far_a_file_is_read))
