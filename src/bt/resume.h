@@ -44,6 +44,10 @@ struct bt_resume_ops {
  *     HASH.torrent       what a magnet link led to */
 struct bt_resume_files;
 struct bt_resume_files *bt_resume_files_new(const char *folder, struct tarn_err *err) TARN_MUST;
+/* Before the first slot: the folder is for this process alone, with one lock for all of it. False:
+ * another process is using it, and each slot is locked by itself, which costs time with the square
+ * of their number. */
+bool bt_resume_files_hold_all(struct bt_resume_files *f);
 void bt_resume_files_free(struct bt_resume_files *f);  /* no slot may be open; accepts NULL */
 extern const struct bt_resume_ops bt_resume_files_ops; /* arg: the struct */
 

@@ -17,6 +17,7 @@ enum { NAME_MAX_LEN = 100 };
 struct bt_resume_files {
     int dir;
     int locks; /* one byte for each slot: no descriptor each */
+    bool holds_all;
 };
 
 struct slot {
@@ -63,6 +64,12 @@ struct bt_resume_files *bt_resume_files_new(const char *folder, struct tarn_err 
         return NULL;
     }
     return f;
+}
+
+bool bt_resume_files_hold_all(struct bt_resume_files *f)
+{
+    f->holds_all = sys_lock_all(f->locks, NULL);
+    return f->holds_all;
 }
 
 void bt_resume_files_free(struct bt_resume_files *f)
@@ -123,7 +130,8 @@ static void close_slot(void *slot)
 {
     struct slot *s = slot;
     sys_close(&s->journal);
-    sys_unlock_at(s->files->locks, s->lock);
+    if (!s->files->holds_all)
+        sys_unlock_at(s->files->locks, s->lock);
     sys_lock_release(&s->busy);
     tarn_free(s);
 }
@@ -139,11 +147,12 @@ static uint64_t lock_of(const char *name)
 static void *open_slot(void *arg, const char *name, struct tarn_err *err)
 {
     struct bt_resume_files *f = arg;
-    if (!sys_lock_at(f->locks, lock_of(name), err))
+    if (!f->holds_all && !sys_lock_at(f->locks, lock_of(name), err))
         return NULL;
     struct slot *s = tarn_calloc(1, sizeof *s);
     if (s == NULL) {
-        sys_unlock_at(f->locks, lock_of(name));
+        if (!f->holds_all)
+            sys_unlock_at(f->locks, lock_of(name));
         tarn_fail_mem(err, "opening saved state");
         return NULL;
     }

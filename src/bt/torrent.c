@@ -600,6 +600,8 @@ void bt_torrent_work_done(struct bt_torrent *t, enum bt_work_kind kind, uint8_t 
     case BT_WORK_FINISH:
     case BT_WORK_LOOK:
         bt_torrent_settle(t);
+        if (t->n_conns == 0 && t->tree != NULL)
+            store_tree_rest(t->tree);
         break;
     }
 }

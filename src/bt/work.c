@@ -50,6 +50,8 @@ static bool prepare(struct bt_work *w)
             return false;
         bt_keep_prepared(keep, i, had);
     }
+    if (t->tree == NULL) /* of many torrents at a start each may wait long for its check */
+        store_tree_rest(tree);
     return true;
 }
 

@@ -3,7 +3,8 @@
  * A job picks from what waits (T_WAITING) as many as store/intake has room for, skipping what is
  * not quiet yet and other names of an inode that is being read; a name whose bytes are known
  * already (a hard link, a move) gets its identity without being read. What intake has done is
- * recorded by another job, many files in one write. One of each job is under way at a time. */
+ * recorded by another job, many files in one write: when all that were picked are done, or the
+ * first of them has waited RECORD_US for a long one. One of each job is under way at a time. */
 #include "base/cur.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -11,8 +12,9 @@
 #include "sys/clock.h"
 
 enum {
-    PICK_IDS = 256,               /* waiting entries considered in one job */
-    GONE_MAX = 16,                /* names found gone in one */
+    PICK_IDS = 256, /* waiting entries considered in one job */
+    GONE_MAX = 16,  /* names found gone in one */
+    RECORD_US = 100 * 1000,
     AFTER_FAULT_US = 10 * 1000000 /* disk full, or an index that cannot be written */
 };
 
@@ -27,9 +29,9 @@ struct slot {
     struct disk_match match;
     uint64_t id;
     uint32_t collection;
-    struct sys_stat st; /* when it was picked */
-    char *path;         /* owned */
-    int dir;            /* owned: the collection's folder */
+    struct sys_stat st;    /* when it was picked */
+    char *path;            /* owned */
+    struct sys_file *root; /* counted: the collection's folder */
     struct catalog_put leaves, pieces;
     /* judged: by its reading; outcome: as recorded, where the entry may be another by then */
     enum { SLOT_AGAIN, SLOT_HELD, SLOT_REFUSED, SLOT_DAMAGED } judged, outcome;
@@ -49,8 +51,8 @@ struct feed {
     size_t n_reading;
     struct loop_job pick, record;
     bool is_picking, is_recording, wants_pick, is_pausing;
-    struct loop_timer timer;
-    bool is_timed;
+    struct loop_timer timer, record_timer;
+    bool is_timed, is_record_timed, is_record_due;
 
     /* of the pick under way */
     uint64_t after;  /* entries up to this one were considered in this pass */
@@ -68,6 +70,8 @@ struct feed {
     uint64_t stale[PICK_IDS]; /* entries whose stat must be noted, to see whether it stays */
     struct sys_stat stale_st[PICK_IDS];
     size_t n_stale;
+    struct sys_file *root; /* counted: the folder of the collection that was picked from last */
+    uint32_t root_of;
 
     /* of the record under way */
     struct slot *ready[FEED_MAX];
@@ -129,29 +133,35 @@ static struct slot *free_slot(struct feed *f)
 
 static void release_slot(struct feed *f, struct slot *s)
 {
-    sys_close(&s->dir);
+    sys_file_unref(s->root);
     tarn_free(s->path);
-    *s = (struct slot){ .feed = f, .dir = -1 };
+    *s = (struct slot){ .feed = f };
     f->n_used--;
 }
 
-/* The collection's folder, and how the file looks. NULL path: not now. */
-static char *look_up(const struct disk_place *at, const struct row_entry *row, int *dir,
-                     struct sys_stat *st, bool *is_gone)
+/* The collection's folder, for all of one pick. Borrowed; NULL: it is away, as a walk will say. */
+static struct sys_file *root_of(struct feed *f, const struct disk_place *at)
+{
+    if (f->root != NULL && f->root_of == at->col.c.id)
+        return f->root;
+    sys_file_unref(f->root);
+    int fd = sys_open(at->col.path, SYS_OPEN_FOLDER, NULL);
+    f->root = fd < 0 ? NULL : sys_file_new(fd);
+    f->root_of = at->col.c.id;
+    return f->root;
+}
+
+/* How the file looks. NULL: not now. */
+static char *look_up(const struct sys_file *root, const struct disk_place *at,
+                     const struct row_entry *row, struct sys_stat *st, bool *is_gone)
 {
     struct tarn_err err;
-    SYS_AUTO_FD root = sys_open(at->col.path, SYS_OPEN_FOLDER, &err);
-    if (root < 0)
-        return NULL; /* away: a walk will say so */
-    bool is_there = sys_stat(root, at->path, row->e.is_link, st, &err);
+    bool is_there = sys_stat(root->fd, at->path, row->e.is_link, st, &err);
     *is_gone = is_there ? st->kind != SYS_REGULAR : err.code == TARN_E_NOT_FOUND;
     if (!is_there || *is_gone)
         return NULL;
-    char *path = row->e.is_link ? disk_resolve(at->col.path, at->path, &err)
-                                : tarn_strndup(at->path, strlen(at->path));
-    if (path != NULL)
-        *dir = sys_take_fd(&root);
-    return path;
+    return row->e.is_link ? disk_resolve(at->col.path, at->path, &err)
+                          : tarn_strndup(at->path, strlen(at->path));
 }
 
 static void note_gone(struct feed *f, const struct row_entry *row)
@@ -169,10 +179,10 @@ static void consider(struct feed *f, const struct row_entry *row, const struct d
 {
     struct sys_stat st;
     bool is_gone = false, is_stale;
-    int dir = -1;
     if (!at->col.is_listed || at->col.c.phase == CATALOG_AWAY || is_busy(f, row->e.id))
         return;
-    char *path = look_up(at, row, &dir, &st, &is_gone);
+    struct sys_file *root = root_of(f, at);
+    char *path = root == NULL ? NULL : look_up(root, at, row, &st, &is_gone);
     if (path == NULL) {
         if (is_gone)
             note_gone(f, row);
@@ -190,7 +200,6 @@ static void consider(struct feed *f, const struct row_entry *row, const struct d
         if (wait > 0 && now_ms + wait < f->due_ms)
             f->due_ms = now_ms + wait;
         tarn_free(path);
-        sys_close(&dir);
         return;
     }
     *s = (struct slot){ .feed = f,
@@ -199,8 +208,8 @@ static void consider(struct feed *f, const struct row_entry *row, const struct d
                         .collection = row->e.collection,
                         .st = st,
                         .path = path,
-                        .dir = dir };
-    s->in.dir = dir;
+                        .root = sys_file_ref(root) };
+    s->in.dir = root->fd;
     s->in.path = path;
     s->in.piece_len = disk_v1_len(&at->col);
     f->n_used++;
@@ -256,13 +265,8 @@ static bool take_ids(struct feed *f)
 static bool load(struct feed *f, uint64_t id, struct row_entry *row, struct disk_place *at)
 {
     struct kv_read r = { 0 };
-    struct kv_key k = { 0 };
-    struct tarn_bytes key, value;
-    kv_key_be64(&k, id);
     bool ok = kv_read_begin(f->c->kv, &r, NULL) &&
-              kv_get(&r, f->c->base + T_PARENTS, kv_key_bytes(&k), &key, NULL) == KV_FOUND &&
-              kv_get(&r, f->c->base + T_ENTRIES, key, &value, NULL) == KV_FOUND &&
-              row_take_entry(key, value, row, NULL) &&
+              index_entry(&r, f->c->base, id, row, NULL) == CATALOG_FOUND &&
               disk_place(&r, f->c->base, &row->e, at, NULL);
     kv_read_end(&r);
     return ok;
@@ -287,6 +291,8 @@ static void pick_run(struct loop_job *job)
         if (load(f, f->ids[i], &row, &at))
             consider(f, &row, &at, now_ms);
     }
+    sys_file_unref(f->root);
+    f->root = NULL;
     if (f->n_stale > 0 && !f->pick_failed)
         f->pick_failed = !catalog_write(f->c, note_stale, f, &f->pick_err);
 }
@@ -334,7 +340,7 @@ static void judge_failure(struct slot *s)
     s->is_ours |= s->in.err.code == TARN_E_NO_MEMORY;
     if (s->is_ours || s->in.err.code == TARN_E_CANCELED || s->in.err.code == TARN_E_NOT_FOUND)
         return;
-    if (sys_stat(s->dir, s->path, false, &now, &err) && catalog_stat_same(&now, &s->st))
+    if (sys_stat(s->root->fd, s->path, false, &now, &err) && catalog_stat_same(&now, &s->st))
         s->judged = SLOT_REFUSED;
 }
 
@@ -616,14 +622,37 @@ static void pick_done(struct loop_job *job)
     actor_kick(f->c);
 }
 
+static void on_record_time(struct loop_timer *t)
+{
+    struct feed *f = TARN_OUTER(t, struct feed, record_timer);
+    f->is_record_timed = false;
+    f->is_record_due = true;
+    go_on(f);
+}
+
+/* A write costs a sync, and pages of the index by the hundred: many files share one. */
+static bool may_wait(struct feed *f)
+{
+    if (f->n_ready == f->n_used || f->is_record_due)
+        return false;
+    if (!f->is_record_timed)
+        f->is_record_timed =
+            loop_timer_set(f->c->loop, &f->record_timer, loop_now_us(f->c->loop) + RECORD_US);
+    return f->is_record_timed;
+}
+
 static void start_record(struct feed *f)
 {
     f->n_ready = 0;
     for (size_t i = 0; i < FEED_MAX; i++)
         if (f->slots[i].is_used && f->slots[i].is_ready)
             f->ready[f->n_ready++] = &f->slots[i];
-    if (f->n_ready == 0)
+    if (f->n_ready == 0 || may_wait(f)) {
+        f->n_ready = 0;
         return;
+    }
+    loop_timer_stop(f->c->loop, &f->record_timer);
+    f->is_record_timed = f->is_record_due = false;
     f->is_recording = true;
     loop_pool_submit(f->c->loop, &f->record);
 }
@@ -675,9 +704,10 @@ struct feed *feed_new(struct catalog *c, struct tarn_err *err)
     f->record.run = record_run;
     f->record.done = record_done;
     f->timer.on_time = on_time;
+    f->record_timer.on_time = on_record_time;
     f->pass_due_ms = INT64_MAX;
     for (size_t i = 0; i < FEED_MAX; i++)
-        f->slots[i] = (struct slot){ .feed = f, .dir = -1 };
+        f->slots[i] = (struct slot){ .feed = f };
     return f;
 }
 
@@ -688,6 +718,7 @@ void feed_free(struct feed *f)
     loop_pool_cancel(f->c->loop, &f->pick);
     loop_pool_cancel(f->c->loop, &f->record);
     loop_timer_stop(f->c->loop, &f->timer);
+    loop_timer_stop(f->c->loop, &f->record_timer);
     for (size_t i = 0; i < FEED_MAX; i++)
         if (f->slots[i].is_used) {
             catalog_leaves_drop(f->c->leaves, &f->slots[i].leaves);

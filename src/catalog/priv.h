@@ -18,7 +18,7 @@
 enum {
     LOOKS_MAX = 4096, /* folders and names to be looked at; of more, the collection is walked */
     LOOK_NAMES = 256, /* names compared in one slice of a look, and changes in one write */
-    FEED_MAX = 64,    /* files with store/intake at a time: four for each of its lanes */
+    FEED_MAX = 256,   /* files with store/intake at a time, and recorded in one write */
     REPORTS_MAX =
         4096,      /* of doors and jobs, not looked at yet; pages that are not used cost nothing */
     LINES_MAX = 8, /* for the log, of one job */

@@ -34,6 +34,8 @@ static struct loop_job *take_first(struct loop_pool *p)
     p->first = j->next;
     if (p->first == NULL)
         p->last = NULL;
+    else
+        p->first->before = NULL;
     return j;
 }
 
@@ -168,6 +170,7 @@ void loop_pool_give(struct loop_pool *p, struct loop_job *j)
     j->state = LOOP_JOB_WAITS;
     p->pending++;
     sys_lock_take(&p->lock);
+    j->before = p->last;
     if (p->last == NULL)
         p->first = j;
     else
@@ -187,18 +190,17 @@ size_t loop_pool_pending(const struct loop *l)
     return l->pool.pending;
 }
 
-/* With the lock. */
+/* With the lock. Many thousand may stand there when their owner goes away. */
 static void leave_line(struct loop_pool *p, struct loop_job *j)
 {
-    struct loop_job *before = NULL;
-    for (struct loop_job *x = p->first; x != j; x = x->next)
-        before = x;
-    if (before == NULL)
+    if (j->before == NULL)
         p->first = j->next;
     else
-        before->next = j->next;
+        j->before->next = j->next;
     if (p->last == j)
-        p->last = before;
+        p->last = j->before;
+    else
+        j->next->before = j->before;
 }
 
 static void stop_lasting(struct loop_pool *p, const struct loop_job *j)

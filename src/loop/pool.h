@@ -13,9 +13,9 @@ struct loop_job {
     void (*done)(struct loop_job *j); /* the loop's thread; may free or reuse j */
     /* private */
     struct loop_msg msg;
-    struct loop_job *next;
-    struct loop_pool *pool; /* NULL when not submitted */
-    int64_t ends_us;        /* without threads: when done() is due */
+    struct loop_job *next, *before; /* in line */
+    struct loop_pool *pool;         /* NULL when not submitted */
+    int64_t ends_us;                /* without threads: when done() is due */
     enum { LOOP_JOB_WAITS, LOOP_JOB_RUNS, LOOP_JOB_LASTS, LOOP_JOB_RAN } state;
 };
 

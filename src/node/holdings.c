@@ -330,6 +330,8 @@ static bool open_session(struct node *n, struct tarn_err *err)
     tarn_free(state);
     if (n->resume == NULL)
         return state != NULL || tarn_fail_mem(err, "opening BitTorrent");
+    if (!bt_resume_files_hold_all(n->resume))
+        node_log(n->log, NODE_NOTICE, "bt", "another program uses the node's folder 'resume'");
     struct bt_session_settings set = {
         .loop = n->loop,
         .fetcher = n->fetcher,

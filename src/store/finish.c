@@ -60,7 +60,7 @@ static bool sync_folder(struct store_tree *t, const struct folder *f, struct tar
     memcpy(path.s, f->path, f->len); /* it is shorter than a path that was opened */
     path.s[f->len] = '\0';
     SYS_AUTO_FD fd = f->len == 0 ? sys_open(t->root, SYS_OPEN_FOLDER, err)
-                                 : sys_open_beneath(t->dir, path.s, SYS_OPEN_FOLDER, err);
+                                 : store_open_below(t, path.s, SYS_OPEN_FOLDER, err);
     return fd >= 0 && sys_sync_folder(fd, err);
 }
 

@@ -14,7 +14,10 @@ bool store_fail_space(struct store_tree *t, uint32_t file, const char *doing, ui
     struct tarn_quote q;
     tarn_quote_str(&q, t->layout->files[file].path);
     uint64_t free_bytes;
-    if (err->code != TARN_E_NO_SPACE || !sys_free_space(t->dir, &free_bytes, NULL))
+    struct sys_file *root = err->code == TARN_E_NO_SPACE ? store_root(t, NULL) : NULL;
+    bool is_known = root != NULL && sys_free_space(root->fd, &free_bytes, NULL);
+    sys_file_unref(root);
+    if (!is_known)
         return tarn_fail_in(err, "%s '%s'", doing, q.s);
     struct tarn_size_text a, f;
     tarn_size_text(&a, asked);
@@ -106,14 +109,14 @@ static bool open_part(struct store_tree *t, uint32_t file, bool may_make, struct
     s->where = STORE_WHERE_PART;
     if (!store_path_at(t, file, STORE_WHERE_PART, &path, err))
         return false;
-    s->fd = sys_open_beneath(t->dir, path.s, SYS_OPEN_WRITE, &why);
+    s->fd = store_open_below(t, path.s, SYS_OPEN_WRITE, &why);
     if (s->fd >= 0) {
         s->had = sys_stat_fd(s->fd, &st, NULL) && st.size > 0;
         return true;
     }
     if (why.code == TARN_E_NOT_FOUND && may_make) {
         s->is_new = true;
-        s->fd = sys_open_beneath(t->dir, path.s, SYS_OPEN_CREATE_NEW, err);
+        s->fd = store_open_below(t, path.s, SYS_OPEN_CREATE_NEW, err);
         return s->fd >= 0;
     }
     if (err != NULL)
@@ -129,7 +132,7 @@ static bool open_final(struct store_tree *t, uint32_t file, struct store_settled
     struct tarn_err why = { 0 };
     if (!store_path_at(t, file, STORE_WHERE_FINAL, &path, err))
         return false;
-    s->fd = sys_open_beneath(t->dir, path.s, SYS_OPEN_READ, &why);
+    s->fd = store_open_below(t, path.s, SYS_OPEN_READ, &why);
     if (s->fd >= 0)
         return settle_final(t, file, s, err);
     if (why.code == TARN_E_NOT_FOUND)
@@ -223,7 +226,7 @@ bool store_make_empty(struct store_tree *t, uint32_t file, struct tarn_err *err)
     struct sys_stat st;
     if (!store_path_at(t, file, STORE_WHERE_FINAL, &path, err))
         return false;
-    SYS_AUTO_FD fd = sys_open_beneath(t->dir, path.s, SYS_OPEN_CREATE, err);
+    SYS_AUTO_FD fd = store_open_below(t, path.s, SYS_OPEN_CREATE, err);
     if (fd < 0 || !sys_stat_fd(fd, &st, err))
         return false;
     if (st.size > 0)

@@ -72,7 +72,7 @@ struct store_tree {
     bool is_writable; /* made by store_tree_create */
     bool is_payload;  /* reading: root is what the paths' first element names */
     enum sys_file_way way;
-    int dir; /* writing: root, open */
+    struct sys_file *dir; /* writing: root; counted; NULL until it is needed; under table.lock */
     struct store_names names;
     struct sys_lock making; /* held while a file is looked for, made or renamed */
     uint8_t *where;         /* writing: enum store_where; under table.lock */
@@ -90,6 +90,13 @@ static inline bool store_has_bytes(const struct store_file *f)
 
 enum store_where store_where_of(struct store_tree *t, uint32_t file);
 void store_set_where(struct store_tree *t, uint32_t file, enum store_where where);
+
+/* What is below the folder that is written into, as sys_open_beneath. The folder stays open until
+ * the tree rests. */
+int store_open_below(struct store_tree *t, const char *path, enum sys_open_how how,
+                     struct tarn_err *err) TARN_MUST;
+/* The folder itself, counted: the caller unrefs. */
+struct sys_file *store_root(struct store_tree *t, struct tarn_err *err) TARN_MUST;
 
 /* The folder that holds a path below the tree's, opened without following symlinks, and the path's
  * last element. -1 on failure. */

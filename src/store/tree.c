@@ -102,7 +102,6 @@ static struct store_tree *new_tree(const struct store_layout *l, const char *pat
     }
     t->layout = l;
     t->root = root;
-    t->dir = -1;
     sys_lock_init(&t->making);
     store_table_init(&t->table);
     return t;
@@ -127,6 +126,7 @@ struct store_tree *store_tree_create(const struct store_layout *l, const char *d
                                      struct tarn_err *err)
 {
     struct store_tree *t = new_tree(l, dir, err);
+    struct sys_file *root = NULL;
     if (t == NULL)
         return NULL;
     t->is_writable = true;
@@ -135,12 +135,13 @@ struct store_tree *store_tree_create(const struct store_layout *l, const char *d
     if (t->where == NULL || t->dirty == NULL)
         tarn_fail_mem(err, "opening a tree of files");
     else if (sys_make_folders(t->root, err))
-        t->dir = sys_open(t->root, SYS_OPEN_FOLDER, err);
-    if (t->dir < 0 || !store_names_init(&t->names, l, err)) {
-        store_tree_free(t);
-        return NULL;
-    }
-    return t;
+        root = store_root(t, err);
+    bool ok = root != NULL && store_names_init(&t->names, l, err);
+    sys_file_unref(root);
+    if (ok)
+        return t;
+    store_tree_free(t);
+    return NULL;
 }
 
 void store_tree_free(struct store_tree *t)
@@ -149,13 +150,50 @@ void store_tree_free(struct store_tree *t)
         return;
     store_table_release(&t->table);
     sys_lock_release(&t->making);
-    sys_close(&t->dir);
+    sys_file_unref(t->dir);
     store_names_release(&t->names);
     tarn_free(t->where);
     tarn_free(t->dirty);
     tarn_free(t->seen);
     tarn_free(t->root);
     tarn_free(t);
+}
+
+struct sys_file *store_root(struct store_tree *t, struct tarn_err *err)
+{
+    sys_lock_take(&t->table.lock);
+    struct sys_file *root = t->dir == NULL ? NULL : sys_file_ref(t->dir);
+    sys_lock_give(&t->table.lock);
+    if (root != NULL)
+        return root;
+    int fd = sys_open(t->root, SYS_OPEN_FOLDER, err);
+    if (fd < 0)
+        return NULL;
+    root = sys_file_new(fd);
+    if (root == NULL) {
+        tarn_fail_mem(err, "opening a folder");
+        return NULL;
+    }
+    struct sys_file *late = NULL; /* another thread was quicker: the folder is one for all */
+    sys_lock_take(&t->table.lock);
+    if (t->dir == NULL) {
+        t->dir = sys_file_ref(root);
+    } else {
+        late = root;
+        root = sys_file_ref(t->dir);
+    }
+    sys_lock_give(&t->table.lock);
+    sys_file_unref(late);
+    return root;
+}
+
+int store_open_below(struct store_tree *t, const char *path, enum sys_open_how how,
+                     struct tarn_err *err)
+{
+    struct sys_file *root = store_root(t, err);
+    int fd = root == NULL ? -1 : sys_open_beneath(root->fd, path, how, err);
+    sys_file_unref(root);
+    return fd;
 }
 
 void store_tree_set_way(struct store_tree *t, enum sys_file_way way)
@@ -228,7 +266,7 @@ int store_open_parent(struct store_tree *t, const char *path, const char **name,
     }
     snprintf(folder.s, sizeof folder.s, "%.*s", (int)(last - path - 1), path);
     *name = last;
-    return sys_open_beneath(t->dir, folder.s, SYS_OPEN_FOLDER, err);
+    return store_open_below(t, folder.s, SYS_OPEN_FOLDER, err);
 }
 
 /* Opening. */
@@ -281,10 +319,10 @@ static int open_written(struct store_tree *t, uint32_t file, bool *can_write, st
     *can_write = where == STORE_WHERE_PART;
     if (!store_path_at(t, file, where, &path, err))
         return -1;
-    int fd = sys_open_beneath(t->dir, path.s, *can_write ? SYS_OPEN_WRITE : SYS_OPEN_READ, &why);
+    int fd = store_open_below(t, path.s, *can_write ? SYS_OPEN_WRITE : SYS_OPEN_READ, &why);
     if (fd < 0 && where == STORE_WHERE_UNKNOWN && why.code == TARN_E_NOT_FOUND &&
         store_path_at(t, file, STORE_WHERE_PART, &path, NULL))
-        fd = sys_open_beneath(t->dir, path.s, SYS_OPEN_READ, NULL);
+        fd = store_open_below(t, path.s, SYS_OPEN_READ, NULL);
     if (fd < 0 && err != NULL)
         *err = why;
     return fd;
@@ -302,7 +340,7 @@ static int open_to_write(struct store_tree *t, uint32_t file, struct tarn_err *e
     if (s.where == STORE_WHERE_FINAL || s.fd < 0) {
         sys_close(&s.fd);
         if (store_path_at(t, file, s.where, &path, err))
-            s.fd = sys_open_beneath(t->dir, path.s, SYS_OPEN_WRITE, err);
+            s.fd = store_open_below(t, path.s, SYS_OPEN_WRITE, err);
     }
     sys_lock_give(&t->making);
     return s.fd;
@@ -420,6 +458,11 @@ bool store_tree_look(struct store_tree *t, uint32_t file, struct sys_stat *st,
 
 void store_tree_rest(struct store_tree *t)
 {
+    sys_lock_take(&t->table.lock);
+    struct sys_file *root = t->dir;
+    t->dir = NULL;
+    sys_lock_give(&t->table.lock);
+    sys_file_unref(root);
     store_table_clear(&t->table);
 }
 

@@ -529,6 +529,11 @@ bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err)
                : tarn_fail_sys(err, "cannot lock a file");
 }
 
+bool sys_lock_all(int fd, struct tarn_err *err)
+{
+    return sys_lock_at(fd, SYS_LOCK_ALL, err);
+}
+
 void sys_unlock_at(int fd, uint64_t off)
 {
     (void)!set_lock(fd, false, off); /* closing does it too */

@@ -92,6 +92,8 @@ bool sys_sync_many(const int *fds, size_t n, struct tarn_err *err) TARN_MUST;
 /* Hold the byte at off for this open file until it is given back or closed: through another one
  * nobody can (TARN_E_POLICY). Nothing need be there. Fine where a file system has no locks. */
 bool sys_lock_at(int fd, uint64_t off, struct tarn_err *err) TARN_MUST;
+/* The same for all bytes at once: the kernel looks through all locks of a file at each. */
+bool sys_lock_all(int fd, struct tarn_err *err) TARN_MUST;
 void sys_unlock_at(int fd, uint64_t off);
 /* Whoever may read it may run it too. */
 bool sys_make_executable(int fd, struct tarn_err *err) TARN_MUST;

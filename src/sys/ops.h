@@ -27,6 +27,8 @@ struct sys_poller_ops;
 struct sys_stat;
 struct sys_tcp_info;
 
+#define SYS_LOCK_ALL UINT64_MAX
+
 struct sys_ops {
     /* files */
     int (*open_at)(int dir, const char *path, int flags, unsigned mode);
@@ -46,7 +48,8 @@ struct sys_ops {
     int (*free_space)(int fd, uint64_t *bytes);         /* for us, where fd lies */
     void (*will_need)(int fd, int64_t off, size_t len); /* advice */
     void (*wont_need)(int fd, int64_t off, size_t len); /* the opposite */
-    int (*set_lock)(int fd, bool on, uint64_t off);     /* of one byte, for this open file */
+    /* Of one byte, or SYS_LOCK_ALL, for this open file. */
+    int (*set_lock)(int fd, bool on, uint64_t off);
     int (*real_path)(const char *path, char *to, size_t size);
     /* disk space for the first len bytes; a shorter file is given that size, none is cut */
     int (*reserve)(int fd, int64_t len);

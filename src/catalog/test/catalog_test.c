@@ -4,6 +4,26 @@
 
 static struct world w;
 
+/* A write costs a sync: many small files share one. */
+static void test_many_files_are_recorded_in_few_writes(void **state)
+{
+    (void)state;
+    enum { N = 1500 };
+    struct kv_stat stat;
+    char name[32], text[32];
+    world_begin(&w);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "file-%d", i);
+        snprintf(text, sizeof text, "the bytes of %d", i);
+        world_text(&w, name, text);
+    }
+    world_publish(&w, CATALOG_BT_HYBRID);
+    world_agree(&w);
+    assert_true(kv_stat(w.kv, &stat, NULL));
+    assert_in_range(stat.commits, 1, 40); /* 17, where nothing is in the way */
+    world_end(&w);
+}
+
 static void test_a_folder_is_walked_hashed_and_found(void **state)
 {
     (void)state;
@@ -210,5 +230,6 @@ static void test_how_far_a_file_is_read(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(test_a_folder_is_walked_hashed_and_found),
+          cmocka_unit_test(test_many_files_are_recorded_in_few_writes),
           cmocka_unit_test(test_a_file_in_collections_of_other_piece_lengths),
           cmocka_unit_test(test_how_far_a_file_is_read))

@@ -3,6 +3,8 @@
 #include "store/priv.h"
 #include "store/test/room.h"
 
+#include <fcntl.h>
+
 static const struct room_file two_files[] = { { .path = "c/a", .len = 100 },
                                               { .path = "c/d/b", .len = 5000 } };
 
@@ -124,6 +126,39 @@ static void test_reading_follows_symlinks(void **state)
     assert_int_equal(rename("c/d", "elsewhere"), 0);
     assert_int_equal(symlink("../elsewhere", "c/d"), 0);
     expect_content(&r, "c");
+    room_release(&r);
+}
+
+static size_t count_descriptors(void)
+{
+    size_t n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* Who seeds 100,000 torrents has no descriptor for each. */
+static void test_a_resting_tree_holds_no_descriptor(void **state)
+{
+    (void)state;
+    struct room r;
+    bool had;
+    room_make(&r, 64, two_files, 2);
+    size_t before = count_descriptors();
+    struct store_tree *t = store_tree_create(&r.layout, ".", NULL);
+    assert_non_null(t);
+    assert_true(store_tree_prepare(t, 1, &had, NULL));
+    const struct tarn_bytes run = tarn_bytes_of(r.bytes + 100, 5000);
+    assert_true(store_tree_write(t, 100, &run, 1, NULL));
+    assert_true(count_descriptors() > before);
+    store_tree_rest(t);
+    assert_int_equal(count_descriptors(), before);
+    uint8_t got[5000]; /* and it is there again when it is needed */
+    assert_true(store_tree_read(t, 100, (struct tarn_bytes_mut){ got, sizeof got }, NULL));
+    assert_memory_equal(got, r.bytes + 100, sizeof got);
+    assert_true(count_descriptors() > before);
+    store_tree_free(t);
+    assert_int_equal(count_descriptors(), before);
     room_release(&r);
 }
 
@@ -638,8 +673,8 @@ static void test_own_part_name_in_layout(void **state)
 
 TEST_MAIN(IN_ROOM(test_open_finds_the_payload), IN_ROOM(test_open_a_folder_in_a_folder_of_its_name),
           IN_ROOM(test_open_single_file), IN_ROOM(test_reading_says_what_is_wrong),
-          IN_ROOM(test_reading_follows_symlinks), IN_ROOM(test_many_files),
-          IN_ROOM(test_write_and_finish), IN_ROOM(test_finish_many),
+          IN_ROOM(test_reading_follows_symlinks), IN_ROOM(test_a_resting_tree_holds_no_descriptor),
+          IN_ROOM(test_many_files), IN_ROOM(test_write_and_finish), IN_ROOM(test_finish_many),
           IN_ROOM(test_write_without_prepare), IN_ROOM(test_any_runs),
           IN_ROOM(test_prepare_keeps_what_is_there), IN_ROOM(test_withdraw), IN_ROOM(test_refusals),
           IN_ROOM(test_replaced_meanwhile), IN_ROOM(test_full_disk), IN_ROOM(test_read_only_folder),

@@ -213,9 +213,11 @@ int posix_set_lock(int fd, bool on, uint64_t off)
 #else
     const int set = F_SETLK;
 #endif
-    struct flock byte = {
-        .l_type = on ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1
-    };
+    bool is_all = off == SYS_LOCK_ALL;
+    struct flock byte = { .l_type = on ? F_WRLCK : F_UNLCK,
+                          .l_whence = SEEK_SET,
+                          .l_start = is_all ? 0 : (off_t)off,
+                          .l_len = is_all ? 0 : 1 }; /* 0: to the end, wherever that is */
     return fcntl(fd, set, &byte);
 }
 

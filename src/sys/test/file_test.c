@@ -183,8 +183,14 @@ static void locks_keep_others_out(void **state)
     sys_unlock_at(a, 7);
     assert_true(sys_lock_at(b, 7, NULL));
     assert_false(sys_lock_at(a, 7, NULL));
+    assert_false(sys_lock_all(a, &err));
+    assert_int_equal(err.code, TARN_E_POLICY);
     sys_close(&b);
     assert_true(sys_lock_at(a, 7, NULL));
+    assert_true(sys_lock_all(a, NULL));
+    b = sys_open("locks", SYS_OPEN_WRITE, NULL);
+    assert_false(sys_lock_at(b, 1U << 30, NULL));
+    sys_close(&b);
     sys_close(&a);
 }
 
