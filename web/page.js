@@ -161,7 +161,7 @@ function collectionRow(item) {
   if (item.torrent_url) links.append(link('torrent', item.torrent_url));
   if (item.magnet) links.append(link('magnet', item.magnet));
   row.append(name, stateCell(item), element('td', item.files.toLocaleString(), 'n'), element('td', size(item.bytes), 'n'),
-    element('td', item.peers ?? '', 'n'), element('td', size(item.uploaded ?? 0), 'n'), links);
+    element('td', item.peers ?? '', 'n'), element('td', item.uploaded === undefined ? '' : size(item.uploaded), 'n'), links);
   return row;
 }
 
@@ -169,7 +169,7 @@ function torrentRow(item) {
   const row = element('tr');
   row.append(element('td', item.name ?? item.v1 ?? item.v2), stateCell(item),
     element('td', item.total > 0 ? `${((100 * item.done) / item.total).toFixed(1)} %` : '', 'n'),
-    element('td', size(item.total), 'n'), element('td', item.peers, 'n'),
+    element('td', item.total > 0 ? size(item.total) : '', 'n'), element('td', item.peers, 'n'),
     element('td', rate(item.rate_down), 'n'), element('td', rate(item.rate_up), 'n'));
   return row;
 }

@@ -118,9 +118,12 @@ struct tarn_call {
     bool (*on_line)(void *arg, const char *line, size_t len);
     void *arg;
     int status; /* out: of HTTP, when there was an answer */
+    /* Asked about once a second while the node is silent, and more often else: false ends it with
+     * TARN_E_CANCELED. NULL: as true. */
+    bool (*goes_on)(void *arg);
 };
-/* False with the code and the sentence that the node gave; TARN_E_DAEMON when none can be reached.
- */
+/* False with the code and the sentence that the node gave; TARN_E_DAEMON when none can be reached,
+ * TARN_E_POLICY when its socket is not ours to use. */
 TARN_API bool tarn_call(struct tarn_call *call, struct tarn_err *err);
 
 #ifdef __cplusplus

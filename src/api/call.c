@@ -5,10 +5,13 @@
 #include "base/out.h"
 #include "node/home.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <tarn/node.h>
 #include <tarn/torrent.h>
+#include <unistd.h>
 
 enum { LINE_BYTES_MAX = 16 << 20 };
 
@@ -70,6 +73,18 @@ static bool fail_as_told(const struct taking *t, const struct fetch_call *c, str
     return false;
 }
 
+static bool goes_on(void *arg)
+{
+    const struct taking *t = arg;
+    return t->call->goes_on == NULL || t->call->goes_on(t->call->arg);
+}
+
+/* A socket that is there, and not for us? */
+static bool is_forbidden(const char *socket)
+{
+    return faccessat(AT_FDCWD, socket, W_OK, AT_EACCESS) != 0 && errno == EACCES;
+}
+
 static bool ask(struct tarn_call *call, const char *socket, struct tarn_err *err)
 {
     char agent[64];
@@ -84,9 +99,16 @@ static bool ask(struct tarn_call *call, const char *socket, struct tarn_err *err
         .body = call->body == NULL ? tarn_bytes_of(NULL, 0) : tarn_bytes_str(call->body),
         .silence_s = call->silence_s,
         .on_bytes = on_bytes,
+        .goes_on = goes_on,
         .arg = &t,
     };
-    bool ok = fetch_call(&c, err);
+    struct tarn_quote q;
+    bool ok = is_forbidden(socket)
+                  ? tarn_fail(err, TARN_E_POLICY,
+                              "you may not control the node at %s: that is for its own user, and "
+                              "the group of its socket",
+                              tarn_quote_str(&q, socket))
+                  : fetch_call(&c, err);
     call->status = c.status;
     if (ok && t.is_too_long)
         ok = tarn_fail(err, TARN_E_FAILED, "the node's answer has a line of more than %d MiB",

@@ -3,6 +3,7 @@
 
 #include "base/cur.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "catalog/priv.h"
 #include "sys/clock.h"
 
@@ -107,6 +108,55 @@ static bool give_one(void *arg, struct tarn_bytes key, struct tarn_bytes value)
     return true;
 }
 
+/* --- a sidecar that is gone, under an index that is not --- */
+
+static uint64_t end_of(struct catalog_run run)
+{
+    uint64_t end;
+    return run.len > 0 && tarn_add_u64(run.off, run.len, &end) ? end : 0;
+}
+
+static bool see_known(void *arg, struct tarn_bytes key, struct tarn_bytes value)
+{
+    uint64_t *end = arg;
+    struct row_known row;
+    (void)key;
+    if (row_take_known(value, &row, NULL))
+        *end = tarn_max_u64(*end, tarn_max_u64(end_of(row.k.leaves), end_of(row.k.pieces)));
+    return true;
+}
+
+static bool see_v1(void *arg, struct tarn_bytes key, struct tarn_bytes value)
+{
+    uint64_t *end = arg;
+    struct catalog_known k;
+    (void)key;
+    if (row_take_v1(value, 0, &k, NULL))
+        *end = tarn_max_u64(*end, end_of(k.pieces));
+    return true;
+}
+
+static bool keep_clear(struct catalog *c, const char *path, struct tarn_err *err)
+{
+    const struct kv_range known = { .table = c->base + T_IDENTITIES },
+                          v1 = { .table = c->base + T_V1 };
+    struct lines l = { 0 };
+    struct tarn_quote q;
+    uint64_t end = 0;
+    if (!catalog_leaves_is_new(c->leaves))
+        return true;
+    if (!kv_scan(c->kv, &known, see_known, &end, err) || !kv_scan(c->kv, &v1, see_v1, &end, err))
+        return false;
+    if (end == 0)
+        return true;
+    lines_add(&l, true,
+              "the file of hashes '%s' was missing: files are read again when their hashes are "
+              "needed, or by a scrub",
+              tarn_quote_str(&q, path));
+    actor_say(c, &l);
+    return catalog_leaves_keep_clear(c->leaves, end, err);
+}
+
 /* What nothing refers to is free again; from where on the journal goes. */
 static bool take_up(struct catalog *c, struct tarn_err *err)
 {
@@ -128,7 +178,7 @@ static bool make_parts(struct catalog *c, const struct catalog_settings *set, st
     struct lines l = { 0 };
     struct tarn_err why;
     c->leaves = catalog_leaves_open(set->leaves_path, false, err);
-    if (c->leaves == NULL || !take_up(c, err))
+    if (c->leaves == NULL || !keep_clear(c, set->leaves_path, err) || !take_up(c, err))
         return false;
     c->lost = lost_new(c, err);
     c->intake = c->lost == NULL ? NULL : store_intake_new(&intake, err);

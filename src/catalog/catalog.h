@@ -317,7 +317,7 @@ struct catalog_ops {
 /* How far the reading again of held files (a scrub, catalog_check) has come. A round goes on where
  * it was after a restart, and its figures with it. */
 struct catalog_check_progress {
-    bool is_running;     /* false: none is under way; only ended_ms is set */
+    bool is_running;     /* false: none is under way (nor paused); only ended_ms is set */
     uint32_t collection; /* the round is of this one; 0: of all */
     /* Of bytes and files held; every name counts. What is to be checked is counted anew as files
      * come and go, never below what was checked, so only the end of a round says that all was. */
@@ -326,7 +326,7 @@ struct catalog_check_progress {
     uint64_t bad;       /* files that were not what they should be, so far */
     uint64_t rate;      /* bytes a second since it began, or went on after a start; 0: not known */
     int64_t started_ms; /* wall clock: when the round began */
-    int64_t ended_ms;   /* the last round that came to its end; 0: none since the index was made */
+    int64_t ended_ms;   /* the last round of all that came to its end; 0: none yet */
     /* The file under way; path NULL: between two files. */
     const char *path;         /* below its collection, behind links; until the loop's next turn */
     uint32_t path_collection; /* that it is in */
@@ -383,7 +383,8 @@ void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_orig
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
 /* Read held files again and compare them with their leaves: of one collection, or of all (0). While
- * such a check is under way: another one, of all, after it. */
+ * such a check is under way: another one after it (of all, when several are asked for). One that
+ * could not record what it found, and waits, goes on. */
 void catalog_check(struct catalog *c, uint32_t collection);
 
 /* Something that the owner has to tell, of what is none of the catalog's, in the same sequence: a

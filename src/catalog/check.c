@@ -42,16 +42,19 @@ struct one {
     struct catalog_run leaves;
 };
 
-/* Where a check is, in the index: six numbers (README.md). */
-enum { PLACE_MAX = 6 * 8 };
+/* Where a check is, in the index: seven numbers (README.md). */
+enum { PLACE_MAX = 7 * 8 };
 
 struct check {
     struct catalog *c;
     struct catalog_scrub *scrub; /* owned */
     struct loop_job job;
     struct loop_timer timer;
-    uint32_t only;                        /* of this collection; 0: of all */
-    bool is_running, is_in_job, is_asked; /* asked: once more, when this one is over */
+    uint32_t only; /* of this collection; 0: of all */
+    bool is_running, is_in_job;
+    bool is_pausing; /* what was found could not be recorded; it is kept, and tried again */
+    bool is_asked;   /* for another one when this one is over, ... */
+    uint32_t asked;  /* ... of this collection; 0: of all */
     struct one ones[CHECK_BATCH];
     size_t n_ones, at;
     struct found found[CHECK_BATCH];
@@ -110,12 +113,13 @@ static bool record(struct index_write *w, void *arg, struct tarn_err *err)
             return false;
     tarn_out_fixed(&o, text, sizeof text);
     tarn_out_be64(&o, k->is_end ? 0 : k->after); /* 0: none is under way */
-    tarn_out_be64(&o, (uint64_t)(k->is_end ? k->now_ms : k->ended_ms));
+    tarn_out_be64(&o, (uint64_t)(k->is_end && k->only == 0 ? k->now_ms : k->ended_ms));
     if (!k->is_end) {
         tarn_out_be64(&o, (uint64_t)k->started_ms);
         tarn_out_be64(&o, k->done.files);
         tarn_out_be64(&o, k->done.bytes);
         tarn_out_be64(&o, k->bad);
+        tarn_out_be64(&o, k->only);
     }
     return kv_txn_put(w->t, w->base + T_FIXED, place_key(), tarn_out_bytes(&o), err);
 }
@@ -219,6 +223,7 @@ static bool load_place(struct check *k)
         k->done.files = tarn_cur_be64(&c);
         k->done.bytes = tarn_cur_be64(&c);
         k->bad = tarn_cur_be64(&c);
+        k->only = (uint32_t)tarn_cur_be64(&c);
     }
     kv_read_end(&r);
     if (got != KV_NONE || k->c->scrub_every_us == 0)
@@ -248,7 +253,8 @@ static void check_run(struct loop_job *job)
     k->after = before; /* what is in the batch has yet to be read */
     if (!k->is_failed && (k->n_found > 0 || k->is_end || before > 0))
         k->is_failed = !catalog_write(k->c, record, k, &k->err);
-    k->after = taken;
+    if (!k->is_failed)
+        k->after = taken;
 }
 
 /* --- the loop's thread --- */
@@ -284,6 +290,7 @@ static void plan(struct check *k)
 static void go_on(struct check *k)
 {
     k->is_running = true;
+    k->is_pausing = false;
     k->went_on_us = loop_now_us(k->c->loop);
     k->went_on_done = k->done.bytes;
     k->to_do = k->done;
@@ -294,6 +301,7 @@ static void go_on(struct check *k)
 static void begin(struct check *k, uint32_t only)
 {
     k->only = only;
+    k->after = 0;
     k->bad = 0;
     k->done = (struct amount){ 0 };
     k->started_ms = sys_wall_ms();
@@ -308,31 +316,45 @@ static void take_amounts(struct check *k)
     k->to_do.bytes = tarn_max_u64(k->counted.bytes, k->done.bytes);
 }
 
+/* The files of the batch that could not be begun are taken again; what was found waits with it. */
+static void pause_check(struct check *k)
+{
+    struct lines l = { 0 };
+    lines_add(&l, true, "%s; held files are read again in a minute", k->err.msg);
+    actor_say(k->c, &l);
+    release_ones(k);
+    k->is_pausing = true;
+    if (!loop_timer_set(k->c->loop, &k->timer, loop_now_us(k->c->loop) + AFTER_FAULT_US))
+        k->is_running = k->is_pausing = false; /* until somebody asks */
+}
+
+static void end(struct check *k)
+{
+    k->after = 0;
+    if (k->only == 0)
+        k->ended_ms = k->now_ms;
+    k->is_running = false;
+    if (k->is_asked) {
+        k->is_asked = false;
+        begin(k, k->asked);
+    } else {
+        plan(k);
+    }
+}
+
 static void check_done(struct loop_job *job)
 {
     struct check *k = TARN_OUTER(job, struct check, job);
     k->is_in_job = false;
+    if (k->is_failed) {
+        pause_check(k);
+        return;
+    }
     actor_say(k->c, &k->lines);
     take_amounts(k);
     k->n_found = 0;
-    if (k->is_failed) {
-        struct lines l = { 0 };
-        lines_add(&l, true, "%s; held files are read again in a minute", k->err.msg);
-        actor_say(k->c, &l);
-        release_ones(k);
-        k->is_running = false;
-        if (!loop_timer_set(k->c->loop, &k->timer, loop_now_us(k->c->loop) + AFTER_FAULT_US))
-            return;
-    } else if (k->is_end) {
-        k->after = 0;
-        k->ended_ms = k->now_ms;
-        k->is_running = false;
-        if (k->is_asked) {
-            k->is_asked = false;
-            begin(k, 0);
-        } else {
-            plan(k);
-        }
+    if (k->is_end) {
+        end(k);
     } else if (k->n_ones == 0) {
         start_job(k); /* a long run of what is not held */
     } else {
@@ -408,7 +430,9 @@ static void over(void *arg)
 static void on_time(struct loop_timer *t)
 {
     struct check *k = TARN_OUTER(t, struct check, timer);
-    if (!k->is_running)
+    if (k->is_pausing)
+        go_on(k);
+    else if (!k->is_running)
         begin(k, 0);
 }
 
@@ -416,10 +440,14 @@ void catalog_check(struct catalog *c, uint32_t collection)
 {
     struct check *k = c->check;
     loop_timer_stop(c->loop, &k->timer);
-    if (k->is_running)
-        k->is_asked = true;
-    else
+    if (!k->is_running) {
         begin(k, collection);
+        return;
+    }
+    k->asked = k->is_asked && k->asked != collection ? 0 : collection;
+    k->is_asked = true;
+    if (k->is_pausing)
+        go_on(k);
 }
 
 bool check_is_running(const struct check *k)

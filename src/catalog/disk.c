@@ -60,15 +60,12 @@ bool disk_open(const char *root, const char *path, bool is_link, bool is_folder,
 bool disk_place(const struct kv_read *r, unsigned base, const struct catalog_entry *e,
                 struct disk_place *to, struct tarn_err *err)
 {
-    struct kv_key k = { 0 };
-    struct tarn_bytes value;
     struct tarn_out path;
-    kv_key_be32(&k, e->collection);
-    enum kv_got got = kv_get(r, base + T_COLLECTIONS, kv_key_bytes(&k), &value, err);
-    if (got == KV_NONE)
+    enum catalog_found found = index_row(r, base, e->collection, &to->col, err);
+    if (found == CATALOG_NOT_THERE)
         return tarn_fail(err, TARN_E_NOT_FOUND, "there is no collection %u any more",
                          e->collection);
-    if (got == KV_FAILED || !row_take_collection(value, e->collection, &to->col, err))
+    if (found == CATALOG_FAILED)
         return false;
     tarn_out_fixed(&path, to->path, sizeof to->path);
     if (e->parent != 0 && !index_path(r, base, e->parent, e->name, &path, err))
@@ -146,12 +143,8 @@ static size_t names_of_inode(struct catalog *c, const struct kv_read *r, uint64_
     enum kv_got got = kv_seek(&cur, kv_key_bytes(&prefix), NULL);
     for (; got == KV_FOUND && n < max && kv_has_prefix(cur.key, kv_key_bytes(&prefix));
          got = kv_next(&cur, NULL)) {
-        struct tarn_bytes id = tarn_bytes_of(cur.key.p + 8, cur.key.len - 8), key, value;
-        if (kv_get(r, c->base + T_PARENTS, id, &key, NULL) != KV_FOUND ||
-            kv_get(r, c->base + T_ENTRIES, key, &value, NULL) != KV_FOUND ||
-            !row_take_entry(key, value, &rows[n], NULL))
-            continue;
-        n++;
+        struct tarn_cur id = tarn_cur_of(tarn_bytes_of(cur.key.p + 8, cur.key.len - 8));
+        n += index_entry(r, c->base, tarn_cur_be64(&id), &rows[n], NULL) == CATALOG_FOUND;
     }
     return n;
 }

@@ -265,13 +265,8 @@ static bool take_ids(struct feed *f)
 static bool load(struct feed *f, uint64_t id, struct row_entry *row, struct disk_place *at)
 {
     struct kv_read r = { 0 };
-    struct kv_key k = { 0 };
-    struct tarn_bytes key, value;
-    kv_key_be64(&k, id);
     bool ok = kv_read_begin(f->c->kv, &r, NULL) &&
-              kv_get(&r, f->c->base + T_PARENTS, kv_key_bytes(&k), &key, NULL) == KV_FOUND &&
-              kv_get(&r, f->c->base + T_ENTRIES, key, &value, NULL) == KV_FOUND &&
-              row_take_entry(key, value, row, NULL) &&
+              index_entry(&r, f->c->base, id, row, NULL) == CATALOG_FOUND &&
               disk_place(&r, f->c->base, &row->e, at, NULL);
     kv_read_end(&r);
     return ok;

@@ -9,10 +9,9 @@ enum {
     RECORD_MAX = 8192, /* the longest record: a change with two paths */
 };
 
-enum catalog_found index_value(const struct kv_read *r, unsigned table, struct tarn_bytes key,
-                               struct tarn_bytes *value, struct tarn_err *err)
+enum catalog_found index_found(enum kv_got got)
 {
-    switch (kv_get(r, table, key, value, err)) {
+    switch (got) {
     case KV_FAILED:
         return CATALOG_FAILED;
     case KV_NONE:
@@ -21,6 +20,45 @@ enum catalog_found index_value(const struct kv_read *r, unsigned table, struct t
         break;
     }
     return CATALOG_FOUND;
+}
+
+enum catalog_found index_value(const struct kv_read *r, unsigned table, struct tarn_bytes key,
+                               struct tarn_bytes *value, struct tarn_err *err)
+{
+    return index_found(kv_get(r, table, key, value, err));
+}
+
+static enum catalog_found entry_by_key(const struct kv_read *r, unsigned base,
+                                       struct tarn_bytes key, struct row_entry *out,
+                                       struct tarn_err *err)
+{
+    struct tarn_bytes value;
+    enum catalog_found found = index_value(r, base + T_ENTRIES, key, &value, err);
+    if (found != CATALOG_FOUND)
+        return found;
+    return row_take_entry(key, value, out, err) ? CATALOG_FOUND : CATALOG_FAILED;
+}
+
+enum catalog_found index_entry(const struct kv_read *r, unsigned base, uint64_t id,
+                               struct row_entry *out, struct tarn_err *err)
+{
+    struct kv_key k = { 0 };
+    struct tarn_bytes key;
+    kv_key_be64(&k, id);
+    enum catalog_found found = index_value(r, base + T_PARENTS, kv_key_bytes(&k), &key, err);
+    return found == CATALOG_FOUND ? entry_by_key(r, base, key, out, err) : found;
+}
+
+enum catalog_found index_row(const struct kv_read *r, unsigned base, uint32_t collection,
+                             struct row_collection *out, struct tarn_err *err)
+{
+    struct kv_key k = { 0 };
+    struct tarn_bytes value;
+    kv_key_be32(&k, collection);
+    enum catalog_found found = index_value(r, base + T_COLLECTIONS, kv_key_bytes(&k), &value, err);
+    if (found != CATALOG_FOUND)
+        return found;
+    return row_take_collection(value, collection, out, err) ? CATALOG_FOUND : CATALOG_FAILED;
 }
 
 static struct tarn_bytes head_key(void)
@@ -106,36 +144,9 @@ enum catalog_found index_collection(struct index_write *w, uint32_t id, struct t
     if (!store_collection(w, err))
         return CATALOG_FAILED;
     w->has_col = false;
-    struct kv_key k = { 0 };
-    struct tarn_bytes value;
-    kv_key_be32(&k, id);
-    switch (kv_get(&w->t->read, w->base + T_COLLECTIONS, kv_key_bytes(&k), &value, err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
-    if (!row_take_collection(value, id, &w->col, err))
-        return CATALOG_FAILED;
-    w->has_col = true;
-    return CATALOG_FOUND;
-}
-
-static enum catalog_found find_by_key(struct index_write *w, struct tarn_bytes key,
-                                      struct row_entry *out, struct tarn_err *err)
-{
-    struct tarn_bytes value;
-    switch (kv_get(&w->t->read, w->base + T_ENTRIES, key, &value, err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
-    return row_take_entry(key, value, out, err) ? CATALOG_FOUND : CATALOG_FAILED;
+    enum catalog_found found = index_row(&w->t->read, w->base, id, &w->col, err);
+    w->has_col = found == CATALOG_FOUND;
+    return found;
 }
 
 enum catalog_found index_find(struct index_write *w, uint64_t parent, struct tarn_bytes name,
@@ -143,24 +154,13 @@ enum catalog_found index_find(struct index_write *w, uint64_t parent, struct tar
 {
     struct kv_key k;
     row_key_entry(&k, parent, name);
-    return find_by_key(w, kv_key_bytes(&k), out, err);
+    return entry_by_key(&w->t->read, w->base, kv_key_bytes(&k), out, err);
 }
 
 enum catalog_found index_get(struct index_write *w, uint64_t id, struct row_entry *out,
                              struct tarn_err *err)
 {
-    struct kv_key k = { 0 };
-    struct tarn_bytes key;
-    kv_key_be64(&k, id);
-    switch (kv_get(&w->t->read, w->base + T_PARENTS, kv_key_bytes(&k), &key, err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
-    return find_by_key(w, key, out, err);
+    return index_entry(&w->t->read, w->base, id, out, err);
 }
 
 uint64_t index_new_id(struct index_write *w)

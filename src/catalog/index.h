@@ -75,9 +75,16 @@ bool index_version(struct index_write *w, const uint8_t digest[32], struct tarn_
 
 bool index_path(const struct kv_read *r, unsigned base, uint64_t parent, struct tarn_bytes name,
                 struct tarn_out *o, struct tarn_err *err) TARN_MUST;
+/* What the store says of a record, in the catalog's words. */
+enum catalog_found index_found(enum kv_got got);
 /* A record; borrowed as kv_get's is. table: with the base in it. */
 enum catalog_found index_value(const struct kv_read *r, unsigned table, struct tarn_bytes key,
                                struct tarn_bytes *value, struct tarn_err *err) TARN_MUST;
+/* An entry by its number; a collection. */
+enum catalog_found index_entry(const struct kv_read *r, unsigned base, uint64_t id,
+                               struct row_entry *out, struct tarn_err *err) TARN_MUST;
+enum catalog_found index_row(const struct kv_read *r, unsigned base, uint32_t collection,
+                             struct row_collection *out, struct tarn_err *err) TARN_MUST;
 /* What is known of an identity, with v1 pieces of this length or none (0: those that were known
  * first). */
 enum catalog_found index_known(const struct kv_read *r, unsigned base,

@@ -24,7 +24,7 @@ static const char version[] = "1\r\n";
 
 struct catalog_leaves {
     int fd;
-    bool is_read_only;
+    bool is_read_only, is_new;
     char *path;               /* owned; for messages */
     struct sys_lock lock;     /* of all below */
     uint64_t end;             /* no run is behind this */
@@ -78,6 +78,7 @@ static bool sync_folder_of(const char *path, struct tarn_err *err)
 /* A new file, or one whose making was cut short. */
 static bool begin_file(struct catalog_leaves *l, const uint8_t head[HEAD], struct tarn_err *err)
 {
+    l->is_new = true;
     return sys_write_at(l->fd, tarn_bytes_of(head, HEAD), 0, err) && sys_sync(l->fd, err) &&
            sync_folder_of(l->path, err);
 }
@@ -144,6 +145,28 @@ void catalog_leaves_close(struct catalog_leaves *l)
     tarn_free(l->free);
     tarn_free(l->path);
     tarn_free(l);
+}
+
+static bool fail_file(struct catalog_leaves *l, const char *doing, struct tarn_err *err)
+{
+    struct tarn_quote q;
+    return tarn_fail_in(err, "%s '%s'", doing, tarn_quote_str(&q, l->path));
+}
+
+bool catalog_leaves_is_new(const struct catalog_leaves *l)
+{
+    return l->is_new;
+}
+
+/* The length of the file remembers it; what was never written takes no room on the disk. */
+bool catalog_leaves_keep_clear(struct catalog_leaves *l, uint64_t end, struct tarn_err *err)
+{
+    sys_lock_take(&l->lock);
+    bool ok = end <= l->end || (sys_truncate(l->fd, end, err) && sys_sync(l->fd, err));
+    if (ok)
+        l->end = tarn_max_u64(end, l->end);
+    sys_lock_give(&l->lock);
+    return ok || fail_file(l, "making room in", err);
 }
 
 /* Space. All with the lock. */
@@ -256,12 +279,6 @@ struct catalog_leaves_stat catalog_leaves_stat(struct catalog_leaves *l)
 }
 
 /* Writing. */
-
-static bool fail_file(struct catalog_leaves *l, const char *doing, struct tarn_err *err)
-{
-    struct tarn_quote q;
-    return tarn_fail_in(err, "%s '%s'", doing, tarn_quote_str(&q, l->path));
-}
 
 bool catalog_leaves_begin(struct catalog_leaves *l, struct catalog_put *p, enum catalog_hashes kind,
                           uint64_t n, struct tarn_err *err)

@@ -50,6 +50,13 @@ struct catalog_leaves *catalog_leaves_open(const char *path, bool is_read_only,
                                            struct tarn_err *err) TARN_MUST;
 void catalog_leaves_close(struct catalog_leaves *l); /* accepts NULL */
 
+/* It was made by this opening: what an index refers to is not in it. */
+bool catalog_leaves_is_new(const struct catalog_leaves *l);
+/* For such a one: no run is put in front of `end`, now or after another opening. What an index says
+ * of the old file would else be given back while something new is there. */
+bool catalog_leaves_keep_clear(struct catalog_leaves *l, uint64_t end, struct tarn_err *err)
+    TARN_MUST;
+
 /* A new run, written in parts. */
 struct catalog_put {
     struct catalog_run run;

@@ -90,23 +90,17 @@ static bool load_folder(struct look_job *j, uint64_t id, struct look_folder *f)
 {
     struct catalog *c = j->c;
     struct kv_read r = { 0 };
-    struct kv_key k = { 0 };
-    struct tarn_bytes key, value;
     struct tarn_err *err = &j->err;
-    kv_key_be64(&k, id);
     if (!kv_read_begin(c->kv, &r, err)) {
         j->is_failed = true;
         return false;
     }
-    enum kv_got got = kv_get(&r, c->base + T_PARENTS, kv_key_bytes(&k), &key, err);
-    if (got == KV_FOUND)
-        got = kv_get(&r, c->base + T_ENTRIES, key, &value, err);
-    bool ok = got == KV_FOUND && row_take_entry(key, value, &f->row, err) &&
-              disk_place(&r, c->base, &f->row.e, &f->place, err);
+    enum catalog_found found = index_entry(&r, c->base, id, &f->row, err);
+    bool ok = found == CATALOG_FOUND && disk_place(&r, c->base, &f->row.e, &f->place, err);
     kv_read_end(&r);
     if (ok)
         j->collection = f->row.e.collection;
-    else if (got != KV_NONE && err->code != TARN_E_NOT_FOUND)
+    else if (found != CATALOG_NOT_THERE && err->code != TARN_E_NOT_FOUND)
         j->is_failed = true;
     return ok;
 }
@@ -167,8 +161,11 @@ static bool enter(struct look_job *j, uint64_t id, struct look_folder *f)
         return true;
     }
     struct tarn_err err;
-    f->fd = f->place.path[0] == 0 ? sys_take_fd(&f->root)
-                                  : sys_open_beneath(f->root, f->place.path, SYS_OPEN_FOLDER, &err);
+    if (f->place.path[0] == 0) {
+        f->fd = sys_take_fd(&f->root);
+        return begin_folder(j, f);
+    }
+    f->fd = sys_open_beneath(f->root, f->place.path, SYS_OPEN_FOLDER, &err);
     if (f->fd >= 0)
         return begin_folder(j, f);
     if (err.code == TARN_E_NOT_FOUND || is_path_broken(f)) {
@@ -593,20 +590,17 @@ static bool find_root(struct look_job *j)
 {
     struct look *l = j->look;
     struct kv_read r = { 0 };
-    struct kv_key k = { 0 };
-    struct tarn_bytes value;
     struct row_collection col;
-    kv_key_be32(&k, l->collection);
     if (!kv_read_begin(j->c->kv, &r, &j->err)) {
         j->is_failed = true;
         return false;
     }
-    enum kv_got got = kv_get(&r, j->c->base + T_COLLECTIONS, kv_key_bytes(&k), &value, &j->err);
-    if (got == KV_FOUND && row_take_collection(value, l->collection, &col, &j->err))
+    enum catalog_found found = index_row(&r, j->c->base, l->collection, &col, &j->err);
+    if (found == CATALOG_FOUND)
         l->folder = col.c.folder;
     kv_read_end(&r);
-    j->is_failed = got == KV_FAILED;
-    j->is_over = got == KV_NONE;
+    j->is_failed = found == CATALOG_FAILED;
+    j->is_over = found == CATALOG_NOT_THERE;
     return l->folder != 0;
 }
 

@@ -50,6 +50,9 @@ bool index_take_over(struct index_write *w, const struct row_entry *old, struct 
     fresh->e.has_identity = true;
     fresh->e.identity = q.e.identity;
     fresh->is_closed = false;
+    if (had && !m->is_moved && old->e.state == CATALOG_HELD &&
+        row_same_identity(&old->e.identity, &fresh->e.identity))
+        return index_put(w, old, fresh, NULL, err); /* what it held all the while */
     enum catalog_event event = m->is_moved && is_here ? CATALOG_E_MOVED
                                : had                  ? CATALOG_E_REPLACED
                                                       : CATALOG_E_ADDED;

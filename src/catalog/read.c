@@ -29,17 +29,10 @@ static enum catalog_found from(struct catalog_read *r, unsigned table, const str
     KV_AUTO_CURSOR c = { 0 };
     if (!kv_cursor_open(&r->kv, r->c->base + table, &c, err))
         return CATALOG_FAILED;
-    switch (kv_seek(&c, kv_key_bytes(k), err)) {
-    case KV_FAILED:
-        return CATALOG_FAILED;
-    case KV_NONE:
-        return CATALOG_NOT_THERE;
-    case KV_FOUND:
-        break;
-    }
+    enum catalog_found found = index_found(kv_seek(&c, kv_key_bytes(k), err));
     *key = c.key;
     *value = c.value;
-    return CATALOG_FOUND;
+    return found;
 }
 
 /* --- collections --- */

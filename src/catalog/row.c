@@ -26,6 +26,15 @@ static struct tarn_cur begin(struct tarn_bytes b)
     return c;
 }
 
+/* One of an enumeration whose last is this: names of them are looked up by their number. */
+static unsigned take_one_of(struct tarn_cur *c, unsigned last)
+{
+    unsigned n = tarn_cur_u8(c);
+    if (n > last)
+        c->bad = true;
+    return n;
+}
+
 static void take_to(struct tarn_cur *c, void *to, size_t len)
 {
     struct tarn_bytes b = tarn_cur_take(c, len);
@@ -119,10 +128,10 @@ bool row_take_collection(struct tarn_bytes b, uint32_t id, struct row_collection
     struct catalog_collection *to = &r->c;
     *to = (struct catalog_collection){ .id = id };
     to->folder = tarn_cur_be64(&c);
-    to->policy = (enum catalog_policy)tarn_cur_u8(&c);
-    to->bt = (enum catalog_bt)tarn_cur_u8(&c);
-    to->origin = (enum catalog_origin)tarn_cur_u8(&c);
-    to->phase = (enum catalog_phase)tarn_cur_u8(&c);
+    to->policy = (enum catalog_policy)take_one_of(&c, CATALOG_MINE);
+    to->bt = (enum catalog_bt)take_one_of(&c, CATALOG_BT_HYBRID);
+    to->origin = (enum catalog_origin)take_one_of(&c, CATALOG_CONFIGURED);
+    to->phase = (enum catalog_phase)take_one_of(&c, CATALOG_AWAY);
     unsigned flags = tarn_cur_u8(&c);
     to->http = (flags & HAS_HTTP) != 0;
     to->hidden = (flags & HAS_HIDDEN) != 0;
@@ -228,8 +237,8 @@ static bool view_entry(struct tarn_bytes key, struct tarn_bytes b, struct catalo
     *e = (struct catalog_entry){ .id = tarn_cur_be64(&c), .parent = tarn_cur_be64(&k) };
     e->name = tarn_cur_rest(&k);
     e->collection = tarn_cur_be32(&c);
-    e->kind = (enum catalog_kind)tarn_cur_u8(&c);
-    e->state = (enum catalog_state)tarn_cur_u8(&c);
+    e->kind = (enum catalog_kind)take_one_of(&c, CATALOG_FOLDER);
+    e->state = (enum catalog_state)take_one_of(&c, CATALOG_DAMAGED);
     unsigned flags = tarn_cur_u8(&c);
     e->has_identity = (flags & HAS_IDENTITY) != 0;
     e->is_link = (flags & IS_LINK) != 0;
@@ -387,7 +396,7 @@ bool row_take_change(uint64_t seq, struct tarn_bytes b, struct catalog_change *t
 {
     struct tarn_cur c = begin(b);
     *to = (struct catalog_change){ .seq = seq, .at_ms = (int64_t)tarn_cur_be64(&c) };
-    to->event = (enum catalog_event)tarn_cur_u8(&c);
+    to->event = (enum catalog_event)take_one_of(&c, CATALOG_E_NOTE);
     to->collection = tarn_cur_be32(&c);
     to->entry = tarn_cur_be64(&c);
     to->has_identity = tarn_cur_u8(&c) != 0;

@@ -161,16 +161,11 @@ static bool version(struct settle_job *s, uint32_t collection)
 {
     struct catalog_read r;
     struct version v = { .collection = collection };
-    struct kv_key k = { 0 };
-    struct tarn_bytes value;
     struct row_collection col;
     if (!catalog_read_begin(s->c, &r, &s->err))
         return false;
-    kv_key_be32(&k, collection);
-    enum kv_got got = kv_get(&r.kv, s->c->base + T_COLLECTIONS, kv_key_bytes(&k), &value, &s->err);
-    bool ok = got != KV_FAILED &&
-              (got == KV_NONE || row_take_collection(value, collection, &col, &s->err));
-    bool is_wanted = ok && got == KV_FOUND && is_due(&col);
+    enum catalog_found found = index_row(&r.kv, s->c->base, collection, &col, &s->err);
+    bool ok = found != CATALOG_FAILED, is_wanted = found == CATALOG_FOUND && is_due(&col);
     if (is_wanted) {
         v.edits = col.edits;
         ok = digest(s, &r, &v);

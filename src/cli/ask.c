@@ -3,6 +3,7 @@
 
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/stop.h"
 #include "codec/url.h"
 
 #include <stdlib.h>
@@ -120,19 +121,29 @@ static bool put_ref(struct tarn_out *target, const char *ref, struct tarn_err *e
 
 /* ---- asking ---- */
 
+static bool goes_on(void *arg)
+{
+    (void)arg;
+    return !cli_stop_asked();
+}
+
 static bool on_line(void *arg, const char *line, size_t len)
 {
     struct cli_asking *a = arg;
+    json_t *object = cli_answer(line, len);
+    snprintf(a->kind, sizeof a->kind, "%s", cli_text_of(object, "type"));
+    if (*a->kind == '\0') {
+        json_decref(object);
+        return tarn_fail(&a->err, TARN_E_DAEMON, "what answers there is no tarn, or a broken one");
+    }
     if (a->as_json && !a->is_quiet) {
         fwrite(line, 1, len, stdout);
         putchar('\n');
         fflush(stdout); /* its failure is found by cli_flush */
     }
-    json_t *object = cli_answer(line, len);
-    snprintf(a->kind, sizeof a->kind, "%s", cli_text_of(object, "type"));
-    if (object != NULL && a->show != NULL && !a->as_json)
+    if (a->show != NULL && !a->as_json)
         a->show(a, object);
-    if (object != NULL && a->look != NULL)
+    if (a->look != NULL)
         a->look(a, object);
     json_decref(object);
     return !ferror(stdout);
@@ -147,6 +158,8 @@ bool cli_ask(struct cli_asking *a, const char *method, const char *path, const c
              const char *body)
 {
     struct tarn_out target;
+    a->err.code = TARN_OK;
+    a->kind[0] = '\0';
     tarn_out_init(&target, TARGET_MAX);
     tarn_out_str(&target, path);
     bool ok = ref == NULL || put_ref(&target, ref, &a->err);
@@ -159,8 +172,11 @@ bool cli_ask(struct cli_asking *a, const char *method, const char *path, const c
         .body = body,
         .on_line = on_line,
         .arg = a,
+        .goes_on = goes_on,
     };
-    ok = ok && tarn_call(&call, &a->err);
+    ok = ok && tarn_call(&call, &a->err) && a->err.code == TARN_OK;
+    if (ok && *a->kind == '\0' && !a->is_list)
+        ok = tarn_fail(&a->err, TARN_E_DAEMON, "the node answered nothing: is it a tarn?");
     tarn_out_release(&target);
     return ok;
 }

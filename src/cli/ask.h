@@ -14,8 +14,9 @@ struct cli_asking {
     /* Each object of an answer: for people, so not with as_json; and always. Either may be NULL. */
     void (*show)(struct cli_asking *a, json_t *object);
     void (*look)(struct cli_asking *a, json_t *object);
+    bool is_list;  /* an answer may have no object at all */
     struct tarn_err err;
-    char kind[32]; /* the type of the last object */
+    char kind[32]; /* the type of the last object; "": there was none */
 };
 
 void cli_ask_begin(struct cli_asking *a, const struct cli_args *args);

@@ -99,6 +99,7 @@ static bool list(struct listing *l, const char *path, const char *ref, const cha
                  unsigned n)
 {
     cli_table_init(&l->table, heads, n);
+    l->ask.is_list = true;
     bool ok = cli_ask(&l->ask, "GET", path, ref, NULL);
     cli_table_end(&l->table);
     return ok;

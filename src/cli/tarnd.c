@@ -104,11 +104,23 @@ static bool is_option(const char *word, const char *name)
     return strncmp(word, name, len) == 0 && (word[len] == '\0' || word[len] == '=');
 }
 
+/* An option with a value: --config, else the name of a setting. */
+static bool read_valued(struct options *o, int argc, char **argv, int *i, struct tarn_err *err)
+{
+    const char *word = argv[*i], *value = value_of(argc, argv, i, err);
+    if (value == NULL)
+        return false;
+    if (!is_option(word, "--config"))
+        return take_setting(o, word + 2, value, err);
+    o->config.file = value;
+    return true;
+}
+
 static bool read_options(struct options *o, int argc, char **argv, struct tarn_err *err)
 {
     struct tarn_quote q;
     for (int i = 1; i < argc; i++) {
-        const char *word = argv[i], *value;
+        const char *word = argv[i];
         if (strcmp(word, "--check-config") == 0) {
             o->checks = true;
         } else if (strcmp(word, "--system") == 0) {
@@ -116,11 +128,7 @@ static bool read_options(struct options *o, int argc, char **argv, struct tarn_e
         } else if (strncmp(word, "--", 2) != 0 || word[2] == '\0') {
             return tarn_fail(err, TARN_E_USAGE, "'%s' makes no sense here; try 'tarnd --help'",
                              tarn_quote_str(&q, word));
-        } else if ((value = value_of(argc, argv, &i, err)) == NULL) {
-            return false;
-        } else if (is_option(word, "--config")) {
-            o->config.file = value;
-        } else if (!take_setting(o, word + 2, value, err)) {
+        } else if (!read_valued(o, argc, argv, &i, err)) {
             return false;
         }
     }

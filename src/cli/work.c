@@ -346,9 +346,9 @@ static bool tell_damage(struct waiting *w)
     struct cli_count files;
     snprintf(path, sizeof path, "/v1/changes?since=%llu", (unsigned long long)w->seq);
     w->ask.is_quiet = true;
+    w->ask.is_list = true;
     w->ask.look = take_change;
     bool ok = cli_ask(&w->ask, "GET", path, NULL, NULL);
-    w->ask.is_quiet = false;
     if (!ok || w->damaged == 0)
         return ok;
     return tarn_fail(&w->ask.err, TARN_E_INTEGRITY, "%s not what was published",

@@ -65,6 +65,7 @@ static int bio_read(BIO *b, char *to, size_t len, size_t *got)
         return 0;
     }
     struct tarn_bytes part = tarn_cur_take(c->in, tarn_min_size(len, tarn_cur_left(c->in)));
+    assert(part.p != NULL); /* so much is left */
     memcpy(to, part.p, part.len);
     *got = part.len;
     return 1;

@@ -26,6 +26,14 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return size * n;
 }
 
+static int on_time(void *arg, curl_off_t to_come, curl_off_t came, curl_off_t to_go,
+                   curl_off_t went)
+{
+    const struct fetch_call *c = arg;
+    (void)to_come, (void)came, (void)to_go, (void)went;
+    return c->goes_on != NULL && !c->goes_on(c->arg);
+}
+
 /* What curl refuses here it would refuse always: options that this build of it lacks. */
 static bool set_up(CURL *curl, struct fetch_call *c, struct curl_slist *fields, const char *url,
                    char *why)
@@ -49,6 +57,9 @@ static bool set_up(CURL *curl, struct fetch_call *c, struct curl_slist *fields, 
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, c) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_HEADERDATA, c) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_time) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, c) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields) == CURLE_OK;
     if (c->body.len > 0)
         ok = ok && curl_easy_setopt(curl, CURLOPT_POSTFIELDS, c->body.p) == CURLE_OK &&
@@ -68,6 +79,11 @@ static bool fail(const struct fetch_call *c, CURLcode code, const char *why, str
         return tarn_fail(err, TARN_E_DAEMON, "the node at %s does not answer", q.s);
     if (code == CURLE_COULDNT_CONNECT)
         return tarn_fail(err, TARN_E_DAEMON, "no node answers at %s", q.s);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return tarn_fail(err, TARN_E_CANCELED, "stopped before the node at %s had answered", q.s);
+    if (code == CURLE_PARTIAL_FILE || (c->status != 0 && code == CURLE_RECV_ERROR))
+        return tarn_fail(err, TARN_E_DAEMON, "the node at %s went away in the middle of its answer",
+                         q.s);
     if (code == CURLE_OUT_OF_MEMORY)
         return tarn_fail_mem(err, "asking the node");
     return tarn_fail(err, TARN_E_DAEMON, "asking the node at %s: %s", q.s,

@@ -20,6 +20,9 @@ struct fetch_call {
     unsigned silence_s;          /* the node says nothing for so long: failed */
     /* A part of the body. status is set. False stops, and that is success. */
     bool (*on_bytes)(void *arg, const struct fetch_call *c, struct tarn_bytes part);
+    /* Asked about once a second, and more often while something comes: false ends it with
+     * TARN_E_CANCELED. NULL: as true. */
+    bool (*goes_on)(void *arg);
     void *arg;
     int status;       /* out: of HTTP */
     bool is_problem;  /* out: application/problem+json */

@@ -60,7 +60,7 @@ static void on_server(struct fetch_head *h, struct tarn_bytes v)
 {
     size_t n = tarn_min_size(v.len, sizeof h->server - 1);
     for (size_t i = 0; i < n; i++)
-        h->server[i] = v.p[i] >= 0x20 && v.p[i] < 0x7F ? (char)v.p[i] : '?';
+        h->server[i] = (char)(v.p[i] >= 0x20 && v.p[i] < 0x7F ? v.p[i] : '?');
     h->server[n] = 0;
 }
 

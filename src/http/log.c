@@ -236,7 +236,9 @@ static void put_lines(struct tarn_out *o, struct tarn_bytes records, enum http_l
     while (tarn_cur_left(&in) > 0) {
         struct record r;
         struct tarn_bytes text[TEXT_COUNT];
-        memcpy(&r, tarn_cur_take(&in, sizeof r).p, sizeof r);
+        struct tarn_bytes first = tarn_cur_take(&in, sizeof r);
+        assert(first.p != NULL); /* whole records are put */
+        memcpy(&r, first.p, sizeof r);
         for (int i = 0; i < TEXT_COUNT; i++)
             text[i] = tarn_cur_take(&in, r.len[i]);
         if (format == HTTP_LOG_JSON)

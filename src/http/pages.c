@@ -19,8 +19,9 @@ static void put_html(struct tarn_out *page, unsigned status, const char *title, 
                  "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
                  "<meta name=\"viewport\" content=\"width=device-width\">"
                  "<title>%u %s</title>\n"
-                 "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;"
-                 "margin:15vh auto;padding:0 1rem;color-scheme:light dark}</style>\n"
+                 "<style>:root{color-scheme:light dark}" /* of the whole page: its ground too */
+                 "body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;"
+                 "margin:15vh auto;padding:0 1rem}</style>\n"
                  "<h1>%u %s</h1>\n",
                  status, title, status, title);
     if (detail == NULL)

@@ -487,7 +487,8 @@ static bool is_own_origin(const struct http_exchange *x)
     const char *scheme = x->is_tls ? "https://" : "http://";
     size_t n = strlen(scheme);
     return !http_has(x->request, HTTP_ORIGIN) ||
-           (origin.len == n + at.len && strncasecmp((const char *)origin.p, scheme, n) == 0 &&
+           (at.len > 0 && origin.len == n + at.len &&
+            strncasecmp((const char *)origin.p, scheme, n) == 0 &&
             strncasecmp((const char *)origin.p + n, (const char *)at.p, at.len) == 0);
 }
 

@@ -399,7 +399,7 @@ bool derived_proof(struct catalog_read *r, const struct catalog_entry *e, uint64
     const struct catalog_identity *id = &e->identity;
     struct catalog_known known;
     uint64_t first, count;
-    if (!read_known(r, e, &known, err))
+    if (!read_known(r, e, 0, &known, err))
         return false;
     struct proof *p = tarn_calloc(1, sizeof *p);
     if (p == NULL)

@@ -24,8 +24,11 @@ static const char style[] =
     "td:first-child{white-space:normal;overflow-wrap:anywhere;width:100%}"
     "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}"
     "td.s a{margin-right:.6em;font-size:.85em;display:inline-block}"
-    "@media(max-width:44rem){.t{display:none}td:first-child{min-width:10rem}"
-    "td.s{white-space:normal;min-width:7rem}}"
+    /* on a phone a row is two lines: name and figures, then the siblings */
+    "@media(max-width:44rem){.t{display:none}tr{display:flex;flex-wrap:wrap;"
+    "border-bottom:1px solid var(--line)}th,td{border:0}"
+    "td:first-child,th:first-child{flex:1 1 8rem}td.n,th.n{flex:none;width:5.5rem}"
+    "td.s{flex:1 0 100%;padding-top:0}td.s:empty,th:empty{display:none}}"
     "em{font-style:normal;color:var(--mark);font-size:.85em}"
     "footer{margin-top:2rem;color:var(--soft);font-size:.85em}";
 

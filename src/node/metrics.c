@@ -65,8 +65,7 @@ static void put_http(struct tarn_out *o, const struct node_metrics *m)
     timeouts(o, m);
     counter(o, "http_refused_total", "Requests that limits or syntax refused.",
             w->refused + a->refused);
-    counter(o, "http_evicted_total", "Connections closed to make room.",
-            w->evicted + a->evicted);
+    counter(o, "http_evicted_total", "Connections closed to make room.", w->evicted + a->evicted);
     counter(o, "http_cut_total", "Answers cut because their file had changed or failed.",
             w->cut + a->cut);
     counter(o, "http_tls_failed_total", "TLS handshakes that failed.",

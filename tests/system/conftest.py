@@ -1,5 +1,6 @@
 """Fixtures of the tests of the program."""
 import pytest
+from nodes import Node, started
 from program import TREE, fill, run
 
 
@@ -22,6 +23,13 @@ def create(tmp_path):
         return out
 
     return make
+
+
+@pytest.fixture
+def start(short_home):
+    """Start a node: start("--some=option"). All are stopped in the end."""
+    with started(Node, short_home) as make:
+        yield make
 
 
 @pytest.fixture(autouse=True)

@@ -62,6 +62,19 @@ def is_sanitized():
     return b"__asan" in Path(TARN).read_bytes()
 
 
+def end_well(transfer):
+    """Tell one that goes on (programs.Tarn) to end: it does, and no sanitizer has anything to say."""
+    transfer.process.terminate()
+    assert transfer.wait() == 0, transfer.story()
+    assert "Sanitizer" not in transfer.errors() and "runtime error" not in transfer.errors()
+
+
+def assert_small(transfer, mib):
+    """It has never held more memory."""
+    if not is_sanitized():
+        assert transfer.peak_mib() < mib
+
+
 def huge(path, length):
     """A file that takes time to read and no room."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from fakepeer import (
     request,
 )
 from faults import Clock, descriptors, shimmed
-from program import is_sanitized
+from program import end_well, is_sanitized
 from programs import PATIENCE, TarnFetch, TarnSeed, tarn_create
 from samples import contents, fill
 
@@ -72,12 +72,6 @@ class Crowd:
 def serves(run, content):
     with call(run.address, content) as wire:
         fetch_block(wire, content)
-
-
-def end_well(run):
-    run.process.terminate()
-    assert run.wait() == 0, run.story()
-    assert "Sanitizer" not in run.errors() and "runtime error" not in run.errors()
 
 
 def test_10000_connections(sample, many_files_may_be_open):

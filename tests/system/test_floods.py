@@ -30,7 +30,7 @@ from fakepeer import (
     fetch_block,
     request,
 )
-from program import is_sanitized
+from program import assert_small, end_well
 from programs import PATIENCE, TarnFetch, TarnSeed
 
 MEMORY_MIB = 100
@@ -120,17 +120,6 @@ class Flooder(FakePeer):
         raise Gone
 
 
-def assert_small(run):
-    if not is_sanitized():
-        assert run.peak_mib() < MEMORY_MIB
-
-
-def end_well(run):
-    run.process.terminate()
-    assert run.wait() == 0, run.story()
-    assert "Sanitizer" not in run.errors() and "runtime error" not in run.errors()
-
-
 @pytest.mark.parametrize("reads", [True, False], ids=["reading", "deaf"])
 @pytest.mark.parametrize("what", FLOODS)
 def test_fetch(sample, tmp_path, what, reads):
@@ -145,7 +134,7 @@ def test_fetch(sample, tmp_path, what, reads):
         options = ["--no-tracker", "--stay", *calls]
         run = stack.enter_context(TarnFetch(s.torrent, tmp_path / "got", *options))
         run.wait_for(lambda e: e.get("event") == "complete", "tarn has all of it")
-        assert_small(run)
+        assert_small(run, MEMORY_MIB)
         flood.stopping.set()
         end_well(run)
     assert not good.waited_in_vain
@@ -177,7 +166,7 @@ def test_seed(sample, what, reads):
                 wire.put(REQUEST, request(piece, 0, BLOCK))
                 _, payload = wire.wait_for(PIECE)
                 assert payload[8:] == content.read(piece, 0, BLOCK)
-        assert_small(run)
+        assert_small(run, MEMORY_MIB)
         flood.stopping.set()
         end_well(run)
         for thread in threads:

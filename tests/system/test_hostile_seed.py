@@ -30,7 +30,7 @@ from fakepeer import (
     random_id,
     request,
 )
-from program import is_sanitized
+from program import assert_small, end_well
 from programs import PATIENCE, TarnSeed
 
 MEMORY_MIB = 60
@@ -53,11 +53,8 @@ def seeding(sample):
             assert run.process.poll() is None, f"it ended\n{run.story()}"
             with call(run.address, content) as wire:
                 fetch_block(wire, content)
-            if not is_sanitized():
-                assert run.peak_mib() < MEMORY_MIB
-            run.process.terminate()
-            assert run.wait() == 0, run.story()
-            assert "Sanitizer" not in run.errors() and "runtime error" not in run.errors()
+            assert_small(run, MEMORY_MIB)
+            end_well(run)
 
 
 def connect(run):

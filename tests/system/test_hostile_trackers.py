@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import pytest
 from fakepeer import Content, FakePeer, FakeTracker, bencode, call, compact, fetch_block, respond
 from fakepeer import tracked
-from program import is_sanitized
+from program import assert_small, end_well
 from programs import PATIENCE, TarnFetch, TarnSeed, free_port, magnet_of
 from samples import with_tarn
 
@@ -80,17 +80,6 @@ def heard(run, words):
     return run.wait_for(
         lambda e: e.get("event") == "tracker" and words in e["text"], f"it says '{words}'"
     )["text"]
-
-
-def assert_small(run):
-    if not is_sanitized():
-        assert run.peak_mib() < MEMORY_MIB
-
-
-def end_well(run):
-    run.process.terminate()
-    assert run.wait() == 0, run.story()
-    assert "Sanitizer" not in run.errors() and "runtime error" not in run.errors()
 
 
 def tiers(s, *trackers):
@@ -223,7 +212,7 @@ def test_no_answer(sample, tmp_path, verb):
                         fetch_block(wire, peer.content)
                 texts = [e["text"] for e in run.events if e.get("event") == "tracker"]
                 assert all(text.isprintable() and len(text) < 1000 for text in texts)
-                assert_small(run)
+                assert_small(run, MEMORY_MIB)
                 end_well(run)
         completed = ["completed"] if verb == "fetch" else []
         assert good.events == ["started", *completed, "stopped"]
@@ -410,7 +399,7 @@ def test_lies(sample, tmp_path, what):
             with TarnFetch(tiers(s, tracker), tmp_path / "got", "--stay") as run:
                 run.wait_for(lambda e: e.get("event") == "complete", "tarn has all of it")
                 tracker.wait_for(lambda asked: len(asked) >= 2, "completed is announced")
-                assert_small(run)
+                assert_small(run, MEMORY_MIB)
                 end_well(run)
             assert tracker.events == ["started", "completed", "stopped"]
     s.assert_same(tmp_path / "got")

@@ -14,17 +14,11 @@ from pathlib import Path
 import pytest
 from fakepeer import BLOCK, INTERESTED, PIECE, REQUEST, UNCHOKE, Content, call, request, sha256
 from faults import MemoryLimit, failing, small_disk
-from nodes import Node, started
+from nodes import Node
 from program import INTEGRITY, USAGE, fill, is_sanitized, run
 from programs import PATIENCE, wait_until
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def start(short_home):
-    with started(Node, short_home) as make:
-        yield make
 
 
 @pytest.fixture

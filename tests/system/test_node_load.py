@@ -10,7 +10,6 @@ import urllib.error
 from pathlib import Path
 
 import pytest
-from nodes import Node, started
 from program import fill
 from programs import PATIENCE, wait_until
 
@@ -18,12 +17,6 @@ MIB = 1 << 20
 RELOADS = 20
 CROWD, DEPTH = 64, 4
 REQUEST = b"GET /c/www/a.bin HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-@pytest.fixture
-def start(short_home):
-    with started(Node, short_home) as make:
-        yield make
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import struct
 import pytest
 from fakepeer import BLOCK, INTERESTED, PIECE, REJECT, REQUEST, UNCHOKE, Content, Gone, call, request
 from faults import shimmed
+from program import end_well
 from programs import TarnSeed, tarn_create
 from samples import PIECE as PIECE_LENGTH
 from samples import fill
@@ -65,12 +66,6 @@ def assert_not_wrong(run, content, piece):
 
 def said(run, words):
     run.wait_for(lambda e: e.get("event") == "peer" and words in e["text"], f"it says {words}")
-
-
-def end_well(run):
-    run.process.terminate()
-    assert run.wait() == 0, run.story()
-    assert "Sanitizer" not in run.errors() and "runtime error" not in run.errors()
 
 
 def test_truncated(shared):

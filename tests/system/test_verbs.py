@@ -1,10 +1,13 @@
 """The verbs of a node against a node: what they publish is on the web and in the swarm."""
+import contextlib
 import hashlib
 import json
 import os
 import pty
 import signal
+import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
@@ -444,6 +447,104 @@ def test_up_of_what_cannot_be(short_home, www):
     done = run("up", www, www / "sub", "--set", "http.listen=off", "--set", "admin.listen=off",
                "--set", "bt.listen=off", code=USAGE)
     assert "it lies" in done.words and done.words.count("\n") == 1  # whichever comes second
+
+
+# What is at the socket and is no node
+
+ALL = (["ls"], ["ls", "x"], ["status"], ["peers", "x"], ["pause", "x"], ["resume", "x"], ["rm", "x"],
+       ["scrub"], ["scrub", "--wait"], ["publish", "/tmp"], ["publish", "/tmp", "--wait"],
+       ["add", "magnet:?xt=urn:btih:" + "1" * 40],
+       ["add", "magnet:?xt=urn:btih:" + "1" * 40, "--wait"])
+
+
+@pytest.fixture
+def impostor(short_home):
+    """Something that listens on the socket of the control API and answers with these bytes."""
+    listener = socket.socket(socket.AF_UNIX)
+
+    def serve(answer):
+        listener.bind(str(short_home / "tarn.sock"))
+        listener.listen(50)
+
+        def work():
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client:
+                        client.recv(65536)
+                        client.sendall(answer)
+
+        threading.Thread(target=work, daemon=True).start()
+
+    yield serve
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+def all_refuse(code, words):
+    for verb in ALL:
+        assert words in run(*verb, code=code).words, verb
+        lines = run(*verb, "--json", code=code).out.decode().splitlines()
+        assert words in json.loads(lines[-1])["error"]["message"], verb
+        for line in lines:
+            assert json.loads(line)["v"] == 1, "what is printed is ours"
+
+
+def http(body, kind="application/json"):
+    return (f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+            f"Connection: close\r\n\r\n{body}").encode()
+
+
+def test_nobody_at_the_socket(short_home):
+    all_refuse(DAEMON, "is one running?")
+    with socket.socket(socket.AF_UNIX) as left:  # as one that was killed leaves it
+        left.bind(str(short_home / "tarn.sock"))
+    all_refuse(DAEMON, "is one running?")
+
+
+@pytest.mark.parametrize("answer", [
+    http("<html>a page</html>", "text/html"), http("[1, 2]"), http('{"v":1}'), http("null"),
+    http('{"v":1,"type":"")'), http('\x00'), http('{"type":"x"'),
+])
+def test_another_program_at_the_socket(impostor, answer):
+    impostor(answer)
+    all_refuse(DAEMON, "is no tarn")
+
+
+def test_what_is_no_http_at_the_socket(impostor):
+    impostor(b"220 mail.example ESMTP\r\n")
+    all_refuse(DAEMON, "no node answers")
+
+
+def test_a_node_that_goes_in_the_middle_of_an_answer(impostor):
+    impostor(b"HTTP/1.1 200 OK\r\nContent-Type: application/jsonl\r\nTransfer-Encoding: chunked"
+             b"\r\n\r\n80\r\n" + b'{"v":1,"type":"file","path":"a","state":"held"}\n')
+    all_refuse(DAEMON, "in the middle of its answer")
+
+
+def test_a_node_that_is_silent_can_be_left(short_home):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(short_home / "tarn.sock"))
+        listener.listen(5)
+        process = subprocess.Popen([TARN, "status"], stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, preexec_fn=end_with_parent)
+        client, _ = listener.accept()
+        with client:
+            client.recv(65536)
+            process.send_signal(signal.SIGINT)
+            _, words = process.communicate(timeout=PATIENCE)
+    assert process.returncode == PARTIAL and b"stopped before the node" in words
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes somebody else")
+def test_a_node_of_somebody_else(node, short_home):
+    nobody = 65534
+    for mode in (0o711, 0o700):  # the socket is not for us; nor is its folder
+        short_home.chmod(mode)
+        for verb in (["status"], ["ls", "--json"], ["scrub"]):
+            done = run(*verb, user=nobody, group=nobody, extra_groups=[], code=POLICY)
+            assert "may not control the node" in done.words + done.text
 
 
 def test_changes_stream(node, www):

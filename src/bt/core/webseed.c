@@ -122,9 +122,12 @@ static uint64_t next_start(const struct bt_metainfo *m, uint64_t at, uint64_t en
 struct bt_webseed_part bt_webseed_part(const struct bt_metainfo *m, uint64_t at, uint64_t end)
 {
     uint32_t i = entry_at(m, at);
-    const struct bt_file *f = i == BT_WEBSEED_NO_FILE ? NULL : &m->files[i];
-    if (f != NULL && !f->is_pad && at < f->off + f->len)
-        return (struct bt_webseed_part){ i, at - f->off, tarn_min_u64(end, f->off + f->len) - at };
+    if (i != BT_WEBSEED_NO_FILE) {
+        const struct bt_file *f = &m->files[i];
+        uint64_t file_end = f->off + f->len;
+        if (!f->is_pad && at < file_end)
+            return (struct bt_webseed_part){ i, at - f->off, tarn_min_u64(end, file_end) - at };
+    }
     return (struct bt_webseed_part){ BT_WEBSEED_NO_FILE, 0,
                                      tarn_min_u64(end, next_start(m, at, end)) - at };
 }

@@ -562,8 +562,8 @@ static void dropped_at_any_moment(void **state)
             side_close(&fetch);
         }
         struct again a = go_on(&w, &seed);
-        printf("# %llu bytes fetched of %llu\n", (unsigned long long)(fetched + a.downloaded),
-               (unsigned long long)(lengths[0] + lengths[2] + lengths[3]));
+        printf("# %llu bytes fetched of %llu\n", (unsigned long long)fetched + a.downloaded,
+               (unsigned long long)lengths[0] + lengths[2] + lengths[3]);
         close_world(&w, &seed);
     }
 }

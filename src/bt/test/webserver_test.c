@@ -18,7 +18,7 @@ static bool serve(struct webserver *s, struct tarn_out *o, const char *path)
         tarn_out_fmt(o,
                      "HTTP/1.1 206 Partial Content\r\nContent-Length: %llu\r\nServer: nearby/1\r\n"
                      "Content-Range: bytes %llu-%llu/%llu\r\n\r\n",
-                     (unsigned long long)(last - first + 1), (unsigned long long)first,
+                     (unsigned long long)last - first + 1, (unsigned long long)first,
                      (unsigned long long)last, (unsigned long long)lengths[i]);
         tarn_out_put(o, tarn_bytes_of(shown->bytes[i] + first, last - first + 1));
         return true;

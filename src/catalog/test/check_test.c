@@ -113,6 +113,43 @@ static void test_it_goes_on_after_a_restart(void **state)
     world_end(&w);
 }
 
+/* One of a collection is no check of all: not after a restart, and not for the calendar. */
+static void test_a_check_of_one_collection(void **state)
+{
+    (void)state;
+    char path[128];
+    struct catalog_ask a;
+    begin();
+    snprintf(path, sizeof path, "%s/other", w.folder);
+    world_run("mkdir %s; cp %s/f00 %s/f01", path, w.tree, path);
+    struct catalog_spec spec = { .path = path };
+    assert_true(world_try_publish(&w, &spec, &a));
+    world_settle(&w);
+    catalog_check(w.catalog, w.collection);
+    WORLD_UNTIL(&w, is_within("z"));
+    assert_int_equal(now().collection, w.collection);
+    world_close(&w);
+    world_open(&w);
+    struct catalog_check_progress before = now(), p;
+    assert_true(before.is_running);
+    assert_int_equal(before.collection, w.collection);
+    catalog_check(w.catalog, a.collection); /* after it */
+    while ((p = now()).is_running && p.collection == w.collection) {
+        before = p;
+        assert_true(loop_turn(w.loop, 20 * 1000, NULL));
+    }
+    assert_int_equal(before.files_done, SMALL + 1);
+    while ((p = now()).is_running) {
+        assert_int_equal(p.collection, a.collection);
+        before = p;
+        assert_true(loop_turn(w.loop, 20 * 1000, NULL));
+    }
+    assert_int_equal(before.files_done, 1);
+    assert_int_equal(p.ended_ms, 0);
+    world_end(&w);
+}
+
 TEST_MAIN(cmocka_unit_test(test_it_tells_how_far_it_is),
           cmocka_unit_test(test_it_tells_of_the_file_under_way),
-          cmocka_unit_test(test_it_goes_on_after_a_restart))
+          cmocka_unit_test(test_it_goes_on_after_a_restart),
+          cmocka_unit_test(test_a_check_of_one_collection))

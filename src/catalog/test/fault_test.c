@@ -239,6 +239,56 @@ static void test_leaves_that_rot(void **state)
     world_end(&w);
 }
 
+/* --- an index that cannot be written: its counters are no record --- */
+
+static uint8_t head[256];
+static size_t head_len;
+
+struct break_write {
+    struct kv_write w;
+    bool is_broken;
+};
+
+static bool run_break(struct kv_write *kw, struct kv_txn *t, struct tarn_err *err)
+{
+    bool is_broken = TARN_OUTER(kw, struct break_write, w)->is_broken;
+    struct tarn_bytes key = tarn_bytes_str("head"), value;
+    if (is_broken) {
+        assert_int_equal(kv_get(&t->read, 0, key, &value, err), KV_FOUND);
+        assert_true(value.len <= sizeof head);
+        memcpy(head, value.p, value.len);
+        head_len = value.len;
+    }
+    return kv_txn_put(t, 0, key, tarn_bytes_of(head, is_broken ? 1 : head_len), err);
+}
+
+static void break_index(bool is_broken)
+{
+    struct break_write b = { .w = { .run = run_break }, .is_broken = is_broken };
+    assert_true(kv_write_now(w.kv, &b.w, NULL));
+}
+
+/* What a check has found is not forgotten when it cannot be written down. */
+static void test_damage_that_cannot_be_recorded(void **state)
+{
+    (void)state;
+    begin();
+    atomic_store(&rotten_size, 50000);
+    break_index(true);
+    catalog_check(w.catalog, 0);
+    WORLD_UNTIL(&w, world_said(&w, "read again in a minute"));
+    break_index(false);
+    atomic_store(&rotten_size, 0); /* it is not found a second time */
+    assert_true(world_is(&w, "a/b/long", CATALOG_HELD));
+    struct catalog_check_progress p;
+    catalog_check_progress(w.catalog, &p);
+    assert_true(p.is_running);
+    assert_int_equal(p.bad, 1);
+    catalog_check(w.catalog, 0);
+    WORLD_UNTIL(&w, world_is(&w, "a/b/long", CATALOG_DAMAGED));
+    world_end(&w);
+}
+
 static void test_the_journal_is_bounded(void **state)
 {
     (void)state;
@@ -379,6 +429,22 @@ static void test_v1_is_wanted_later(void **state)
     world_end(&w);
 }
 
+static void test_v1_is_wanted_later_of_a_file_with_two_names(void **state)
+{
+    (void)state;
+    begin();
+    world_run("ln %s/a/b/long %s/c/other", w.tree, w.tree);
+    world_agree(&w);
+    uint64_t before = world_bytes_read(&w), seq = catalog_seq(w.catalog);
+    uint64_t version = world_collection(&w).version;
+    world_publish(&w, CATALOG_BT_HYBRID);
+    world_agree(&w);
+    assert_int_equal(world_bytes_read(&w) - before, 50011); /* once, though it has two names */
+    assert_int_equal(catalog_seq(w.catalog), seq + 1); /* and neither of them is another file */
+    assert_int_equal(world_collection(&w).version, version);
+    world_end(&w);
+}
+
 /* --- kill -9 --- */
 
 static _Atomic uint64_t
@@ -507,7 +573,9 @@ static void test_a_state_folder_that_cannot_be_written(void **state)
 
 TEST_MAIN(WITH(test_news_that_are_lost), WITH(test_a_system_that_does_not_tell),
           WITH(test_too_few_watches), WITH(test_a_file_that_cannot_be_read),
-          WITH(test_bytes_that_rot), WITH(test_leaves_that_rot), WITH(test_the_journal_is_bounded),
+          WITH(test_bytes_that_rot), WITH(test_leaves_that_rot),
+          WITH(test_damage_that_cannot_be_recorded), WITH(test_the_journal_is_bounded),
           WITH(test_what_cannot_be_published), WITH(test_a_collection_is_renamed_and_removed),
-          WITH(test_v1_is_wanted_later), WITH(test_killed_and_opened_again), WITH(test_a_full_disk),
+          WITH(test_v1_is_wanted_later), WITH(test_v1_is_wanted_later_of_a_file_with_two_names),
+          WITH(test_killed_and_opened_again), WITH(test_a_full_disk),
           WITH(test_a_state_folder_that_cannot_be_written))

@@ -52,14 +52,10 @@ static void test_parts(void **state)
     static const struct {
         uint64_t seconds;
         const char *is;
-    } times[] = { { 0, "  0:00 left" },
-                  { 3599, "  59:59 left" },
-                  { 3600, "  1:00:00 left" },
-                  { 48 * 3600 - 1, "  47:59:59 left" },
-                  { 48 * 3600, "  2 days left" },
-                  { 99 * 24 * 3600, "  99 days left" },
-                  { 99 * 24 * 3600 + 1, "" },
-                  { UINT64_MAX, "" } };
+    } times[] = { { 0, "  0:00 left" },           { 3599, "  59:59 left" },
+                  { 3600, "  1:00:00 left" },     { 48 * 3600 - 1, "  47:59:59 left" },
+                  { 48 * 3600, "  2 days left" }, { 99 * 24 * 3600, "  99 days left" },
+                  { 99 * 24 * 3600 + 1, "" },     { UINT64_MAX, "" } };
     char text[128];
     struct tarn_out o;
     for (size_t i = 0; i < TARN_COUNT_OF(times); i++) {

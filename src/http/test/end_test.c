@@ -383,6 +383,7 @@ static void idle_connections_cost_little(void **state)
     lim.rlim_cur = lim.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &lim), 0);
     size_t n = tarn_min_size(10000, ((size_t)lim.rlim_cur - 100) / 2);
+    assert_true(n > 0);
     struct http_settings set = { .max_connections = 20000 };
     struct site *s = site_open(&set);
     int *fds = tarn_calloc(n, sizeof *fds);

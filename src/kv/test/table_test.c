@@ -226,8 +226,8 @@ static bool note_key(void *arg, struct tarn_bytes key, struct tarn_bytes value)
 {
     struct seen *s = arg;
     (void)value;
-    strncat(s->keys, (const char *)key.p, key.len);
-    strcat(s->keys, " ");
+    size_t len = strlen(s->keys);
+    snprintf(s->keys + len, sizeof s->keys - len, "%.*s ", (int)key.len, (const char *)key.p);
     return ++s->n < s->most;
 }
 

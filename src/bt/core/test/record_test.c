@@ -199,14 +199,12 @@ static void test_the_table(void **state)
         struct bt_evidence e = { (i & 1) != 0, (i & 2) != 0, (i & 4) != 0, (i & 8) != 0,
                                  (i & 16) != 0 };
         enum bt_belief b = bt_believe(&e);
+        bool may_be_there = e.in_journal || (!e.same_boot && !e.clean_stop);
+        enum bt_belief else_b = may_be_there ? BT_CHECK : BT_MISSING;
         if (!e.files_known)
             assert_int_equal(b, BT_CHECK);
-        else if (e.in_record)
-            assert_int_equal(b, BT_GOOD);
-        else if (e.in_journal || (!e.same_boot && !e.clean_stop))
-            assert_int_equal(b, BT_CHECK);
         else
-            assert_int_equal(b, BT_MISSING);
+            assert_int_equal(b, e.in_record ? BT_GOOD : else_b);
     }
 }
 

@@ -61,8 +61,8 @@ static void test_usable(void **state)
         if (bt_webseed_is_usable(table[i].url) != table[i].is_usable)
             fail_msg("%s", table[i].url);
     char *longest = tarn_calloc(BT_WEBSEED_URL_MAX + 1, 1);
-    memset(longest, 'a', BT_WEBSEED_URL_MAX);
-    memcpy(longest, "http://h/", 9);
+    int len = snprintf(longest, BT_WEBSEED_URL_MAX + 1, "http://h/%0*d", BT_WEBSEED_URL_MAX - 9, 0);
+    assert_int_equal(len, BT_WEBSEED_URL_MAX);
     assert_false(bt_webseed_is_usable(longest));
     tarn_free(longest);
 }

@@ -564,7 +564,7 @@ static void test_linear(void **state)
         (size_t)sprintf(good, "GET /%0*d HTTP/1.1\r\nHost: a\r\nB: %0*d\r\n", 8000, 0, 11000, 0);
     len += (size_t)sprintf(good + len, "C: d\r\n\r\n");
     struct http_scan scan = { 0 };
-    struct outcome got;
+    struct outcome got = { 0 };
     for (size_t n = 1; n <= len; n++) {
         bool is_line = good[n - 1] == '\n';
         memcpy(spoiled, good, n);
@@ -588,7 +588,7 @@ static void test_damaged(void **state)
         char text[200];
         const char *from = goods[test_rand_below(&seed, TARN_COUNT_OF(goods))].text;
         size_t len = strlen(from);
-        memcpy(text, from, len);
+        memcpy(text, from, len + 1);
         for (uint64_t n = 1 + test_rand_below(&seed, 3); n > 0; n--)
             text[test_rand_below(&seed, len)] = bytes[test_rand_below(&seed, sizeof bytes)];
         struct outcome got;
