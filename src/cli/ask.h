@@ -14,7 +14,7 @@ struct cli_asking {
     /* Each object of an answer: for people, so not with as_json; and always. Either may be NULL. */
     void (*show)(struct cli_asking *a, json_t *object);
     void (*look)(struct cli_asking *a, json_t *object);
-    bool is_list;  /* an answer may have no object at all */
+    bool is_list; /* an answer may have no object at all */
     struct tarn_err err;
     char kind[32]; /* the type of the last object; "": there was none */
 };

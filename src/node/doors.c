@@ -366,6 +366,8 @@ void node_doors_close(struct node *n)
     for (unsigned i = 0; i < d->n_webs; i++) {
         struct node_web *w = &d->webs[i];
         sys_thread_join(&w->thread);
+        loop_unpost(n->loop, &w->taken); /* what it has said lies in this very struct */
+        loop_unpost(n->loop, &w->drained);
         http_server_free(w->server);
         node_web_close(w);
         crypt_tls_unref(w->tls);
