@@ -87,7 +87,9 @@ struct bt_session {
     struct bt_bans bans;
     struct tarn_list greeting; /* incoming connections whose torrent is not known yet */
     struct tarn_list dead;     /* closed connections, freed at the end of the turn */
-    struct loop_idle bury, choke_soon;
+    struct loop_idle bury, choke_soon, start_soon;
+    struct tarn_list starting; /* torrents whose content is looked at next */
+    unsigned n_starting;       /* ... and is looked at now */
     struct loop_timer tick;
     struct bt_limit up, down;
     struct bt_homeline homeline;
@@ -201,9 +203,11 @@ struct bt_torrent {
     struct sys_addr *addrs; /* owned; by number, of those who have left too */
     size_t n_numbers, cap_numbers, cap_addrs;
     uint32_t n_conns, n_seeds;
-    struct tarn_list active; /* connections on which something is under way: ticked each second */
-    size_t sweep;            /* the others are ticked in turn: the next one's number */
-    uint32_t max_peers;      /* 0: no limit of its own */
+    struct tarn_list starting; /* in session's starting: waits for its turn to be prepared */
+    bool is_starting;          /* it has its turn: prepared and checked now */
+    struct tarn_list active;   /* connections on which something is under way: ticked each second */
+    size_t sweep;              /* the others are ticked in turn: the next one's number */
+    uint32_t max_peers;        /* 0: no limit of its own */
     struct bt_limit *limit_up, *limit_down; /* owned; NULL: none of its own */
     bool is_paused;
     bool forgets;          /* its saved state goes with it */
@@ -316,6 +320,7 @@ void bt_session_rouse(struct bt_session *s, struct bt_torrent *t);
 void bt_session_tick_soon(struct bt_session *s);
 
 /* torrent */
+void bt_torrent_start_next(struct loop_idle *i);
 void bt_torrent_tick(struct bt_torrent *t, int64_t now_us);
 /* When it wants its next tick. */
 int64_t bt_torrent_wake_at(const struct bt_torrent *t, int64_t now_us);

@@ -177,6 +177,8 @@ struct bt_session *bt_session_new(const struct bt_session_settings *set, struct 
     s->web_soon.on_idle = bt_webseeds_go_on;
     tarn_list_init(&s->rivals);
     s->choke_soon.on_idle = bt_choke_run_soon;
+    s->start_soon.on_idle = bt_torrent_start_next;
+    tarn_list_init(&s->starting);
     bt_limit_init(&s->up, s->loop, set->rate_up, bt_upload_go_on);
     bt_limit_init(&s->down, s->loop, set->rate_down, bt_conn_go_on);
     bt_homeline_init(&s->homeline, s->loop, !set->uplink_off);
@@ -213,6 +215,7 @@ void bt_session_free(struct bt_session *s)
     on_bury(&s->bury);
     loop_idle_stop(&s->bury);
     loop_idle_stop(&s->choke_soon);
+    loop_idle_stop(&s->start_soon);
     loop_idle_stop(&s->web_soon);
     for (size_t i = 0; i < s->n_ports; i++) {
         loop_watch_remove(s->loop, &s->ports[i].watch);

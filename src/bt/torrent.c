@@ -40,13 +40,51 @@ static bool charge_content(struct bt_torrent *t, struct tarn_err *err)
                   err);
 }
 
-static void start_content(struct bt_torrent *t)
+/* Of 100,000 torrents a few at a time are prepared and checked: each that is between the two holds
+ * what it was, its descriptors and a place in the pool's line, where others' jobs stand too. */
+enum { STARTING_MAX = 16 };
+
+static void begin_content(struct bt_torrent *t)
 {
     struct tarn_err err;
-    t->state = BT_PREPARING;
-    if (!charge_content(t, &err) || !bt_progress_init(t, &err) ||
-        !bt_work_start(t, BT_WORK_PREPARE, &err))
+    t->is_starting = true;
+    t->session->n_starting++;
+    if (!bt_work_start(t, BT_WORK_PREPARE, &err))
         bt_torrent_fail(t, &err);
+}
+
+static void start_content(struct bt_torrent *t)
+{
+    struct bt_session *s = t->session;
+    struct tarn_err err;
+    t->state = BT_PREPARING;
+    if (!charge_content(t, &err) || !bt_progress_init(t, &err))
+        bt_torrent_fail(t, &err);
+    else if (s->n_starting < STARTING_MAX && tarn_list_empty(&s->starting))
+        begin_content(t);
+    else
+        tarn_list_push_back(&s->starting, &t->starting);
+}
+
+void bt_torrent_start_next(struct loop_idle *i)
+{
+    struct bt_session *s = TARN_OUTER(i, struct bt_session, start_soon);
+    struct tarn_list *node;
+    while (s->n_starting < STARTING_MAX && (node = tarn_list_pop_front(&s->starting)) != NULL)
+        begin_content(TARN_OUTER(node, struct bt_torrent, starting));
+}
+
+/* It has been looked at, has failed, or goes. */
+static void has_started(struct bt_torrent *t)
+{
+    struct bt_session *s = t->session;
+    tarn_list_remove(&t->starting);
+    if (!t->is_starting)
+        return;
+    t->is_starting = false;
+    s->n_starting--;
+    if (!tarn_list_empty(&s->starting))
+        loop_idle_set(s->loop, &s->start_soon);
 }
 
 static void on_tell(struct loop_idle *i);
@@ -109,6 +147,7 @@ void bt_session_remove(struct bt_session *s, struct bt_torrent *t)
     if (t->gone != NULL)
         *t->gone = true;
     loop_idle_stop(&t->tell);
+    has_started(t);
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_free(t->conns[i]);
@@ -246,6 +285,7 @@ void bt_torrent_fail(struct bt_torrent *t, const struct tarn_err *err)
     if (t->state == BT_STOPPED)
         return;
     t->state = BT_STOPPED;
+    has_started(t);
     for (size_t i = 0; i < t->n_numbers; i++)
         if (t->conns[i] != NULL)
             bt_conn_close(t->conns[i], "%s", "the torrent has stopped");
@@ -415,6 +455,7 @@ static bool start_picker(struct bt_torrent *t, struct tarn_err *err)
 static void run(struct bt_torrent *t)
 {
     struct tarn_err err;
+    has_started(t);
     bt_progress_count(t);
     if (t->state == BT_STOPPED)
         return;

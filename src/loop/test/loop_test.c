@@ -134,6 +134,34 @@ static void test_messages_from_threads(void **state)
     loop_free(l);
 }
 
+static void count_message(struct loop_msg *m)
+{
+    (void)m;
+    n_arrived++;
+}
+
+/* Sockets get their turn between the ends of very many jobs; and no turn waits while some are left.
+ */
+static void test_messages_a_turn(void **state)
+{
+    (void)state;
+    enum { N = 1000, MOST = 256 };
+    static struct loop_msg messages[N];
+    struct loop *l = turns_loop(1);
+    n_arrived = 0;
+    for (size_t i = 0; i < N; i++) {
+        messages[i].on_loop = count_message;
+        loop_post(l, &messages[i]);
+    }
+    for (int turns = 1; n_arrived < N; turns++) {
+        int before = n_arrived;
+        assert_true(loop_turn(l, -1, NULL)); /* may wait for ever */
+        assert_in_range(n_arrived - before, 1, MOST);
+        assert_true(turns <= N / MOST + 1);
+    }
+    loop_free(l);
+}
+
 static void test_stop_before_run(void **state)
 {
     (void)state;
@@ -404,6 +432,7 @@ static void test_no_memory(void **state)
 }
 
 TEST_MAIN(ON_BOTH(test_timers_in_order), ON_BOTH(test_timer_that_sets_itself),
-          ON_BOTH(test_messages_from_threads), ON_BOTH(test_stop_before_run),
-          ON_BOTH(test_removed_watch_is_not_served), ON_BOTH(test_idle), ON_BOTH(test_pool_order),
-          ON_BOTH(test_pool_cancel), ON_BOTH(test_free_with_jobs_in_line), ON_BOTH(test_no_memory))
+          ON_BOTH(test_messages_from_threads), ON_BOTH(test_messages_a_turn),
+          ON_BOTH(test_stop_before_run), ON_BOTH(test_removed_watch_is_not_served),
+          ON_BOTH(test_idle), ON_BOTH(test_pool_order), ON_BOTH(test_pool_cancel),
+          ON_BOTH(test_free_with_jobs_in_line), ON_BOTH(test_no_memory))

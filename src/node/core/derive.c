@@ -64,7 +64,7 @@ bool derive_can_name(struct tarn_bytes path)
     for (size_t from = 0, at = 0; at <= path.len; at++) {
         if (at < path.len && path.p[at] != '/')
             continue;
-        if (at == from || at - from > BT_ELEMENT_MAX || depth++ > BT_PATH_DEPTH_MAX ||
+        if (at == from || at - from > BT_ELEMENT_MAX || depth++ > DERIVE_DEPTH_MAX ||
             !can_be_element(tarn_bytes_of(path.p + from, at - from)))
             return false;
         from = at + 1;
@@ -121,12 +121,12 @@ bool derive_wants_pieces(const struct derive *d, uint64_t len)
     return is_v1(d) && len >= d->set.piece_len;
 }
 
-static bool fail_large(struct tarn_err *err)
+static bool fail_large(size_t most, struct tarn_err *err)
 {
     return tarn_fail(err, TARN_E_POLICY,
-                     "the torrent would be larger than %d MiB: choose a longer piece length, or "
+                     "the torrent would be larger than %zu MiB: choose a longer piece length, or "
                      "make several of fewer files",
-                     BT_TORRENT_MAX >> 20);
+                     most >> 20);
 }
 
 /* Counts a file against the limits, before anything is kept of it. */
@@ -142,7 +142,7 @@ static bool fits(struct derive *d, const struct derive_file *f, struct tarn_err 
     size += is_v1(d) ? pieces * CRYPT_SHA1_LEN : 0;
     size += derive_wants_leaves(d, f->len) ? pieces * MERKLE_HASH : 0;
     if (size > BT_TORRENT_MAX)
-        return fail_large(err);
+        return fail_large(BT_TORRENT_MAX, err);
     d->size = size;
     d->n_pieces += pieces;
     return true;
@@ -308,7 +308,7 @@ bool derive_torrent(struct derive *d, struct tarn_out *o, struct bt_hashes *hash
         },
         o, &info, &info_len);
     if (!tarn_out_ok(o))
-        return fail_large(err);
+        return fail_large(o->limit, err);
     struct tarn_bytes bytes = tarn_bytes_of(o->p + info, info_len);
     *hashes = (struct bt_hashes){ .has_v1 = is_v1(d), .has_v2 = is_v2(d) };
     if (hashes->has_v1)

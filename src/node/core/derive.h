@@ -45,6 +45,9 @@ struct derive_file {
 
 struct derive;
 
+/* Elements of a path: a file tree of v2 nests as deep, and readers, ours too, take 100 levels. */
+enum { DERIVE_DEPTH_MAX = 90 };
+
 /* Can a torrent have this path (or this name)? Else its readers would call the file otherwise. */
 bool derive_can_name(struct tarn_bytes path);
 

@@ -254,6 +254,39 @@ static void expect_refused(const struct derive_settings *set, const char *path, 
     derive_free(d);
 }
 
+/* What may be named can be read again. */
+static void test_deepest(void **state)
+{
+    (void)state;
+    static const uint8_t hash[32] = { 1 };
+    char deep[2 * DERIVE_DEPTH_MAX];
+    struct bt_hashes hashes;
+    struct bt_metainfo m;
+    struct tarn_err err = { 0 };
+    struct tarn_out o;
+    for (size_t i = 0; i < sizeof deep; i++)
+        deep[i] = i % 2 == 0 ? 'a' : '/';
+    const struct derive_file f = { .path = tarn_bytes_of(deep, sizeof deep - 1),
+                                   .len = 1,
+                                   .root = hash,
+                                   .tail = hash,
+                                   .tail_padded = hash };
+    const struct derive_settings set = { .format = BT_HYBRID,
+                                         .name = tarn_bytes_str("n"),
+                                         .piece_len = 16384 };
+    struct derive *d = derive_new(&set, NULL);
+    assert_non_null(d);
+    assert_true(derive_begin(d, &f, NULL));
+    assert_true(derive_end(d, NULL));
+    tarn_out_init(&o, 1 << 20);
+    assert_true(derive_torrent(d, &o, &hashes, NULL));
+    if (!bt_metainfo_parse(&m, tarn_out_bytes(&o), &err))
+        fail_msg("%s", err.msg);
+    bt_metainfo_release(&m);
+    tarn_out_release(&o);
+    derive_free(d);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -272,11 +305,11 @@ static void test_refused(void **state)
         assert_int_equal(err.code, TARN_E_POLICY);
         set.name = tarn_bytes_str("n");
     }
-    char deep[2 * BT_PATH_DEPTH_MAX + 8];
+    char deep[2 * DERIVE_DEPTH_MAX + 8];
     for (size_t i = 0; i < sizeof deep; i++)
         deep[i] = i % 2 == 0 ? 'a' : '/';
-    assert_true(derive_can_name(tarn_bytes_of(deep, 2 * BT_PATH_DEPTH_MAX - 1)));
-    assert_false(derive_can_name(tarn_bytes_of(deep, 2 * BT_PATH_DEPTH_MAX + 1)));
+    assert_true(derive_can_name(tarn_bytes_of(deep, 2 * DERIVE_DEPTH_MAX - 1)));
+    assert_false(derive_can_name(tarn_bytes_of(deep, 2 * DERIVE_DEPTH_MAX + 1)));
     char longest[300];
     memset(longest, 'x', sizeof longest);
     assert_true(derive_can_name(tarn_bytes_of(longest, 240)));
@@ -388,5 +421,6 @@ static void test_no_memory(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(test_torrents), cmocka_unit_test(test_wrong_hashes),
-          cmocka_unit_test(test_refused), cmocka_unit_test(test_wants),
-          cmocka_unit_test(test_too_many), cmocka_unit_test(test_no_memory))
+          cmocka_unit_test(test_deepest), cmocka_unit_test(test_refused),
+          cmocka_unit_test(test_wants), cmocka_unit_test(test_too_many),
+          cmocka_unit_test(test_no_memory))
