@@ -331,8 +331,10 @@ static void pause_check(struct check *k)
 static void end(struct check *k)
 {
     k->after = 0;
-    if (k->only == 0)
+    if (k->only == 0) {
         k->ended_ms = k->now_ms;
+        feed_sweep(k->c->feed);
+    }
     k->is_running = false;
     if (k->is_asked) {
         k->is_asked = false;

@@ -49,8 +49,8 @@ struct feed {
     size_t n_used;
     struct slot *reading[FEED_MAX]; /* by intake, or read and not recorded: the loop's alone */
     size_t n_reading;
-    struct loop_job pick, record;
-    bool is_picking, is_recording, wants_pick, is_pausing;
+    struct loop_job pick, record, sweep;
+    bool is_picking, is_recording, is_sweeping, wants_pick, wants_sweep, is_pausing;
     struct loop_timer timer, record_timer;
     bool is_timed, is_record_timed, is_record_due;
 
@@ -80,6 +80,10 @@ struct feed {
     bool has_hashes; /* of files that are held */
     struct tarn_err record_err;
     struct lines lines;
+
+    /* of the sweep under way */
+    bool sweep_failed;
+    struct tarn_err sweep_err;
 };
 
 /* --- picking: a job --- */
@@ -605,6 +609,7 @@ static void pick_done(struct loop_job *job)
     struct feed *f = TARN_OUTER(job, struct feed, pick);
     f->is_picking = false;
     if (f->pick_failed) {
+        submit(f); /* what was picked before: its slots are free again when it has been read */
         pause_feed(f, &f->pick_err);
         return;
     }
@@ -659,15 +664,48 @@ static void start_record(struct feed *f)
 
 static void go_on(struct feed *f)
 {
-    /* One at a time: picking fills slots, recording empties them. */
-    if (f->is_picking || f->is_recording)
+    /* One at a time: picking fills slots, recording empties them, sweeping wants them empty. */
+    if (f->is_picking || f->is_recording || f->is_sweeping)
         return;
     start_record(f);
+    if (f->wants_sweep && f->n_used == 0) {
+        f->wants_sweep = false;
+        f->is_sweeping = true;
+        loop_pool_submit(f->c->loop, &f->sweep);
+        return;
+    }
     if (f->is_recording || f->is_pausing || !f->wants_pick || f->n_used == FEED_MAX)
         return;
     f->wants_pick = false;
     f->is_picking = true;
     loop_pool_submit(f->c->loop, &f->pick);
+}
+
+/* --- sweeping: a job --- */
+
+static void sweep(struct loop_job *job)
+{
+    struct feed *f = TARN_OUTER(job, struct feed, sweep);
+    f->sweep_failed = !sweep_run(f->c, &f->sweep_err);
+}
+
+static void sweep_done(struct loop_job *job)
+{
+    struct feed *f = TARN_OUTER(job, struct feed, sweep);
+    struct lines l = { 0 };
+    f->is_sweeping = false;
+    if (f->sweep_failed)
+        lines_add(&l, true, "the file of hashes was not searched for free space: %s",
+                  f->sweep_err.msg);
+    actor_say(f->c, &l);
+    go_on(f);
+    actor_kick(f->c);
+}
+
+void feed_sweep(struct feed *f)
+{
+    f->wants_sweep = true;
+    go_on(f);
 }
 
 static void on_time(struct loop_timer *t)
@@ -685,7 +723,8 @@ void feed_kick(struct feed *f)
 
 bool feed_is_idle(const struct feed *f)
 {
-    return !f->is_picking && !f->is_recording && !f->wants_pick && !f->is_timed && f->n_used == 0;
+    return !f->is_picking && !f->is_recording && !f->is_sweeping && !f->wants_pick &&
+           !f->wants_sweep && !f->is_timed && f->n_used == 0;
 }
 
 struct feed *feed_new(struct catalog *c, struct tarn_err *err)
@@ -703,6 +742,8 @@ struct feed *feed_new(struct catalog *c, struct tarn_err *err)
     f->pick.done = pick_done;
     f->record.run = record_run;
     f->record.done = record_done;
+    f->sweep.run = sweep;
+    f->sweep.done = sweep_done;
     f->timer.on_time = on_time;
     f->record_timer.on_time = on_record_time;
     f->pass_due_ms = INT64_MAX;
@@ -717,6 +758,7 @@ void feed_free(struct feed *f)
         return;
     loop_pool_cancel(f->c->loop, &f->pick);
     loop_pool_cancel(f->c->loop, &f->record);
+    loop_pool_cancel(f->c->loop, &f->sweep);
     loop_timer_stop(f->c->loop, &f->timer);
     loop_timer_stop(f->c->loop, &f->record_timer);
     for (size_t i = 0; i < FEED_MAX; i++)

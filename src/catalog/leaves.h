@@ -7,7 +7,8 @@
  *   old run:   the index commits that nothing refers to it; then catalog_leaves_give.
  * So a crash between the two leaves space that nothing refers to and never a reference to what is
  * not there. The caller keeps what it gave back in the index too (in the commit that drops the
- * reference) and gives it again at start; space lost by a crash is found by catalog_leaves_sweep.
+ * reference) and gives it again at start; space lost by a crash is found by a sweep (below;
+ * sweep.c).
  *
  * Nothing that is read is believed: the leaves of a file fold to its root, and a run of v1 hashes
  * ends with a checksum that includes the root. So a run that was overwritten, cut or rotted is

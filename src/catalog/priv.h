@@ -177,6 +177,14 @@ struct feed *feed_new(struct catalog *c, struct tarn_err *err) TARN_MUST;
 void feed_free(struct feed *f); /* accepts NULL; after the intake is gone */
 void feed_kick(struct feed *f); /* something may wait */
 bool feed_is_idle(const struct feed *f);
+/* Look for space of the sidecar that nothing refers to, as soon as no file is being read. */
+void feed_sweep(struct feed *f);
+
+/* --- sweep.c --- */
+
+/* What is free in the sidecar is all that no record refers to. A job's thread; nobody may put
+ * anything into the sidecar meanwhile. */
+bool sweep_run(struct catalog *c, struct tarn_err *err) TARN_MUST;
 
 /* --- check.c: the loop's thread --- */
 

@@ -149,7 +149,40 @@ static void test_a_check_of_one_collection(void **state)
     world_end(&w);
 }
 
+/* What a process that was killed had put into the sidecar is free again behind a check of all, and
+ * what is referred to stays. */
+static void test_lost_space_is_found_again(void **state)
+{
+    (void)state;
+    enum { LOST = 1000 };
+    static uint8_t hashes[LOST * 32];
+    struct catalog_leaves_stat before, after;
+    struct catalog_put put = { 0 };
+    begin();
+    struct catalog_leaves *l = catalog_hashes(w.catalog);
+    before = catalog_leaves_stat(l);
+    assert_true(catalog_leaves_begin(l, &put, CATALOG_LEAVES, LOST, NULL));
+    assert_true(catalog_leaves_put(l, &put, hashes, LOST, NULL));
+    assert_true(catalog_leaves_end(l, &put, NULL, NULL));
+    after = catalog_leaves_stat(l);
+    assert_int_equal((after.file - after.free) - (before.file - before.free), sizeof hashes);
+    catalog_check(w.catalog, w.collection); /* of one: nothing is searched */
+    WORLD_UNTIL(&w, !now().is_running);
+    world_agree(&w);
+    assert_int_equal(catalog_leaves_stat(l).free, after.free);
+    catalog_check(w.catalog, 0);
+    WORLD_UNTIL(&w, !now().is_running);
+    world_agree(&w);
+    after = catalog_leaves_stat(l);
+    assert_int_equal(after.file - after.free, before.file - before.free);
+    catalog_check(w.catalog, 0); /* with the leaves that are there */
+    WORLD_UNTIL(&w, !now().is_running);
+    world_agree(&w);
+    world_end(&w);
+}
+
 TEST_MAIN(cmocka_unit_test(test_it_tells_how_far_it_is),
           cmocka_unit_test(test_it_tells_of_the_file_under_way),
           cmocka_unit_test(test_it_goes_on_after_a_restart),
-          cmocka_unit_test(test_a_check_of_one_collection))
+          cmocka_unit_test(test_a_check_of_one_collection),
+          cmocka_unit_test(test_lost_space_is_found_again))
