@@ -270,14 +270,12 @@ static bool put_source(struct body *b, const char *what, struct tarn_err *err)
 
 static bool put_folder(struct body *b, const char *folder, struct tarn_err *err)
 {
-    struct tarn_quote q;
-    char *path = folder == NULL ? NULL : realpath(folder, NULL);
-    if (folder != NULL && path == NULL)
-        return tarn_fail_sys(err, "cannot use the folder '%s'", tarn_quote_str(&q, folder));
+    char *path = folder == NULL ? NULL : folder_of(folder, "use the folder", err);
     if (path != NULL)
-        json_put_bytes(&b->json, "folder", tarn_bytes_str(path));
+        json_put_str(&b->json, "folder", path);
+    bool ok = folder == NULL || path != NULL;
     free(path);
-    return true;
+    return ok;
 }
 
 int cli_add(const struct cli_args *args)

@@ -50,7 +50,7 @@ static void timeouts(struct tarn_out *o, const struct node_metrics *m)
     head(o, "http_timeouts_total", "counter", "Connections that were too slow, by what was late.");
     for (unsigned i = 0; i < 4; i++)
         tarn_out_fmt(o, "tarn_http_timeouts_total{late=\"%s\"} %llu\n", kinds[i],
-                     (unsigned long long)(m->web.timed_out[i] + m->admin.timed_out[i]));
+                     (unsigned long long)m->web.timed_out[i] + m->admin.timed_out[i]);
 }
 
 static void put_http(struct tarn_out *o, const struct node_metrics *m)

@@ -309,7 +309,7 @@ static void take_out(struct torrent *t)
 {
     struct node_torrents *ts = t->of;
     size_t i = place_behind(ts, t->seen.id);
-    memmove(ts->all + i - 1, ts->all + i, (ts->n - i) * sizeof *ts->all);
+    memmove(ts->all + i - 1, ts->all + i, (ts->n - i) * TARN_ITEM_SIZE(ts->all));
     ts->n--;
 }
 

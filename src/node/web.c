@@ -9,6 +9,7 @@
 #include "node/html.h"
 #include "sys/clock.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #define LISTING_CACHE "no-cache" /* ask again each time; the ETag makes that cheap */
@@ -240,6 +241,7 @@ static void on_found(struct loop_job *job)
             answer_refusal(j->x, j->status, j->detail);
             break;
         case WEB_PAGE:
+            assert(j->page != NULL);
             answer_page(j->x, j->page);
             break;
         case WEB_BYTES:

@@ -356,6 +356,10 @@ static void find_root(struct web_job *j, struct catalog_read *r)
         not_here(j);
     else if (j->query.wants_proof)
         web_proof(j, r, &e);
+    else if (j->query.as != NODE_NO_SIBLING) /* not the file in place of its checksum */
+        web_refuse(j, 404,
+                   "What is asked for by its identity has no name to make this for: ask for it by "
+                   "its name in a collection (or for ?proof).");
     else
         find_file(j, r, NULL, tarn_bytes_of(NULL, 0), &e);
 }

@@ -5,6 +5,8 @@
  * a download cost). Neighbours go out in one write. */
 #include "store/places_priv.h"
 
+#include "base/mem.h"
+
 #include <assert.h>
 
 static uint64_t start_of(const struct place_piece *q)
@@ -69,7 +71,7 @@ static void on_done(struct loop_job *job)
     struct store_places *p = TARN_OUTER(b, struct store_places, batch);
     struct place_piece *pieces[PLACES_BATCH];
     size_t n = b->n;
-    memcpy(pieces, b->pieces, n * sizeof pieces[0]);
+    memcpy(pieces, b->pieces, n * TARN_ITEM_SIZE(pieces));
     b->n = 0;
     go(p); /* the disk first */
     for (size_t i = 0; i < n; i++)

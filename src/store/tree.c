@@ -661,6 +661,8 @@ bool store_sync_files(struct store_tree *t, const uint32_t *files, const int *fd
 {
     struct syncing s = { .n = 0 };
     bool ok = true;
+    if (n == 0)
+        return true;
     for (size_t i = 0; ok && i < n; i++)
         ok = add_dirty(t, &s, files[i], fds == NULL ? -1 : fds[i], err);
     ok = ok && sys_sync_many(s.fds, s.n, err);

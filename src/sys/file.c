@@ -494,7 +494,8 @@ static bool make_folders(const char *path, unsigned last_mode, struct tarn_err *
             continue;
         part[i] = '\0';
         ok = make_folder(part, i == len ? last_mode : 0777, err);
-        part[i] = i == len ? '\0' : path[i];
+        if (i < len)
+            part[i] = path[i];
     }
     tarn_free(part);
     return ok;

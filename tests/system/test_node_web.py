@@ -175,6 +175,26 @@ def test_empty_file(node):
     assert node.get("/c/www/empty?as=sha256").text == f"{EMPTY}  empty\n"
 
 
+def test_head_says_what_get_says(node):
+    """All fields of each kind of answer; and no body."""
+    by_id = f"/root/{identity(BIG)}"
+    tag = f'"{identity(BIG)}"'
+    for target, fields in [
+            ("/", {}), ("/healthz", {}), ("/c/www/", {}), ("/c/www/?as=json", {}), ("/c/www", {}),
+            ("/c/www/sub/text.txt", {}), ("/c/www/empty", {}), ("/c/www/big.bin", {}), (by_id, {}),
+            ("/c/www/app.js", {"Accept_Encoding": "gzip"}), ("/c/www/page/", {}),
+            ("/c/www/big.bin?as=torrent", {}), ("/c/www.sha256", {}), ("/c/www.magnet", {}),
+            ("/c/www/big.bin.meta4", {}), (f"{by_id}?proof", {}),
+            (f"{by_id}?proof", {"Range": "bytes=5-70000"}),
+            ("/c/www/big.bin", {"If_None_Match": tag}), ("/c/www/big.bin", {"If_Match": '"x"'}),
+            ("/c/nothing", {}), ("/c/nothing", {"Accept": "application/json"}),
+            ("/c/www/%00", {}), ("/c/www/one?as=x", {}), ("/c/www/?" + "q" * 8200, {})]:
+        get, head = node.get(target, **fields), node.get(target, "HEAD", **fields)
+        told, heard = dict(get.fields.items()), dict(head.fields.items())
+        assert told.pop("Date") and heard.pop("Date")
+        assert (head.status, heard, head.body) == (get.status, told, b""), target
+
+
 def test_methods(node):
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         got = node.get("/c/www/one", method)
@@ -486,6 +506,9 @@ def test_by_identity(node):
     assert got.body == BIG and got["ETag"] == f'"{identity(BIG)}"'
     assert "immutable" in got["Cache-Control"] and "max-age=31536000" in got["Cache-Control"]
     assert node.get(target, Range="bytes=7-8").body == BIG[7:9]
+    for kind in ("torrent", "magnet", "meta4", "sha256"):  # made of names, which it has not
+        got = node.get(f"{target}?as={kind}")
+        assert got.status == 404 and "name" in got.text
     root = v2_root(BIG).hex()
     for bad in (f"{root}-{len(BIG) + 1}", f"{root}-0", f"{root}-01000000", root, f"{root}-",
                 f"{root.upper()}-x", "empty", f"{root}-{2**64}", f"{root}-1000000/"):

@@ -281,6 +281,17 @@ def test_waiting_for_a_node_that_goes(slow_node, www):
     assert code == DAEMON and lines[-1]["error"]["code"] == "daemon"
 
 
+def test_paths_that_are_no_text(node, www, tmp_path):
+    """Requests are JSON; names of bytes below a published folder are another matter."""
+    odd = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(odd)
+    words = run("publish", os.fsdecode(odd), code=USAGE).words
+    assert "is not UTF-8" in words and "caf" in words
+    words = run("add", "magnet:?xt=urn:btih:" + "1" * 40, "-o", os.fsdecode(odd), code=USAGE).words
+    assert "cannot use the folder" in words and "is not UTF-8" in words
+    assert items() == []
+
+
 def test_publish_that_is_waited_for(node, www):
     lines = run("publish", www, "--wait", "--json").lines
     assert [line["type"] for line in lines] == ["collection", "collection"]

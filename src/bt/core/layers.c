@@ -192,15 +192,7 @@ const struct bt_file *bt_piece_file(const struct bt_metainfo *m, uint32_t i, uin
     if (!m->hashes.has_v2 || i >= m->n_pieces)
         return NULL;
     uint64_t at = (uint64_t)i * m->piece_len;
-    uint32_t low = 0, high = m->n_files; /* the first file that begins after `at` is in here */
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (m->files[mid].off <= at)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    const struct bt_file *f = &m->files[low - 1];
+    const struct bt_file *f = &m->files[bt_files_until(m, at) - 1];
     *len = (uint32_t)tarn_min_u64(m->piece_len, f->off + f->len - at);
     return f;
 }

@@ -394,3 +394,16 @@ void bt_metainfo_release(struct bt_metainfo *m)
     tarn_arena_release(&m->arena);
     *m = (struct bt_metainfo){ .n_files = 0 };
 }
+
+uint32_t bt_files_until(const struct bt_metainfo *m, uint64_t at)
+{
+    uint32_t low = 0, high = m->n_files; /* the first file that begins after `at` is in here */
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (m->files[mid].off <= at)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}

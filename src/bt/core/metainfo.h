@@ -122,6 +122,10 @@ void bt_metainfo_write(const struct bt_metainfo *m, struct tarn_out *o);
 const char *bt_safe_name(struct tarn_arena *a, struct tarn_bytes name,
                          const struct bt_hashes *hashes) TARN_MUST;
 
+/* How many files begin at or before this place in the piece space: the last of them is the one that
+ * lies there, but for files of no length. */
+uint32_t bt_files_until(const struct bt_metainfo *m, uint64_t at);
+
 /* Bytes of piece i in the piece space (the last may be short). */
 static inline uint32_t bt_piece_len(const struct bt_metainfo *m, uint32_t i)
 {

@@ -96,17 +96,10 @@ const char *bt_webseed_host(char host[BT_WEBSEED_SHOWN], const char *url)
 /* The last entry that begins at or before `at`; those without bytes are passed over. */
 static uint32_t entry_at(const struct bt_metainfo *m, uint64_t at)
 {
-    uint32_t low = 0, high = m->n_files;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (m->files[mid].off <= at)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    while (low > 0 && m->files[low - 1].len == 0)
-        low--;
-    return low == 0 ? BT_WEBSEED_NO_FILE : low - 1;
+    uint32_t n = bt_files_until(m, at);
+    while (n > 0 && m->files[n - 1].len == 0)
+        n--;
+    return n == 0 ? BT_WEBSEED_NO_FILE : n - 1;
 }
 
 /* Where padding that begins at `at` ends. */

@@ -24,6 +24,20 @@ static void test_many_files_are_recorded_in_few_writes(void **state)
     world_end(&w);
 }
 
+/* Nothing in it is something to know: it is complete, and that has a version. */
+static void test_an_empty_folder_has_a_version(void **state)
+{
+    (void)state;
+    world_begin(&w);
+    world_publish(&w, CATALOG_BT_HYBRID);
+    world_settle(&w);
+    struct catalog_collection c = world_collection(&w);
+    assert_int_equal(c.phase, CATALOG_COMPLETE);
+    assert_int_equal(c.files, 0);
+    assert_int_equal(c.version, 1);
+    world_end(&w);
+}
+
 static void test_a_folder_is_walked_hashed_and_found(void **state)
 {
     (void)state;
@@ -229,7 +243,8 @@ static void test_how_far_a_file_is_read(void **state)
     world_end(&w);
 }
 
-TEST_MAIN(cmocka_unit_test(test_a_folder_is_walked_hashed_and_found),
+TEST_MAIN(cmocka_unit_test(test_an_empty_folder_has_a_version),
+          cmocka_unit_test(test_a_folder_is_walked_hashed_and_found),
           cmocka_unit_test(test_many_files_are_recorded_in_few_writes),
           cmocka_unit_test(test_a_file_in_collections_of_other_piece_lengths),
           cmocka_unit_test(test_how_far_a_file_is_read))

@@ -300,7 +300,9 @@ static void test_sweep_overlap(void **state)
         held_make(&h[i], CATALOG_LEAVES, 10, &seed);
         assert_true(held_put(&h[i], l, &seed, NULL));
     }
-    static const struct catalog_run wrong[] = { { 100, 32 }, { 0, 32 }, { 64, 10 << 20 } };
+    static const struct catalog_run wrong[] = {
+        { 100, 32 }, { 0, 32 }, { 64, 10 << 20 }, { 64 + 320 - 1, 32 }
+    };
     for (size_t i = 0; i < TARN_COUNT_OF(wrong); i++) {
         struct catalog_sweep s = { 0 };
         struct tarn_err err = { 0 };
