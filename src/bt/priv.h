@@ -112,6 +112,7 @@ struct bt_session {
     uint64_t chance; /* state of bt_session_chance */
     struct loop_timer goodbye;
     void (*on_goodbye)(void *arg);
+    bool all_left; /* since on_goodbye was set: nobody is left to wait for */
     void *goodbye_arg;
 };
 

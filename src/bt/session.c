@@ -342,13 +342,26 @@ static bool is_leaving(const struct bt_torrent *t)
     return bt_announce_is_busy(t) || bt_keep_is_busy(t);
 }
 
+/* Those that have left go to the end, so that asking again and again costs each of them once. */
+static bool is_any_leaving(struct bt_session *s)
+{
+    for (size_t i = 0; i < s->n_torrents && !s->all_left; i++) {
+        struct tarn_list *first = s->torrents.next;
+        if (is_leaving(TARN_OUTER(first, struct bt_torrent, node)))
+            return true;
+        tarn_list_remove(first);
+        tarn_list_push_back(&s->torrents, first);
+    }
+    s->all_left = true;
+    return false;
+}
+
 void bt_session_announce_ended(struct bt_session *s)
 {
     if (s->on_goodbye == NULL)
         return;
-    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        if (is_leaving(TARN_OUTER(n, struct bt_torrent, node)))
-            return;
+    if (is_any_leaving(s))
+        return;
     goodbye_over(s);
 }
 
@@ -357,9 +370,8 @@ void bt_session_one_left(struct bt_session *s)
 {
     if (s->on_goodbye == NULL)
         return;
-    for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
-        if (is_leaving(TARN_OUTER(n, struct bt_torrent, node)))
-            return;
+    if (is_any_leaving(s))
+        return;
     bool is_set = loop_timer_set(s->loop, &s->goodbye, loop_now_us(s->loop));
     (void)is_set; /* it is in since the goodbye began, so there is memory for it */
 }
@@ -368,6 +380,7 @@ void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg
 {
     enum { PATIENCE_US = 5 * 1000000 }; /* discovery digest: 5 s for `stopped` */
     s->on_goodbye = done;
+    s->all_left = false;
     s->goodbye_arg = arg;
     s->goodbye.on_time = on_goodbye_late;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next) {
