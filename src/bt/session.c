@@ -379,14 +379,14 @@ void bt_session_one_left(struct bt_session *s)
 void bt_session_goodbye(struct bt_session *s, void (*done)(void *arg), void *arg)
 {
     enum { PATIENCE_US = 5 * 1000000 }; /* discovery digest: 5 s for `stopped` */
-    s->on_goodbye = done;
-    s->all_left = false;
-    s->goodbye_arg = arg;
-    s->goodbye.on_time = on_goodbye_late;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next) {
         bt_announce_stop(TARN_OUTER(n, struct bt_torrent, node));
         bt_keep_save(TARN_OUTER(n, struct bt_torrent, node), true);
     }
+    s->on_goodbye = done; /* not before: who has left already would look for others in this list */
+    s->all_left = false;
+    s->goodbye_arg = arg;
+    s->goodbye.on_time = on_goodbye_late;
     /* At the soonest in the next turn, so that done is never called from inside this call. */
     bool any = false;
     for (struct tarn_list *n = s->torrents.next; n != &s->torrents; n = n->next)
