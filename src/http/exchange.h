@@ -52,7 +52,7 @@ struct http_answer {
 
 /* A body from memory, copied; at most HTTP_BYTES_MAX (longer ones are streamed). With status 200
  * and an etag, If-Match and If-None-Match are answered by 412 and 304. */
-enum { HTTP_BYTES_MAX = 8 << 20 };
+enum { HTTP_BYTES_MAX = 16 << 20 }; /* the longest torrent that a node keeps */
 void http_answer_bytes(struct http_exchange *x, const struct http_answer *a,
                        struct tarn_bytes body);
 

@@ -207,6 +207,7 @@ bool derived_collection(struct catalog_read *r, const struct catalog_collection 
         return not_held(err);
     if (!add_web_seed(&set, from, tarn_bytes_of(NULL, 0), tarn_bytes_of(NULL, 0), &seed, err))
         return false;
+    set.most = torrent->limit - torrent->len;
     struct derive *d = derive_new(&set, err);
     bool ok =
         d != NULL && add_all(d, r, c, left_out, err) && derive_torrent(d, torrent, &unused, err);
@@ -337,7 +338,7 @@ static bool put_meta4_of(void *arg, const struct catalog_entry *e, struct tarn_b
                      err) &&
            (tarn_out_ok(l->out) ||
             tarn_fail(err, TARN_E_POLICY,
-                      "a list of so many files is longer than 8 MiB: each of "
+                      "a list of so many files is longer than 16 MiB: each of "
                       "the files has its own"));
 }
 
@@ -363,8 +364,9 @@ static bool put_sha256(struct catalog_read *r, const struct catalog_entry *e, st
         return false;
     sha256_line(o, as, known.sha256);
     return tarn_out_ok(o) ||
-           tarn_fail(err, TARN_E_POLICY,
-                     "a list of so many files is longer than 8 MiB: each of the files has its own");
+           tarn_fail(
+               err, TARN_E_POLICY,
+               "a list of so many files is longer than 16 MiB: each of the files has its own");
 }
 
 static bool put_sha256_of(void *arg, const struct catalog_entry *e, struct tarn_bytes path,

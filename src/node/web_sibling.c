@@ -27,7 +27,7 @@ static void finish(struct web_job *j, const char *type, bool ok, const struct ta
     if (!ok)
         web_refuse_err(j, err);
     else if (!tarn_out_ok(&j->body))
-        web_refuse(j, 503, "The answer is longer than 8 MiB, or the server is out of memory.");
+        web_refuse(j, 503, "The answer is longer than 16 MiB, or the server is out of memory.");
 }
 
 /* A torrent's bytes in the body become its magnet link. */

@@ -11,7 +11,12 @@
 
 #include <assert.h>
 
-enum { FILE_TEXT = 64 }; /* about what a torrent writes for a file besides its path */
+/* What a torrent writes for a file at least, besides its path or name. */
+enum {
+    V1_TEXT = sizeof "d6:lengthi0e4:pathlee" - 1,
+    V2_TEXT = sizeof "1:d0:d6:lengthi0eee" - 1,
+    ROOT_TEXT = sizeof "11:pieces root32:" - 1 + MERKLE_HASH,
+};
 
 struct derive {
     struct derive_settings set;
@@ -95,6 +100,8 @@ struct derive *derive_new(const struct derive_settings *set, struct tarn_err *er
         return NULL;
     }
     d->set = *set;
+    if (set->most == 0)
+        d->set.most = BT_TORRENT_MAX;
     d->size = set->name.len + set->n_trackers + set->n_web_seeds;
     tarn_arena_init(&d->arena, 2 * (size_t)BT_TORRENT_MAX);
     tarn_out_init(&d->pieces, BT_TORRENT_MAX);
@@ -126,7 +133,19 @@ static bool fail_large(size_t most, struct tarn_err *err)
     return tarn_fail(err, TARN_E_POLICY,
                      "the torrent would be larger than %zu MiB: choose a longer piece length, or "
                      "make several of fewer files",
-                     most >> 20);
+                     (most + TARN_MIB - 1) / TARN_MIB);
+}
+
+/* v1 has the whole path of each file, v2 a tree of names. */
+static uint64_t text_len(const struct derive *d, const struct derive_file *f)
+{
+    size_t name = 0;
+    while (name < f->path.len && f->path.p[f->path.len - 1 - name] != '/')
+        name++;
+    if (d->set.is_single_file)
+        return 0;
+    return (is_v1(d) ? V1_TEXT + f->path.len : 0) +
+           (is_v2(d) ? V2_TEXT + name + (f->len > 0 ? ROOT_TEXT : 0) : 0);
 }
 
 /* Counts a file against the limits, before anything is kept of it. */
@@ -138,11 +157,11 @@ static bool fits(struct derive *d, const struct derive_file *f, struct tarn_err 
                          "%s pieces are more than the %d that a torrent can have: choose a longer "
                          "piece length",
                          pieces > BT_PIECES_MAX ? "so many" : "these", BT_PIECES_MAX);
-    uint64_t size = d->size + f->path.len + FILE_TEXT;
+    uint64_t size = d->size + text_len(d, f);
     size += is_v1(d) ? pieces * CRYPT_SHA1_LEN : 0;
     size += derive_wants_leaves(d, f->len) ? pieces * MERKLE_HASH : 0;
-    if (size > BT_TORRENT_MAX)
-        return fail_large(BT_TORRENT_MAX, err);
+    if (size > d->set.most)
+        return fail_large(d->set.most, err);
     d->size = size;
     d->n_pieces += pieces;
     return true;

@@ -31,6 +31,7 @@ struct derive_settings {
     const char *const *web_seeds;
     uint32_t n_web_seeds;
     const char *comment, *created_by; /* NULL: none */
+    size_t most;                      /* bytes that it may have; 0: BT_TORRENT_MAX */
 };
 
 /* A file; borrowed for the call. */
@@ -58,7 +59,8 @@ void derive_free(struct derive *d); /* accepts NULL */
 bool derive_wants_leaves(const struct derive *d, uint64_t len);
 bool derive_wants_pieces(const struct derive *d, uint64_t len);
 
-/* TARN_E_POLICY: a name that cannot be, too many pieces, too large a torrent. */
+/* TARN_E_POLICY: a name that cannot be, too many pieces, too large a torrent (at the file with
+ * which it is, not at the end). */
 bool derive_begin(struct derive *d, const struct derive_file *f, struct tarn_err *err) TARN_MUST;
 /* The next n of 32 bytes. TARN_E_INTEGRITY when they are too many. */
 bool derive_leaves(struct derive *d, const uint8_t *leaves, size_t n, struct tarn_err *err)

@@ -131,6 +131,51 @@ static void expect_magnet(const struct derive_settings *set, const struct bt_met
     tarn_out_release(&theirs);
 }
 
+static void expect_fits(const struct derive_settings *set, const struct made *files, size_t n,
+                        uint64_t seed)
+{
+    struct tarn_err err = { 0 };
+    struct derive *d = derive_new(set, &err);
+    assert_non_null(d);
+    for (size_t i = 0; i < n; i++)
+        if (!feed(d, &files[i], set->is_single_file, set->piece_len, &seed, &err))
+            fail_msg("%s", err.msg);
+    derive_free(d);
+}
+
+/* What becomes too long is refused at about the file with which it does. */
+static void test_too_long(void **state)
+{
+    (void)state;
+    enum { MOST = 100000, LEAST_EACH = 70, MOST_EACH = 140 };
+    static const uint8_t hash[32] = { 1 };
+    for (int format = BT_V1; format <= BT_HYBRID; format++) {
+        struct derive_settings set = { .format = (enum bt_format)format,
+                                       .name = tarn_bytes_str("n"),
+                                       .piece_len = 16384,
+                                       .most = MOST };
+        struct tarn_err err = { 0 };
+        struct derive *d = derive_new(&set, &err);
+        char path[32];
+        size_t n = 0;
+        bool ok = true;
+        for (; ok && n < MOST; n++) {
+            snprintf(path, sizeof path, "a folder/%08zu", n);
+            struct derive_file f = { .path = tarn_bytes_str(path),
+                                     .len = 1,
+                                     .root = hash,
+                                     .tail = hash,
+                                     .tail_padded = hash };
+            ok = derive_begin(d, &f, &err) && derive_end(d, &err);
+        }
+        assert_int_equal(err.code, TARN_E_POLICY);
+        assert_non_null(strstr(err.msg, "larger than"));
+        assert_in_range(n, MOST / MOST_EACH / (format == BT_HYBRID ? 2 : 1),
+                        MOST / LEAST_EACH * (format == BT_V1 ? 2 : 1));
+        derive_free(d);
+    }
+}
+
 static void test_torrents(void **state)
 {
     (void)state;
@@ -159,7 +204,7 @@ static void test_torrents(void **state)
         struct tarn_err err = { 0 };
         struct derive *d = derive_new(&set, &err);
         assert_non_null(d);
-        uint64_t total = 0;
+        uint64_t total = 0, fed = seed;
         for (size_t i = 0; i < n; i++) {
             size_t len = test_rand_below(&seed, 5) == 0 ? piece_len * test_rand_below(&seed, 4)
                                                         : test_rand_below(&seed, 300000);
@@ -184,6 +229,8 @@ static void test_torrents(void **state)
             expect(&t, files, n, format, "a name");
             expect_magnet(&set, &t, &hashes);
             bt_metainfo_release(&t);
+            set.most = o.len - 6; /* as long as it is, it may be */
+            expect_fits(&set, files, n, fed);
         }
         tarn_out_release(&o);
         derive_free(d);
@@ -420,7 +467,7 @@ static void test_no_memory(void **state)
     made_release(&m);
 }
 
-TEST_MAIN(cmocka_unit_test(test_torrents), cmocka_unit_test(test_wrong_hashes),
-          cmocka_unit_test(test_deepest), cmocka_unit_test(test_refused),
-          cmocka_unit_test(test_wants), cmocka_unit_test(test_too_many),
-          cmocka_unit_test(test_no_memory))
+TEST_MAIN(cmocka_unit_test(test_too_long), cmocka_unit_test(test_torrents),
+          cmocka_unit_test(test_wrong_hashes), cmocka_unit_test(test_deepest),
+          cmocka_unit_test(test_refused), cmocka_unit_test(test_wants),
+          cmocka_unit_test(test_too_many), cmocka_unit_test(test_no_memory))
