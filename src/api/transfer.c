@@ -36,6 +36,7 @@ struct transfer {
     unsigned stops;      /* api_stops() when last looked at */
     int64_t alone_at;    /* since when there is nobody to ask; 0: there is */
     int64_t complete_at; /* when is_complete */
+    uint64_t moved;      /* bytes either way, when last looked at */
     bool is_complete, has_failed, was_stopped;
 };
 
@@ -127,9 +128,12 @@ static bool is_patient(struct transfer *x, int64_t now_us, struct tarn_err *err)
                patience);
 }
 
-static int64_t until_next_look(const struct tarn_transfer_status *s)
+/* Rates fade slowly, so they do not tell. */
+static int64_t until_next_look(struct transfer *x, const struct tarn_transfer_status *s)
 {
-    bool rests = s->state == TARN_SEEDING && s->rate_down == 0 && s->rate_up == 0;
+    uint64_t moved = s->downloaded + s->uploaded;
+    bool rests = s->state == TARN_SEEDING && moved == x->moved;
+    x->moved = moved;
     return rests ? REST_US : API_TICK_US;
 }
 
@@ -161,7 +165,7 @@ static bool go(struct transfer *x, struct tarn_err *err)
         x->stops = api_stops();
         if (x->was_stopped || (x->is_complete && !wants_more_seeding(x, now)))
             return true;
-        if (!is_patient(x, now, err) || !work(x, now + until_next_look(&s), err))
+        if (!is_patient(x, now, err) || !work(x, now + until_next_look(x, &s), err))
             return false;
     }
 }
