@@ -31,6 +31,11 @@ def small_disk(place, size, kind="tmpfs"):
         subprocess.run(["umount", "-l", place], check=True)
 
 
+# Groups of the first kind kill a writer whose disk is slow, where those of the second make it wait:
+# room for what has been written and lies in the kernel until the disk has taken it.
+UNTAKEN = 32 << 20
+
+
 class MemoryLimit:
     """A hard limit on all that a process uses, what the kernel holds for it included: a control
     group, without swap. Where there is none, on its private memory alone; with sanitizers, which
@@ -47,11 +52,12 @@ class MemoryLimit:
 
     def _make_group(self):
         """A group of the second kind, or of the first: the file of the limit tells them apart."""
-        for root, limit, with_swap in [
-            ("/sys/fs/cgroup", "memory.max", ("memory.swap.max", 0)),
+        first_kind = self.bytes + UNTAKEN
+        for root, limit, most, with_swap in [
+            ("/sys/fs/cgroup", "memory.max", self.bytes, ("memory.swap.max", 0)),
             (
-                "/sys/fs/cgroup/memory", "memory.limit_in_bytes",
-                ("memory.memsw.limit_in_bytes", self.bytes),
+                "/sys/fs/cgroup/memory", "memory.limit_in_bytes", first_kind,
+                ("memory.memsw.limit_in_bytes", first_kind),
             ),
         ]:
             if not Path(root, "cgroup.procs").exists():
@@ -60,7 +66,7 @@ class MemoryLimit:
             with contextlib.suppress(OSError):
                 group.mkdir()
                 if (group / limit).exists():
-                    (group / limit).write_text(str(self.bytes))
+                    (group / limit).write_text(str(most))
                     with contextlib.suppress(OSError):  # a kernel that does not count swap
                         (group / with_swap[0]).write_text(str(with_swap[1]))
                     return group
