@@ -107,6 +107,35 @@ static inline void world_open(struct world *w)
         fail_msg("%s", err.msg);
 }
 
+/* As a room above the catalog does it: with tables of its own behind those of the catalog, and with
+ * its own ops. */
+static inline void world_open_below(struct world *w, const char *const *tables, size_t n,
+                                    const struct catalog_ops *ops)
+{
+    enum { MORE_MAX = 4 };
+    const char *names[CATALOG_TABLES + MORE_MAX];
+    struct tarn_err err = { 0 };
+    assert_in_range(n, 0, MORE_MAX);
+    for (size_t i = 0; i < CATALOG_TABLES + n; i++)
+        names[i] = i < CATALOG_TABLES ? catalog_tables[i] : tables[i - CATALOG_TABLES];
+    w->loop = loop_new(&(struct loop_settings){ .threads = 2 }, &err);
+    assert_non_null(w->loop);
+    w->kv = kv_open(&(struct kv_settings){ .path = w->index,
+                                           .kind = "tarn index",
+                                           .tables = names,
+                                           .n_tables = CATALOG_TABLES + (unsigned)n,
+                                           .schema = CATALOG_SCHEMA },
+                    &err);
+    if (w->kv == NULL)
+        fail_msg("%s", err.msg);
+    w->set.loop = w->loop;
+    w->set.kv = w->kv;
+    w->set.leaves_path = w->leaves;
+    w->set.ops = *ops;
+    w->catalog = catalog_new(&w->set, &err);
+    assert_non_null(w->catalog);
+}
+
 static inline void world_close(struct world *w)
 {
     catalog_free(w->catalog);

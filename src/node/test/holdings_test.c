@@ -4,7 +4,7 @@
 #include "catalog/test/world.h"
 #include "node/ref.h"
 
-enum { TABLE_TORRENT = CATALOG_TABLES, TABLE_SEEDING, TABLES };
+enum { TABLE_TORRENT = CATALOG_TABLES, TABLE_SEEDING };
 
 static struct world w;
 static struct bt_session *bt;
@@ -76,28 +76,12 @@ static void on_hashes(void *arg)
 
 static void open_all(void)
 {
-    const char *names[TABLES];
+    static const char *const tables[] = { [TABLE_TORRENT - CATALOG_TABLES] = NODE_TORRENTS_TABLE,
+                                          [TABLE_SEEDING - CATALOG_TABLES] = NODE_SEEDING_TABLE };
+    const struct catalog_ops ops = { .on_changes = on_changes, .on_hashes = on_hashes };
     struct tarn_err err = { 0 };
     struct sys_addr at;
-    for (unsigned i = 0; i < CATALOG_TABLES; i++)
-        names[i] = catalog_tables[i];
-    names[TABLE_TORRENT] = NODE_TORRENTS_TABLE;
-    names[TABLE_SEEDING] = NODE_SEEDING_TABLE;
-    w.loop = loop_new(&(struct loop_settings){ .threads = 2 }, &err);
-    w.kv = kv_open(&(struct kv_settings){ .path = w.index,
-                                          .kind = "tarn index",
-                                          .tables = names,
-                                          .n_tables = TABLES,
-                                          .schema = CATALOG_SCHEMA },
-                   &err);
-    if (w.kv == NULL)
-        fail_msg("%s", err.msg);
-    w.set.loop = w.loop;
-    w.set.kv = w.kv;
-    w.set.leaves_path = w.leaves;
-    w.set.ops = (struct catalog_ops){ .on_changes = on_changes, .on_hashes = on_hashes };
-    w.catalog = catalog_new(&w.set, &err);
-    assert_non_null(w.catalog);
+    world_open_below(&w, tables, TARN_COUNT_OF(tables), &ops);
     assert_true(sys_addr_parse(tarn_bytes_str("127.0.0.1:0"), 0, &at));
     bt = bt_session_new(
         &(struct bt_session_settings){

@@ -4,7 +4,7 @@
 
 #include "catalog/test/world.h"
 
-enum { TABLE_SINGLE = CATALOG_TABLES, TABLES };
+enum { TABLE_SINGLE = CATALOG_TABLES };
 
 static struct world w;
 static struct bt_session *bt;
@@ -33,28 +33,12 @@ static void new_singles(void)
 
 static int enter(void **state)
 {
-    const char *names[TABLES];
+    static const char *const tables[] = { NODE_SINGLES_TABLE };
+    const struct catalog_ops ops = { .on_changes = on_changes };
     struct tarn_err err = { 0 };
     (void)state;
     world_make(&w);
-    for (unsigned i = 0; i < CATALOG_TABLES; i++)
-        names[i] = catalog_tables[i];
-    names[TABLE_SINGLE] = NODE_SINGLES_TABLE;
-    w.loop = loop_new(&(struct loop_settings){ .threads = 2 }, &err);
-    w.kv = kv_open(&(struct kv_settings){ .path = w.index,
-                                          .kind = "tarn index",
-                                          .tables = names,
-                                          .n_tables = TABLES,
-                                          .schema = CATALOG_SCHEMA },
-                   &err);
-    if (w.kv == NULL)
-        fail_msg("%s", err.msg);
-    w.set.loop = w.loop;
-    w.set.kv = w.kv;
-    w.set.leaves_path = w.leaves;
-    w.set.ops = (struct catalog_ops){ .on_changes = on_changes };
-    w.catalog = catalog_new(&w.set, &err);
-    assert_non_null(w.catalog);
+    world_open_below(&w, tables, TARN_COUNT_OF(tables), &ops);
     bt = bt_session_new(&(struct bt_session_settings){ .loop = w.loop, .agent = "test" }, &err);
     assert_non_null(bt);
     new_singles();
