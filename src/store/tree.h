@@ -83,7 +83,7 @@ bool store_tree_file_is_same(struct store_tree *t, uint32_t file, struct sys_fil
 bool store_tree_stat(struct store_tree *t, uint32_t file, struct sys_stat *st, struct tarn_err *err)
     TARN_MUST;
 
-/* Nobody uses it for now: close its files and its folder. They are opened again when needed. */
+/* While nobody uses it: close its files and its folder. They are opened again when needed. */
 void store_tree_rest(struct store_tree *t);
 
 /* Has something else changed this file, which we do not write: is it gone, of another length, or
