@@ -109,13 +109,14 @@ def test_nothing_is_left_behind():
         assert not os.path.exists(namespace)
 
 
-def test_it_ends_with_whoever_started_it():
+def test_it_ends_with_whoever_started_it(tmp_path):
     starter = subprocess.Popen(
         [sys.executable, "-c",
          "import sys; sys.path[0:0] = sys.argv[1].split(':'); from link import Link\n"
          "link = Link(sys.argv[2]); print(link.process.pid, flush=True); input()",
          ":".join(sys.path), WANLINK],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)})
     line = int(starter.stdout.readline())
     starter.kill()
     starter.wait()

@@ -2,10 +2,9 @@
 #ifndef API_TEST_FOLDER_H
 #define API_TEST_FOLDER_H
 
-#include "base/test/test.h"
+#include "base/test/folder.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,18 +43,9 @@ static inline void folder_make(struct folder *f)
     folder_put(path, 0);
 }
 
-static inline int folder_remove_one(const char *path, const struct stat *st, int kind,
-                                    struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 static inline void folder_remove(struct folder *f)
 {
-    assert_int_equal(nftw(f->root, folder_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    test_folder_remove(f->root);
 }
 
 static inline unsigned folder_count(const char *path)

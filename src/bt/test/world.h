@@ -4,7 +4,7 @@
 #define BT_TEST_WORLD_H
 
 #include "base/mem.h"
-#include "base/test/test.h"
+#include "base/test/folder.h"
 #include "bt/core/create.h"
 #include "bt/session.h"
 #include "crypt/merkle.h"
@@ -133,7 +133,6 @@ static inline void world_init(struct world *w, enum bt_format format)
 
 static inline void world_release(struct world *w)
 {
-    char command[128];
     loop_free(w->loop);
     bt_metainfo_release(&w->meta);
     bt_magnet_release(&w->magnet);
@@ -141,8 +140,7 @@ static inline void world_release(struct world *w)
     tarn_out_release(&w->magnet_text);
     for (int i = 0; i < FILES; i++)
         tarn_free(w->bytes[i]);
-    snprintf(command, sizeof command, "rm -rf '%s'", w->folder);
-    assert_int_equal(system(command), 0);
+    test_folder_remove(w->folder);
 }
 
 /* --- one side of a transfer --- */

@@ -3,7 +3,7 @@
 #ifndef KV_TEST_ROOM_H
 #define KV_TEST_ROOM_H
 
-#include "base/test/test.h"
+#include "base/test/folder.h"
 #include "kv/key.h"
 #include "kv/kv.h"
 
@@ -44,9 +44,8 @@ static inline int room_enter(void **state)
 static inline int room_leave(void **state)
 {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", room_folder);
-    return system(command);
+    test_folder_remove(room_folder);
+    return 0;
 }
 
 #define IN_ROOM(test) cmocka_unit_test_setup_teardown(test, room_enter, room_leave)

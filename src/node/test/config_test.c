@@ -1,6 +1,6 @@
 #include "node/config.h"
 
-#include "base/test/test.h"
+#include "base/test/folder.h"
 #include "sys/file.h"
 
 #include <sys/stat.h>
@@ -288,6 +288,7 @@ static void test_layers(void **state)
     put("conf.d/20.conf", "[http]\nloops=x\n");
     assert_null(read_layers(NULL, NULL, 0, &err));
     assert_non_null(strstr(err.msg, "/conf.d/20.conf:2: http.loops wants"));
+    test_folder_remove(folder);
 }
 
 static void test_files_that_are_missing(void **state)

@@ -114,7 +114,7 @@ static int leave(void **state)
 {
     (void)state;
     close_all();
-    world_run("rm -rf '%s'", w.folder);
+    test_folder_remove(w.folder);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 #include "node/home.h"
 
-#include "base/test/test.h"
+#include "base/test/folder.h"
 #include "sys/file.h"
 #include "sys/service.h"
 
@@ -20,6 +20,13 @@ static int setup(void **unused)
                                          "RUNTIME_DIRECTORY" };
     for (size_t i = 0; i < TARN_COUNT_OF(names); i++)
         unsetenv(names[i]);
+    return 0;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    test_folder_remove(folder);
     return 0;
 }
 
@@ -172,6 +179,6 @@ static void test_socket_path(void **unused)
     node_home_release(&h);
 }
 
-#define WITH_FOLDER(test) cmocka_unit_test_setup(test, setup)
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 TEST_MAIN(WITH_FOLDER(test_places), WITH_FOLDER(test_open), WITH_FOLDER(test_tokens),
           WITH_FOLDER(test_unusable), WITH_FOLDER(test_socket_path))

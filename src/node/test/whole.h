@@ -3,7 +3,7 @@
 #ifndef NODE_TEST_WHOLE_H
 #define NODE_TEST_WHOLE_H
 
-#include "base/test/test.h"
+#include "base/test/folder.h"
 #include "node/parts.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -61,9 +61,7 @@ static inline void test_home_make(struct test_home *h, const char *conf)
 
 static inline void test_home_remove(struct test_home *h)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", h->folder);
-    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): in a test */
+    test_folder_remove(h->folder);
     sys_lock_release(&h->lock);
 }
 

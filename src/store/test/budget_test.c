@@ -346,7 +346,7 @@ static void share_one_budget(uint64_t *seed, uint64_t limit)
     assert_true(b.used == 0 && b.promised == 0);
     store_budget_release(&b);
     loop_free(l);
-    room_empty(AT_FDCWD);
+    test_folder_empty(AT_FDCWD);
 }
 
 static void test_stalled_pieces_hold_nobody_up(void **state)

@@ -213,7 +213,7 @@ static void test_a_piece_arrives(void **state)
         assert_int_equal(o.written, 1);
         assert_int_equal(store_places_used(o.places), 0);
         end(&o);
-        room_empty(AT_FDCWD);
+        test_folder_empty(AT_FDCWD);
         room_release(&r);
     }
 }
@@ -300,7 +300,7 @@ static void test_drop_with_places_lent(void **state)
         assert_int_equal(store_places_used(o.places), 0);
         store_piece_drop(o.places, 0); /* not there: harmless */
         end(&o);
-        room_empty(AT_FDCWD);
+        test_folder_empty(AT_FDCWD);
     }
     room_release(&r);
 }
@@ -341,7 +341,7 @@ static void test_block_drop(void **state)
         settle(&o);
         assert_int_equal(o.written, 1);
         end(&o);
-        room_empty(AT_FDCWD);
+        test_folder_empty(AT_FDCWD);
     }
     room_release(&r);
 }
@@ -444,7 +444,7 @@ static void random_arrival(uint64_t *seed, unsigned kind, uint32_t piece_len, ui
     finish_all(&o);
     end(&o);
     room_expect_all(&r);
-    room_empty(AT_FDCWD);
+    test_folder_empty(AT_FDCWD);
     room_release(&r);
 }
 
@@ -497,7 +497,7 @@ static void test_full_disk(void **state)
         settle(&o);
         assert_int_equal(o.written, 1);
         end(&o);
-        room_empty(AT_FDCWD);
+        test_folder_empty(AT_FDCWD);
     }
     room_release(&r);
 }
@@ -543,7 +543,7 @@ static void test_free_while_busy(void **state)
         uint32_t before = o.hashed + o.written;
         end(&o);
         assert_int_equal(o.hashed + o.written, before);
-        room_empty(AT_FDCWD);
+        test_folder_empty(AT_FDCWD);
         room_release(&r);
     }
 }

@@ -4,7 +4,7 @@
 #define STORE_TEST_ROOM_H
 
 #include "base/num.h"
-#include "base/test/test.h"
+#include "base/test/folder.h"
 #include "store/tree.h"
 #include "sys/fake.h"
 
@@ -19,61 +19,23 @@
 #test, test, room_enter, room_leave, NULL \
     }
 
-static char room_path[64];
-static int room_home = -1;
-static size_t room_fds;
-
-static inline size_t room_open_fds(void)
-{
-    size_t n = 0;
-    for (int fd = 0; fd < 1024; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-
 static inline bool finish(struct store_tree *t, uint32_t file, struct tarn_err *err)
 {
     return store_tree_finish(t, &file, 1, err);
 }
 
-static inline void room_empty(int dir)
-{
-    const char **names;
-    size_t n;
-    assert_true(sys_list_folder(dir, &names, &n, NULL));
-    for (size_t i = 0; i < n; i++) {
-        if (unlinkat(dir, names[i], 0) == 0)
-            continue;
-        int below = openat(dir, names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        assert_true(below >= 0);
-        room_empty(below);
-        close(below);
-        assert_int_equal(unlinkat(dir, names[i], AT_REMOVEDIR), 0);
-    }
-    tarn_free(names);
-}
-
 static inline int room_enter(void **state)
 {
     (void)state;
-    room_fds = room_open_fds();
-    const char *tmp = getenv("TMPDIR");
-    snprintf(room_path, sizeof room_path, "%s/tarn-test-XXXXXX", tmp == NULL ? "/tmp" : tmp);
-    room_home = open(".", O_RDONLY | O_DIRECTORY);
-    return mkdtemp(room_path) != NULL && chdir(room_path) == 0 ? 0 : -1;
+    return test_folder_enter();
 }
 
-/* Everything in the test's folder goes; no descriptor may be left open. */
 static inline int room_leave(void **state)
 {
     (void)state;
     test_mem_normal();
     sys_ops = &sys_ops_native;
-    room_empty(AT_FDCWD);
-    assert_int_equal(fchdir(room_home), 0);
-    close(room_home);
-    assert_int_equal(rmdir(room_path), 0);
-    assert_int_equal(room_open_fds(), room_fds);
+    test_folder_leave();
     return 0;
 }
 

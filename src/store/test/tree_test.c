@@ -42,7 +42,7 @@ static void test_open_finds_the_payload(void **state)
     expect_content(&r, "./");
     expect_content(&r, "c");
     expect_content(&r, "c/");
-    expect_content(&r, room_path);
+    expect_content(&r, test_folder_path);
     assert_int_equal(rename("c", "other"), 0);
     expect_content(&r, "other"); /* the files tell */
     expect_no_tree(&r, ".", TARN_E_NOT_FOUND);
@@ -173,7 +173,7 @@ static void test_many_files(void **state)
         files[i].len = i % 7 + 1;
     room_make(&r, 64, files, N);
     room_put_all(&r);
-    size_t before = room_open_fds();
+    size_t before = test_open_fds();
     struct store_tree *t = store_tree_open(&r.layout, "c", NULL);
     uint8_t got[1];
     struct sys_file *held = store_tree_file(t, 0, NULL);
@@ -182,7 +182,7 @@ static void test_many_files(void **state)
             store_tree_read(t, r.layout.files[i].off, (struct tarn_bytes_mut){ got, 1 }, NULL));
         assert_int_equal(got[0], r.bytes[r.layout.files[i].off]);
     }
-    assert_int_equal(room_open_fds(), before + STORE_OPEN_FILES + 1); /* and held */
+    assert_int_equal(test_open_fds(), before + STORE_OPEN_FILES + 1); /* and held */
     size_t n = 0;
     assert_true(sys_read_at(held->fd, got, 1, 0, &n, NULL));
     assert_int_equal(got[0], r.bytes[0]);
@@ -363,7 +363,7 @@ static void test_any_runs(void **state)
         store_tree_free(t);
         sys_fake_remove(&fake);
         room_expect_all(&r);
-        room_empty(AT_FDCWD);
+        test_folder_empty(AT_FDCWD);
         room_release(&r);
     }
 }
@@ -608,7 +608,7 @@ static void test_nth_call_fails(void **state)
                                        { .path = "c/e", .len = 0 },
                                        { .path = "c/d/b", .len = 5000 } };
     room_make(&r, 64, files, 3);
-    size_t before = room_open_fds();
+    size_t before = test_open_fds();
     for (size_t i = 0; i < TARN_COUNT_OF(faults); i++) {
         bool ok = false;
         for (unsigned n = 0; !ok; n++) {
@@ -625,14 +625,14 @@ static void test_nth_call_fails(void **state)
             assert_true(n > 0 || !ok);
             if (!ok)
                 assert_int_equal(err.code, faults[i].code);
-            assert_int_equal(room_open_fds(), before);
+            assert_int_equal(test_open_fds(), before);
             for (uint32_t k = 0; k < 3; k++)
                 if (room_has(files[k].path))
                     room_expect(files[k].path, r.bytes + r.layout.files[k].off,
                                 (size_t)files[k].len);
             assert_true(whole_life(&r, NULL));
             room_expect_all(&r);
-            room_empty(AT_FDCWD);
+            test_folder_empty(AT_FDCWD);
         }
     }
     room_release(&r);
@@ -653,7 +653,7 @@ static void test_nth_allocation_fails(void **state)
         if (!ok)
             assert_true(whole_life(&r, NULL));
         room_expect_all(&r);
-        room_empty(AT_FDCWD);
+        test_folder_empty(AT_FDCWD);
     }
     room_release(&r);
 }

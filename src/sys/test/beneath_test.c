@@ -10,11 +10,11 @@ static int root = -1;
 static void expect_refused(const char *path, enum sys_open_how how, const char *why)
 {
     struct tarn_err err = { 0 };
-    size_t fds = room_open_fds();
+    size_t fds = test_open_fds();
     int fd = sys_open_beneath(root, path, how, &err);
     if (fd >= 0)
         fail_msg("opened: %s", path);
-    assert_int_equal(room_open_fds(), fds);
+    assert_int_equal(test_open_fds(), fds);
     assert_int_equal(err.code, TARN_E_POLICY);
     if (strstr(err.msg, why) == NULL)
         fail_msg("'%s' does not say '%s'", err.msg, why);
@@ -168,7 +168,7 @@ static void each_call_fails_once(void **state)
             snprintf(path, sizeof path, "%zu-%u/b/c/file", c, after);
             sys_fake_install(&f, room_ops);
             f.fail[calls[c]] = (struct sys_fault){ .after = after, .error = EACCES };
-            size_t fds = room_open_fds();
+            size_t fds = test_open_fds();
             struct tarn_err err;
             fd = sys_open_beneath(root, path, SYS_OPEN_CREATE, &err);
             is_reached = atomic_load(&f.calls[calls[c]]) > after;
@@ -180,7 +180,7 @@ static void each_call_fails_once(void **state)
                 assert_true(fd >= 0);
             }
             sys_close(&fd);
-            assert_int_equal(room_open_fds(), fds);
+            assert_int_equal(test_open_fds(), fds);
         }
         assert_true(after > 3);
     }

@@ -344,7 +344,7 @@ static void folders_and_names(void **state)
     assert_true(sys_make_folders("a//b/c/", NULL));
     assert_true(sys_make_folders("a/b/c", NULL));
     char whole[128];
-    snprintf(whole, sizeof whole, "%s/x/y", room_path);
+    snprintf(whole, sizeof whole, "%s/x/y", test_folder_path);
     assert_true(sys_make_folders(whole, NULL));
     room_put("B", "", 0);
     room_put("\xC3\xA4", "", 0);

@@ -3,7 +3,7 @@
 #ifndef SYS_TEST_ROOM_H
 #define SYS_TEST_ROOM_H
 
-#include "base/test/test.h"
+#include "base/test/folder.h"
 #include "sys/fake.h"
 #include "sys/file.h"
 
@@ -26,56 +26,20 @@ static struct room_table room_plain = { &sys_ops_plain };
     }
 
 static const struct sys_ops *room_ops; /* the table that this test runs over */
-static char room_path[64];
-static int room_home = -1;
-static size_t room_fds;
-
-static inline size_t room_open_fds(void)
-{
-    size_t n = 0;
-    for (int fd = 0; fd < 1024; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-
-static inline void room_empty(int dir)
-{
-    const char **names;
-    size_t n;
-    assert_true(sys_list_folder(dir, &names, &n, NULL));
-    for (size_t i = 0; i < n; i++) {
-        if (unlinkat(dir, names[i], 0) == 0)
-            continue;
-        int below = openat(dir, names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        assert_true(below >= 0);
-        room_empty(below);
-        close(below);
-        assert_int_equal(unlinkat(dir, names[i], AT_REMOVEDIR), 0);
-    }
-    tarn_free(names);
-}
 
 static inline int room_enter(void **state)
 {
     struct room_table *table = *state;
     sys_ops = room_ops = table->ops;
-    room_fds = room_open_fds();
-    const char *tmp = getenv("TMPDIR");
-    snprintf(room_path, sizeof room_path, "%s/tarn-test-XXXXXX", tmp == NULL ? "/tmp" : tmp);
-    room_home = open(".", O_RDONLY | O_DIRECTORY);
-    return mkdtemp(room_path) != NULL && chdir(room_path) == 0 ? 0 : -1;
+    return test_folder_enter();
 }
 
 static inline int room_leave(void **state)
 {
     (void)state;
     sys_ops = room_ops;
-    room_empty(AT_FDCWD);
-    assert_int_equal(fchdir(room_home), 0);
-    close(room_home);
-    assert_int_equal(rmdir(room_path), 0);
+    test_folder_leave();
     sys_ops = &sys_ops_native;
-    assert_int_equal(room_open_fds(), room_fds);
     return 0;
 }
 

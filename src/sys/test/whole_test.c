@@ -131,13 +131,13 @@ static void whole_or_not_at_all(void **state)
             f.short_io = 1000;
             f.fail[calls[c]] =
                 (struct sys_fault){ .after = after, .error = ENOSPC, .forever = true };
-            size_t fds = room_open_fds();
+            size_t fds = test_open_fds();
             struct tarn_err err = { 0 };
             bool ok = sys_write_whole("file", tarn_bytes_of(data, LEN), &err);
             is_reached = atomic_load(&f.calls[calls[c]]) > after;
             sys_fake_remove(&f);
             assert_int_equal(ok, !is_reached);
-            assert_int_equal(room_open_fds(), fds);
+            assert_int_equal(test_open_fds(), fds);
             assert_int_equal(room_count_names(), 1);
             /* the last sync, that of the folder, is the one failure that comes after */
             bool is_in_place = ok || (calls[c] == SYS_FAKE_SYNC && after == 1);
