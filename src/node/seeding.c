@@ -1,10 +1,12 @@
 /* node/seeding: see the header. In the table, by the collection's number (be32) and a letter:
  *
- *     'T'   u8 2, u64 version of the collection, 32 bytes that stand for what else goes into a
- *           torrent (derived_from), u64 how many files are not in it, then the torrent
+ *     'T'   u8 3, u64 version of the collection, 32 bytes that stand for what else goes into a
+ *           torrent (derived_from), u64 how many files are not in it, u8 1, then the torrent; or
+ *           u8 0, then a sentence: why this version has none
  *     'P'   nothing: it is paused
  *
- * So a start makes no torrent anew. One is made at a time: it may take much memory. */
+ * So neither a start nor anybody who asks makes a torrent anew, or finds out again that there can
+ * be none. One is made at a time: it may take much memory. */
 #include "node/seeding.h"
 
 #include "base/cur.h"
@@ -14,10 +16,10 @@
 #include "sys/clock.h"
 
 enum {
-    FORM = 2,
+    FORM = 3,
     LEFT_OUT_AT = 1 + 8 + 32,
-    HEAD = LEFT_OUT_AT + 8,
-    TORRENT_MAX = KV_VALUE_MAX - HEAD,
+    HAS_TORRENT_AT = LEFT_OUT_AT + 8,
+    HEAD = HAS_TORRENT_AT + 1,
     AGAIN_US = 5 * 1000 * 1000, /* between two tries with hashes that were read again: each try
                                    goes through all hashes of its collection */
 };
@@ -45,8 +47,9 @@ struct making {
     uint64_t version;
     uint8_t mark[32];        /* of all that goes into the torrent besides the files */
     uint64_t left_out;       /* files that are in no torrent */
+    bool is_refused;         /* FAILED, and will be for this version */
     bool is_stored;          /* it was in the table as it is */
-    struct tarn_out torrent; /* with HEAD in front */
+    struct tarn_out torrent; /* with HEAD in front; is_refused: a sentence */
     struct bt_metainfo meta;
     char *path;
     struct tarn_err err;
@@ -84,13 +87,18 @@ static bool read_paused(const struct kv_read *r, unsigned table, uint32_t collec
     return kv_get(r, table, key_of(key, collection, 'P'), &value, &err) == KV_FOUND;
 }
 
-/* The stored torrent with its head. */
+/* What is stored, with its head. */
 static enum kv_got read_stored(const struct kv_read *r, unsigned table, uint32_t collection,
                                struct tarn_bytes *value, struct tarn_err *err)
 {
     uint8_t key[5];
     enum kv_got got = kv_get(r, table, key_of(key, collection, 'T'), value, err);
     return got == KV_FOUND && (value->len <= HEAD || value->p[0] != FORM) ? KV_NONE : got;
+}
+
+static bool refuse(struct tarn_bytes sentence, struct tarn_err *err)
+{
+    return tarn_fail(err, TARN_E_POLICY, "%.*s", (int)sentence.len, (const char *)sentence.p);
 }
 
 bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t collection,
@@ -106,7 +114,10 @@ bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t coll
     case KV_FOUND:
         break;
     }
-    tarn_out_put(o, tarn_bytes_of(value.p + HEAD, value.len - HEAD));
+    struct tarn_bytes body = tarn_bytes_of(value.p + HEAD, value.len - HEAD);
+    if (value.p[HAS_TORRENT_AT] == 0)
+        return refuse(body, err);
+    tarn_out_put(o, body);
     return true;
 }
 
@@ -118,6 +129,7 @@ static void put_head(struct making *m)
     tarn_out_be64(&m->torrent, m->version);
     tarn_out_put(&m->torrent, tarn_bytes_of(m->mark, sizeof m->mark));
     tarn_out_be64(&m->torrent, 0); /* put_left_out */
+    tarn_out_u8(&m->torrent, !m->is_refused);
 }
 
 /* Known when all files have been looked at. */
@@ -125,6 +137,15 @@ static void put_left_out(struct making *m)
 {
     for (unsigned i = 0; tarn_out_ok(&m->torrent) && i < 8; i++)
         m->torrent.p[LEFT_OUT_AT + i] = (uint8_t)(m->left_out >> (56 - 8 * i));
+}
+
+/* That this version has no torrent is kept like a torrent. */
+static void put_refusal(struct making *m)
+{
+    m->is_refused = true;
+    tarn_out_clear(&m->torrent);
+    put_head(m);
+    tarn_out_str(&m->torrent, m->err.msg);
 }
 
 /* Is what is stored of this version, and made from the same settings? */
@@ -141,6 +162,7 @@ static bool take_stored(struct making *m, struct catalog_read *r)
     m->left_out = tarn_cur_be64(&c);
     if (version != m->version || !tarn_bytes_eq(mark, tarn_bytes_of(m->mark, sizeof m->mark)))
         return false;
+    m->is_refused = tarn_cur_u8(&c) == 0;
     tarn_out_put(&m->torrent, value);
     m->is_stored = tarn_out_ok(&m->torrent);
     return m->is_stored;
@@ -149,17 +171,22 @@ static bool take_stored(struct making *m, struct catalog_read *r)
 static bool make(struct making *m, struct catalog_read *r, const struct catalog_collection *c)
 {
     if (take_stored(m, r))
-        return true;
+        return !m->is_refused ||
+               refuse(tarn_bytes_of(m->torrent.p + HEAD, m->torrent.len - HEAD), &m->err);
     tarn_out_clear(&m->torrent);
     put_head(m);
-    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, &m->left_out, &m->err))
-        return false;
-    put_left_out(m);
-    return tarn_out_ok(&m->torrent) ||
-           tarn_fail(&m->err, TARN_E_POLICY,
-                     "its torrent would be longer than %d bytes, which the index takes: publish "
-                     "parts of it as collections of their own",
-                     TORRENT_MAX);
+    if (derived_collection(r, c, &m->seeding->set.from, &m->torrent, &m->left_out, &m->err)) {
+        put_left_out(m);
+        if (tarn_out_ok(&m->torrent))
+            return true;
+        (void)tarn_fail(&m->err, TARN_E_POLICY,
+                        "its torrent would be longer than %zu bytes, which the index takes: "
+                        "publish parts of it as collections of their own",
+                        m->torrent.limit - HEAD);
+    }
+    if (m->err.code == TARN_E_POLICY)
+        put_refusal(m);
+    return false;
 }
 
 static void mark_collection(struct making *m, const struct catalog_collection *c)
@@ -320,8 +347,6 @@ static void take(struct seed *seed, struct making *m)
     seed->seen.bt = bt_session_add(s->set.bt, &add, &err);
     if (seed->seen.bt == NULL)
         fail(seed, &err);
-    if (s->set.on_torrent != NULL)
-        s->set.on_torrent(s->set.arg, seed->seen.collection);
 }
 
 static void tell_left_out(struct seed *seed, uint64_t n)
@@ -392,6 +417,12 @@ static void on_forgotten(struct node_write *w)
     done_making(TARN_OUTER(w, struct making, write));
 }
 
+static void write_down(struct making *m, struct node_write how)
+{
+    m->write = how;
+    node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
+}
+
 /* It may be for want of hashes, and those may have come while it was tried. */
 static void lack(struct seed *seed, const struct making *m)
 {
@@ -412,8 +443,7 @@ static void on_made(struct loop_job *job)
             take(seed, m);
             tell_left_out(seed, m->left_out);
             if (!m->is_stored) {
-                m->write = (struct node_write){ .run = run_store, .done = on_stored };
-                node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
+                write_down(m, (struct node_write){ .run = run_store, .done = on_stored });
                 return;
             }
             break;
@@ -423,15 +453,20 @@ static void on_made(struct loop_job *job)
         case GONE:
             free_seed(seed);
             if (m->is_removed) {
-                m->write = (struct node_write){ .run = run_forget, .done = on_forgotten };
-                node_write(m->seeding->set.loop, m->seeding->set.kv, &m->write);
+                write_down(m, (struct node_write){ .run = run_forget, .done = on_forgotten });
                 return;
             }
             break;
         case FAILED:
+            if (m->is_refused)
+                drop_torrent(seed); /* it is of a version that has gone */
             fail(seed, &m->err);
             if (m->err.code == TARN_E_DAEMON)
                 lack(seed, m);
+            if (m->is_refused && !m->is_stored) {
+                write_down(m, (struct node_write){ .run = run_store, .done = on_stored });
+                return;
+            }
             break;
         }
     }
@@ -449,7 +484,7 @@ static void next(struct node_seeding *s)
                           .seeding = s,
                           .collection = seed->seen.collection,
                           .restored = s->restored };
-    tarn_out_init(&m->torrent, KV_VALUE_MAX);
+    tarn_out_init(&m->torrent, s->set.torrent_max > 0 ? HEAD + s->set.torrent_max : KV_VALUE_MAX);
     s->is_making = true;
     seed->seen.is_making = true;
     loop_pool_submit(s->set.loop, &m->job);

@@ -3,7 +3,8 @@
  * Each time a collection is complete in a new version, its torrent is made from the hashes in the
  * catalog (nothing is read again) and takes the place of the one before. Between two versions the
  * old torrent goes on with what has not changed: the session is told which files are no longer what
- * they were, and offers their pieces no more. Whether a collection is paused is kept in the index.
+ * they were, and offers their pieces no more. Of a version that can have no torrent (too many
+ * files) that is kept, and none is seeded. Whether a collection is paused is kept in the index.
  *
  * All calls belong to the loop's thread; torrents are made by jobs. */
 #ifndef NODE_SEEDING_H
@@ -23,11 +24,10 @@ struct node_seeding_settings {
     struct catalog *catalog;
     struct bt_session *bt;
     bool no_trackers;         /* none is asked */
+    size_t torrent_max;       /* bytes of a torrent; 0: as many as a value of the index has */
     struct derived_from from; /* borrowed */
     /* A sentence about a collection whose torrent could not be made, or cannot be seeded. */
     void (*on_trouble)(void *arg, struct tarn_bytes collection, const struct tarn_err *err);
-    /* A collection's torrent is another one now: what was derived from the old one is stale. */
-    void (*on_torrent)(void *arg, uint32_t collection);
     void *arg;
 };
 #define NODE_SEEDING_TABLE "seeding"
@@ -63,7 +63,7 @@ uint64_t node_seeding_rate_up(const struct node_seeding *s);
 /* By v1 (20 bytes) or v2 (32 bytes) info-hash. */
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash);
 /* The torrent of a collection, as it was last made, appended to o. Any thread. TARN_E_DAEMON when
- * there is none yet. */
+ * there is none yet; TARN_E_POLICY, and why, when the last version can have none. */
 bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t collection,
                           struct tarn_out *o, struct tarn_err *err) TARN_MUST;
 size_t node_seeding_count(const struct node_seeding *s);

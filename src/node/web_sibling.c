@@ -114,9 +114,11 @@ static bool read_torrent(struct web_job *j, struct catalog_read *r,
 {
     const struct node *n = j->door->web->node;
     uint64_t left_out;
-    if (atomic_load(&n->is_seeding) &&
-        node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err))
-        return true;
+    if (atomic_load(&n->is_seeding)) {
+        bool is = node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err);
+        if (is || err->code != TARN_E_DAEMON)
+            return is;
+    }
     return derived_collection(r, c, &n->from, &j->body, &left_out, err);
 }
 

@@ -42,7 +42,8 @@ static void on_trouble(void *arg, struct tarn_bytes collection, const struct tar
     told = *err;
 }
 
-static bool is_deaf; /* nobody is told of trouble */
+static bool is_deaf;       /* nobody is told of trouble */
+static size_t torrent_max; /* bytes */
 
 static bool new_seeding(const char *public_url)
 {
@@ -54,6 +55,7 @@ static bool new_seeding(const char *public_url)
                                          .catalog = w.catalog,
                                          .bt = bt,
                                          .no_trackers = true,
+                                         .torrent_max = torrent_max,
                                          .from = { .public_url = public_url, .version = "test" },
                                          .on_trouble = is_deaf ? NULL : on_trouble },
         &err);
@@ -380,6 +382,59 @@ static void test_seeding_is_kept(void **state)
     assert_int_equal(seed()->meta->n_web_seeds, 1);
 }
 
+static bool reads_torrent(struct tarn_err *err)
+{
+    struct kv_read r = { 0 };
+    struct tarn_out o;
+    tarn_out_init(&o, KV_VALUE_MAX);
+    assert_true(kv_read_begin(w.kv, &r, err));
+    bool is = node_seeding_torrent(&r, TABLE_SEEDING, w.collection, &o, err);
+    kv_read_end(&r);
+    tarn_out_release(&o);
+    return is;
+}
+
+static bool is_refused(void)
+{
+    struct tarn_err err = { 0 };
+    return !reads_torrent(&err) && err.code == TARN_E_POLICY &&
+           strstr(err.msg, "torrent would be l") != NULL;
+}
+
+static void assert_none_is_seeded(void)
+{
+    assert_non_null(strstr(seed()->failure, "torrent would be l"));
+    assert_null(seed()->bt);
+    assert_null(seed()->meta);
+    assert_int_equal(seed()->version, 0);
+}
+
+/* The one of the version before is given out no more. */
+static void test_a_version_that_can_have_no_torrent(void **state)
+{
+    struct tarn_err err;
+    (void)state;
+    node_seeding_free(seeding);
+    torrent_max = 1000;
+    assert_true(new_seeding(""));
+    publish();
+    assert_true(reads_torrent(&err));
+    world_run("cd '%s' && touch $(seq 20)", w.tree);
+    WORLD_UNTIL(&w, is_refused());
+    assert_none_is_seeded();
+
+    close_all(); /* that is kept: no torrent is made to find it out again */
+    open_all();
+    assert_true(is_refused());
+    WORLD_UNTIL(&w, seed() != NULL && seed()->failure != NULL);
+    assert_none_is_seeded();
+
+    world_run("cd '%s' && rm $(seq 20)", w.tree);
+    WORLD_UNTIL(&w, seed()->bt != NULL && reads_torrent(&err));
+    assert_null(seed()->failure);
+    torrent_max = 0;
+}
+
 static void test_nothing_is_left_of_what_is_removed(void **state)
 {
     (void)state;
@@ -583,6 +638,7 @@ TEST_MAIN(IN_A_WORLD(test_torrents), IN_A_WORLD(test_the_same_twice_at_once),
           IN_A_WORLD(test_gone_before_it_is_told), IN_A_WORLD(test_torrents_without_memory),
           IN_A_WORLD(test_seeding), IN_A_WORLD(test_a_torrent_whose_hashes_were_lost),
           IN_A_WORLD(test_a_torrent_that_is_to_have_v1), IN_A_WORLD(test_seeding_is_kept),
+          IN_A_WORLD(test_a_version_that_can_have_no_torrent),
           IN_A_WORLD(test_nothing_is_left_of_what_is_removed),
           IN_A_WORLD(test_a_name_that_no_torrent_can_have),
           IN_A_WORLD(test_a_note_that_nobody_is_told), IN_A_WORLD(test_notes),
