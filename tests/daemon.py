@@ -28,7 +28,7 @@ class Tarnd(Ending):
     over, by name. limits: called in the child before it becomes the daemon."""
 
     def __init__(self, home, *options, environment=None, sockets=None, log_file=None,
-                 limits=None):
+                 limits=None, program=TARND):
         self.home = Path(home)
         self.log = log_file or tempfile.TemporaryFile()
         environment = {**os.environ, "TARN_HOME": str(home), **(environment or {})}
@@ -47,7 +47,7 @@ class Tarnd(Ending):
             environment["LISTEN_FDNAMES"] = ":".join(sockets)
         # Only a shell that becomes the daemon knows the daemon's own pid.
         self.process = subprocess.Popen(
-            ["sh", "-c", 'export LISTEN_PID=$$; exec "$0" "$@"', TARND, "--http-listen=127.0.0.1:0",
+            ["sh", "-c", 'export LISTEN_PID=$$; exec "$0" "$@"', program, "--http-listen=127.0.0.1:0",
              *map(str, options)],
             stdin=subprocess.DEVNULL,
             stdout=self.log,

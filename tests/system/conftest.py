@@ -1,7 +1,12 @@
 """Fixtures of the tests of the program."""
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
+from daemon import TARND
 from nodes import Node, started
-from program import TREE, fill, run
+from program import TARN, TREE, fill, run
 
 
 @pytest.fixture
@@ -30,6 +35,17 @@ def start(short_home):
     """Start a node: start("--some=option"). All are stopped in the end."""
     with started(Node, short_home) as make:
         yield make
+
+
+@pytest.fixture
+def open_folder():
+    """One that anybody may enter, with the programs in it: the folder that they were built in may be
+    closed to others."""
+    with tempfile.TemporaryDirectory(prefix="tarn-open-") as folder:
+        Path(folder).chmod(0o755)
+        for program in (TARN, TARND):
+            shutil.copy(program, folder)
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

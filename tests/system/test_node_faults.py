@@ -21,12 +21,16 @@ from programs import PATIENCE, wait_until
 MIB = 1 << 20
 
 
-@pytest.fixture
-def www(tmp_path):
-    root = tmp_path / "www"
+def put_www(folder):
+    root = folder / "www"
     fill(root / "a.bin", 300_000, 1)
     fill(root / "sub" / "b.bin", 20_000, 2)
     return root
+
+
+@pytest.fixture
+def www(tmp_path):
+    return put_www(tmp_path)
 
 
 def refused(node, *words, code=USAGE):
@@ -282,12 +286,11 @@ def test_file_that_cannot_be_read(start, www):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root becomes somebody else")
-def test_file_that_is_not_ours(start, short_home, www):
+def test_file_that_is_not_ours(start, short_home, open_folder):
     """Permissions: refused, and taken as soon as they are given."""
     nobody = 65534
     os.chown(short_home, nobody, nobody)
-    for folder in [www, *www.parents][:-2]:
-        folder.chmod(folder.stat().st_mode | 0o055)
+    www = put_www(open_folder)
     (www / "a.bin").chmod(0o600)
 
     def become_nobody():
@@ -296,7 +299,8 @@ def test_file_that_is_not_ours(start, short_home, www):
         os.setuid(nobody)
 
     nowhere = {"HOME": str(short_home), "XDG_CONFIG_HOME": str(short_home)}
-    node = start(limits=become_nobody, environment=nowhere).wait_runs()
+    node = start(limits=become_nobody, environment=nowhere, program=open_folder / "tarnd")
+    node.wait_runs()
     node.publish(www)
     wait_state(node, "a.bin", "refused")
     wait_state(node, "sub/b.bin", "held")

@@ -549,12 +549,13 @@ def test_a_node_that_is_silent_can_be_left(short_home):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root becomes somebody else")
-def test_a_node_of_somebody_else(node, short_home):
+def test_a_node_of_somebody_else(node, short_home, open_folder):
     nobody = 65534
     for mode in (0o711, 0o700):  # the socket is not for us; nor is its folder
         short_home.chmod(mode)
         for verb in (["status"], ["ls", "--json"], ["scrub"]):
-            done = run(*verb, user=nobody, group=nobody, extra_groups=[], code=POLICY)
+            done = run(*verb, user=nobody, group=nobody, extra_groups=[], code=POLICY,
+                       executable=open_folder / "tarn")
             assert "may not control the node" in done.words + done.text
 
 
