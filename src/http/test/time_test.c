@@ -339,6 +339,38 @@ static void the_oldest_idle_connection_makes_room(void **state)
     site_close(s);
 }
 
+/* Heads that are never finished keep nobody out, however many: the oldest gives way. */
+static void slow_heads_give_way(void **state)
+{
+    (void)state;
+    enum { N = 3, SLOW_MS = 100 * 1000 };
+    struct http_settings set = { .max_connections = N,
+                                 .head_ms = 2 * SLOW_MS,
+                                 .slow_head_ms = SLOW_MS };
+    struct site *s = site_open(&set);
+    struct client slow[N];
+    for (unsigned i = 0; i < N; i++) {
+        slow[i] = client_open(s);
+        client_say(&slow[i], "GET /hello HTTP/1.1\r\nHost: ");
+        site_pass_ms(s, 1);
+    }
+    struct client next = client_open(s);
+    client_say(&next, GET("/hello"));
+    turns_settle(s->loop);
+    assert_int_equal(client_got(&next), 0); /* theirs may come yet */
+    site_pass_ms(s, SLOW_MS);
+    client_wait_for(&next, "Hello");
+    client_wait_end(&slow[0]);
+    assert_int_equal(site_counters(s).evicted, 1);
+    client_say(&slow[1], "x\r\n\r\n");
+    client_wait_for(&slow[1], "Hello");
+    assert_false(client_has_ended(&slow[2]));
+    client_close(&next);
+    for (unsigned i = 0; i < N; i++)
+        client_close(&slow[i]);
+    site_close(s);
+}
+
 static void descriptors_run_out(void **state)
 {
     (void)state;
@@ -379,4 +411,5 @@ TEST_MAIN(ON_BOTH(a_head_byte_by_byte), ON_BOTH(each_head_has_its_own_time),
           ON_BOTH(a_client_that_does_not_read_is_closed), ON_BOTH(who_does_not_read_makes_room),
           ON_BOTH(nobody_gets_far_ahead), ON_BOTH(a_stream_waits_for_its_reader),
           ON_BOTH(limits_have_answers), ON_BOTH(lingering_ends),
-          ON_BOTH(the_oldest_idle_connection_makes_room), ON_BOTH(descriptors_run_out))
+          ON_BOTH(the_oldest_idle_connection_makes_room), ON_BOTH(slow_heads_give_way),
+          ON_BOTH(descriptors_run_out))
