@@ -1,9 +1,9 @@
-"""The queue of a home line beside an upload, with the limiter and without. The line is real enough that
-a slow machine makes it only slower; what is compared are two runs, and the bounds are wide."""
+"""The queue of a home line beside an upload: without the limiter it fills, with it it comes down while data
+flow. How fast they flow then is for the simulated lines (src/bt/core/test/uplink_test.c) and the bench: here
+it depends on the machine."""
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 from link import Link, why_not
@@ -12,7 +12,9 @@ from programs import wait_until
 
 WANLINK = os.environ.get("WANLINK", "build-test/tests/wanlink")
 RATE_MBIT, QUEUE = 20, 1 << 20
-SETTLE, MEASURE = 6, 10  # seconds
+WINDOW = 20  # lines of the trace: two seconds
+FILLS = 10 << 20  # bytes that fill the queue several times when nobody holds back
+FLOWS = 128 << 10  # in a window: it is no pause
 
 pytestmark = pytest.mark.skipif(why_not(WANLINK) is not None, reason=str(why_not(WANLINK)))
 
@@ -29,8 +31,22 @@ def wait_for(process, word):
     raise AssertionError(f"it ended without {word}")
 
 
-def upload(torrent, file, into, uplink):
-    """Mean milliseconds of queue, Mbit/s, and what the seed said last."""
+def queue_ms(lines):
+    """How long what is sent waits in the line, on the average."""
+    return sum(line["a_queue"] for line in lines) / len(lines) * 8 / RATE_MBIT / 1000
+
+
+def upload(torrent, file, into, uplink, is_reached):
+    """Upload until the line's queue is, for a while, as it is wanted: is_reached(ms). What the seed said
+    last."""
+
+    def look(link):
+        assert fetch.poll() is None, f"it was over before: {link.trace()[-1:]}"
+        lines = link.trace()[-WINDOW:]
+        return (len(lines) == WINDOW and lines[0]["a_bytes"] > FILLS
+                and lines[-1]["a_bytes"] - lines[0]["a_bytes"] > FLOWS
+                and is_reached(queue_ms(lines)))
+
     with Link(WANLINK, congestion="cubic", delay_ms=10, rate_mbit=RATE_MBIT, queue=QUEUE,
               back_rate_mbit=1000, trace_ms=100) as link:
         seed = start(link.a, "seed", torrent, file, "--listen=10.77.0.1:7000", f"--uplink={uplink}")
@@ -40,36 +56,20 @@ def upload(torrent, file, into, uplink):
             fetch = start(link.b, "fetch", torrent, "-o", into, "--listen=10.77.0.2:7000",
                           "--peer=10.77.0.1:7000")
             wait_for(fetch, '"fetching"')
-            wait_until(lambda: any(line["a_bytes"] >= 1 << 20 for line in link.trace()),
-                       lambda: f"the upload is under way: {link.trace()[-1:]}")
-            time.sleep(SETTLE)
-            first = len(link.trace())
-            time.sleep(MEASURE)
-            lines = link.trace()[first:]
-            assert fetch.poll() is None, "it was over too soon to be measured"
+            wait_until(lambda: look(link), lambda: f"the queue is so: {link.trace()[-WINDOW:]}")
             seed.send_signal(signal.SIGINT)
-            said = seed.communicate(timeout=PATIENCE)[0]
+            return seed.communicate(timeout=PATIENCE)[0]
         finally:
             for process in (seed, fetch):
                 if process is not None:
                     process.kill()
                     process.communicate()
-    queue = sum(line["a_queue"] for line in lines) / len(lines)
-    sent = lines[-1]["a_bytes"] - lines[0]["a_bytes"]
-    took = lines[-1]["at"] - lines[0]["at"]
-    return queue * 8 / RATE_MBIT / 1000, sent * 8 / took / 1e6, said
 
 
 def test_keeps_the_queue_short(tmp_path, create):
-    file = fill(tmp_path / "home" / "big", 64 << 20)
+    file = fill(tmp_path / "home" / "big", 160 << 20)
     torrent = create(file)
-    open_ms, open_mbit, said = upload(torrent, file, tmp_path / "open", "off")
+    said = upload(torrent, file, tmp_path / "open", "off", lambda ms: ms > 150)
     assert '"uplink":0,' in said
-    limited_ms, limited_mbit, said = upload(torrent, file, tmp_path / "limited", "auto")
+    said = upload(torrent, file, tmp_path / "limited", "auto", lambda ms: ms < 50)
     assert '"uplink":0,' not in said.splitlines()[-2]
-    told = (f"queue {limited_ms:.0f} ms at {limited_mbit:.1f} Mbit/s with the limiter, "
-            f"{open_ms:.0f} ms at {open_mbit:.1f} without")
-    print(told)
-    assert open_ms > 60, told
-    assert limited_ms < open_ms / 2, told
-    assert limited_mbit > open_mbit * 0.7, told
