@@ -21,6 +21,8 @@ struct publish {
     uint32_t collection;
     enum catalog_origin by;
     uint64_t ino;
+    const char *as; /* the name in this write: the one above, or: */
+    char kept[CATALOG_NAME_MAX + 1];
     /* out */
     bool is_new, is_ok;
     struct tarn_err err;
@@ -84,7 +86,7 @@ static bool resolve(struct publish *p)
         if (p->name == NULL)
             return tarn_fail_mem(&p->err, "publishing a folder");
     }
-    return check_name(tarn_bytes_str(p->name), &p->err);
+    return true;
 }
 
 static bool is_inside(struct tarn_bytes inner, struct tarn_bytes outer)
@@ -95,13 +97,39 @@ static bool is_inside(struct tarn_bytes inner, struct tarn_bytes outer)
            memcmp(inner.p, outer.p, outer.len) == 0;
 }
 
-/* Among the others: *same is the collection of this path, 0 for none. */
-static bool check_others(struct index_write *w, const struct publish *p, uint32_t *same,
+/* *same is the collection of this path, 0 for none; and p->as what it is to be called. */
+static bool find_same(struct index_write *w, struct publish *p, uint32_t *same,
+                      struct tarn_err *err)
+{
+    KV_AUTO_CURSOR cur = { 0 };
+    *same = 0;
+    p->as = p->name;
+    if (!kv_cursor_open(&w->t->read, w->base + T_COLLECTIONS, &cur, err))
+        return false;
+    enum kv_got got = kv_first(&cur, err);
+    for (; got == KV_FOUND; got = kv_next(&cur, err)) {
+        struct row_collection col;
+        struct tarn_cur id = tarn_cur_of(cur.key);
+        if (!row_take_collection(cur.value, tarn_cur_be32(&id), &col, err))
+            return false;
+        if (!tarn_bytes_eq_str(col.c.path, p->path))
+            continue;
+        *same = col.c.id;
+        if ((p->spec.keep & CATALOG_KEEP_NAME) != 0) {
+            memcpy(p->kept, col.name, sizeof p->kept);
+            p->as = p->kept;
+        }
+        return true;
+    }
+    return got != KV_FAILED;
+}
+
+/* Does one of the others stand in the way? */
+static bool check_others(struct index_write *w, const struct publish *p, uint32_t same,
                          struct tarn_err *err)
 {
     KV_AUTO_CURSOR cur = { 0 };
     struct tarn_bytes ours = tarn_bytes_str(p->path);
-    *same = 0;
     if (!kv_cursor_open(&w->t->read, w->base + T_COLLECTIONS, &cur, err))
         return false;
     enum kv_got got = kv_first(&cur, err);
@@ -111,15 +139,14 @@ static bool check_others(struct index_write *w, const struct publish *p, uint32_
         struct tarn_quote a, b;
         if (!row_take_collection(cur.value, tarn_cur_be32(&id), &other, err))
             return false;
-        bool is_same = tarn_bytes_eq(other.c.path, ours);
-        if (is_same)
-            *same = other.c.id;
-        else if (tarn_bytes_eq_str(other.c.name, p->name))
+        if (other.c.id == same)
+            continue;
+        if (tarn_bytes_eq_str(other.c.name, p->as))
             return tarn_fail(err, TARN_E_USAGE,
                              "the name '%s' belongs to the collection of '%s' (give another with "
                              "--as)",
-                             tarn_quote_str(&a, p->name), tarn_quote(&b, other.c.path));
-        else if (is_inside(ours, other.c.path) || is_inside(other.c.path, ours))
+                             tarn_quote_str(&a, p->as), tarn_quote(&b, other.c.path));
+        if (is_inside(ours, other.c.path) || is_inside(other.c.path, ours))
             return tarn_fail(err, TARN_E_USAGE,
                              "cannot publish '%s': it lies %s '%s', which is published as '%s'",
                              tarn_quote_str(&a, p->path),
@@ -139,13 +166,19 @@ static bool put_name(struct index_write *w, struct tarn_bytes name, uint32_t id,
     return kv_txn_put(w->t, w->base + T_NAMES, name, kv_key_bytes(&value), err);
 }
 
-static void take_wishes(struct row_collection *col, const struct catalog_spec *s)
+/* keep: what stays as it is; of a new collection nothing does. */
+static void take_wishes(struct row_collection *col, const struct catalog_spec *s, unsigned keep)
 {
-    col->c.policy = s->policy;
-    col->c.bt = s->bt;
-    col->c.http = s->http;
-    col->c.hidden = s->hidden;
-    col->c.links = s->links;
+    if ((keep & CATALOG_KEEP_POLICY) == 0)
+        col->c.policy = s->policy;
+    if ((keep & CATALOG_KEEP_BT) == 0)
+        col->c.bt = s->bt;
+    if ((keep & CATALOG_KEEP_HTTP) == 0)
+        col->c.http = s->http;
+    if ((keep & CATALOG_KEEP_HIDDEN) == 0)
+        col->c.hidden = s->hidden;
+    if ((keep & CATALOG_KEEP_LINKS) == 0)
+        col->c.links = s->links;
     col->c.origin = s->origin;
     if (s->piece_len != 0 && col->c.piece_len == 0)
         col->c.piece_len = s->piece_len;
@@ -153,7 +186,7 @@ static void take_wishes(struct row_collection *col, const struct catalog_spec *s
 
 static void set_text(struct row_collection *col, const struct publish *p)
 {
-    memcpy(col->name, p->name, strlen(p->name) + 1);
+    memcpy(col->name, p->as, strlen(p->as) + 1);
     memcpy(col->path, p->path, strlen(p->path) + 1);
     col->c.name = tarn_bytes_str(col->name);
     col->c.path = tarn_bytes_str(col->path);
@@ -176,7 +209,7 @@ static bool add(struct index_write *w, struct publish *p, struct tarn_err *err)
         (struct row_collection){ .c = { .id = id, .folder = root.e.id, .added_ms = w->now_ms } };
     w->has_col = true;
     set_text(&w->col, p);
-    take_wishes(&w->col, &p->spec);
+    take_wishes(&w->col, &p->spec, 0);
     w->head.totals.collections++;
     p->collection = id;
     p->is_new = true;
@@ -193,8 +226,8 @@ static bool change(struct index_write *w, struct publish *p, uint32_t id, struct
     if (before.c.origin == CATALOG_CONFIGURED && p->spec.origin == CATALOG_COMMANDED)
         return tarn_fail(err, TARN_E_POLICY,
                          "collection '%s' is in the configuration: change it there", before.name);
-    bool is_renamed = strcmp(before.name, p->name) != 0;
-    take_wishes(&w->col, &p->spec);
+    bool is_renamed = strcmp(before.name, p->as) != 0;
+    take_wishes(&w->col, &p->spec, p->spec.keep);
     set_text(&w->col, p);
     struct tarn_bytes old = tarn_bytes_str(before.name);
     if (is_renamed && (kv_txn_del(w->t, w->base + T_NAMES, old, err) == KV_FAILED ||
@@ -212,7 +245,8 @@ static bool put_collection(struct index_write *w, void *arg, struct tarn_err *er
     struct publish *p = arg;
     uint32_t same;
     p->is_new = false;
-    if (!check_others(w, p, &same, err))
+    if (!find_same(w, p, &same, err) || !check_name(tarn_bytes_str(p->as), err) ||
+        !check_others(w, p, same, err))
         return false;
     return same == 0 ? add(w, p, err) : change(w, p, same, err);
 }

@@ -402,6 +402,33 @@ def test_publish(node, tmp_path):
             "usage", "there")
 
 
+def test_published_again_it_keeps_what_is_not_said(node, tmp_path):
+    folder = tmp_path / "private"
+    fill(folder / "x", 1000, 1)
+    fill(folder / ".hidden", 1000, 2)
+    (folder / "link").symlink_to("x")
+    (tmp_path / "way").symlink_to(folder)
+    got = node.call("/v1/collections", "POST", {"path": str(folder), "name": "own", "policy": "mine", "bt": "v2",
+                                                "http": False, "hidden": True, "links": True})
+    assert got.status == 201
+    wait_until(lambda: node.item("own")["files"] == 3 and node.item("own")["state"] == "ok", "it is read")
+    keys = ("id", "name", "path", "policy", "bt", "http", "files", "skipped")
+    first = [node.item("own")[key] for key in keys]
+    assert first[1:6] == ["own", str(folder), "mine", "v2", False]
+    for path in (folder, f"{folder}/", f"{tmp_path}//private", f"{folder}/../private", tmp_path / "way",
+                 f"{tmp_path}/way/"):
+        again = node.call("/v1/collections", "POST", {"path": str(path)})
+        assert again.status == 200, (path, again.text)
+        node.call("/v1/collections", "POST", {"path": str(path)})
+        wait_until(lambda: node.item("own")["state"] == "ok", "it is walked")
+        assert [node.item("own")[key] for key in keys] == first, path
+    assert node.get("/c/own/").status == node.get("/c/private/").status == 404
+    again = node.call("/v1/collections", "POST", {"path": f"{tmp_path}/way/", "http": True}).json
+    assert again["http"] and again["policy"] == "mine" and again["name"] == "own"
+    again = node.call("/v1/collections", "POST", {"path": f"{folder}/", "policy": "public"}).json
+    assert again["policy"] == "public" and again["bt"] == "v2" and again["name"] == "own"
+
+
 @pytest.mark.parametrize("body, words", [
     (b"", []), (b"{", ["JSON"]), (b"[]", ["JSON"]), (b"null", ["JSON"]), (b'"x"', ["JSON"]),
     (b'{"path":"/x","path":"/y"}', ["JSON"]), (b"\xff\xfe", ["JSON"]),
