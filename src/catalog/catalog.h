@@ -395,6 +395,22 @@ void catalog_publish(struct catalog *c, const struct catalog_spec *spec, struct 
  * configured (TARN_E_POLICY). */
 void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_origin by,
                        struct catalog_ask *ask);
+
+/* All that a configuration wants published (origin CATALOG_CONFIGURED), in one write. A collection
+ * is the same as before when its folder is: it takes another name, and nothing is read again; those
+ * that were configured and are not any more are forgotten. So their order does not matter, and
+ * names may be exchanged. Where a folder cannot be found, what was configured under that name or
+ * path stays as it was, and so does what is CATALOG_AWAY. */
+struct catalog_configure_ask {
+    /* Before done: what is not published, and why. */
+    void (*refused)(struct catalog_configure_ask *a, const struct tarn_err *why);
+    void (*done)(struct catalog_configure_ask *a);
+    struct loop_msg later; /* private */
+};
+/* The newest counts: one that is overtaken does nothing. */
+void catalog_configure(struct catalog *c, const struct catalog_spec *specs, size_t n,
+                       struct catalog_configure_ask *ask);
+
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
 /* Read held files again and compare them with their leaves: of one collection, or of all (0). While

@@ -683,6 +683,86 @@ def test_reload(node, tmp_path):
     assert told["exit"] == 2
 
 
+def sections(**folders):
+    return "".join(f"\n[collection {name}]\npath = {folder}\n" for name, folder in folders.items())
+
+
+def configure(n, **folders):
+    """The sections of the configuration from now on, and until they are what is published."""
+    n.config.write_text(sections(**folders))
+    assert n.call("/v1/reload", "POST").status == 200
+
+    def look():
+        items = n.call("/v1/items").lines
+        return {i["name"]: (i["path"], i["state"]) for i in items} == {
+            name: (str(folder.resolve()), "ok") for name, folder in folders.items()}
+
+    wait_until(look, lambda: f"{folders} is published: {n.call('/v1/items').text}")
+
+
+def hashed(n):
+    return parse_metrics(n.call("/metrics").text)["tarn_hashed_bytes_total", None]
+
+
+def test_a_configured_path_is_changed(home, tmp_path):
+    old, new, way = tmp_path / "old", tmp_path / "new", tmp_path / "way"
+    fill(old / "secret", 1000, 1)
+    fill(new / "x", 1000, 2)
+    way.symlink_to(old)
+    with Node(home, {"www": (old, {})}) as n:
+        n.wait_complete("www", torrent=False)
+        assert n.get("/c/www/secret").status == 200
+        configure(n, www=new)
+        assert n.get("/c/www/secret").status == 404 and n.get("/c/www/x").status == 200
+        configure(n, www=way)
+        assert n.get("/c/www/secret").status == 200 and n.get("/c/www/x").status == 404
+        way.unlink()
+        way.symlink_to(new)
+        configure(n, www=way)
+        assert n.get("/c/www/secret").status == 404 and n.get("/c/www/x").status == 200
+    with Node(home, {"www": (old, {})}) as n:  # at a start too
+        assert n.item("www")["path"] == str(old)
+        n.wait_serves("/c/www/secret", (old / "secret").read_bytes())
+        assert n.get("/c/www/x").status == 404
+
+
+def test_configured_names_are_changed(home, tmp_path):
+    one, two, way = tmp_path / "one", tmp_path / "two", tmp_path / "way"
+    fill(one / "x", 1000, 1)
+    fill(two / "x", 2000, 2)
+    way.symlink_to(two)
+    with Node(home, {"a": (one, {}), "b": (way, {})}) as n:
+        n.wait_complete("a", "b", torrent=False)
+        first, second, read = n.item("a")["id"], n.item("b")["id"], hashed(n)
+        assert read == 3000
+        configure(n, c=one, d=way)  # renamed
+        configure(n, d=one, e=way)  # handed on
+        configure(n, e=one, d=way)  # exchanged
+        assert n.get("/c/d/x").body == (two / "x").read_bytes()
+        assert n.get("/c/c/x").status == 404
+        assert (n.item("e")["id"], n.item("d")["id"], hashed(n)) == (first, second, read)
+    with Node(home, {"d": (one, {}), "e": (way, {})}) as n:
+        assert (n.item("d")["id"], n.item("e")["id"]) == (first, second)
+        n.wait_complete("d", "e", torrent=False)
+        assert hashed(n) == 0
+
+
+def test_a_configured_folder_that_cannot_be_found(home, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    fill(one / "x", 1000, 1)
+    fill(two / "x", 2000, 2)
+    with Node(home, {"a": (one, {}), "b": (two, {})}) as n:
+        n.wait_complete("a", "b", torrent=False)
+        n.config.write_text(sections(a=tmp_path / "nothing", c=two))
+        assert n.call("/v1/reload", "POST").status == 200
+        wait_until(lambda: n.call("/v1/items?ref=c").status == 200, "it is renamed")
+        assert n.item("a")["path"] == str(one)  # as it was, and somebody is told
+        assert str(tmp_path / "nothing") in n.call("/v1/status").text
+        configure(n, a=one, c=two)
+        assert str(tmp_path / "nothing") not in n.call("/v1/status").text
+        assert hashed(n) == 3000
+
+
 # Changes
 
 
