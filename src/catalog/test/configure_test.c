@@ -287,6 +287,7 @@ static void test_without_memory(void **state)
 {
     (void)state;
     enum { TAKES = 4 }; /* pieces of memory, before a job has it */
+    world_settle(&w);   /* so that nobody else asks for memory */
     for (size_t n = 0; n < TAKES; n++) {
         struct answer a = { .ask = { .refused = on_refused, .done = on_done } };
         const struct catalog_spec spec = { .path = one, .name = "a" };
