@@ -339,33 +339,40 @@ static void the_oldest_idle_connection_makes_room(void **state)
     site_close(s);
 }
 
-/* Heads that are never finished keep nobody out, however many: the oldest gives way. */
+/* Heads that never end, or never begin, keep nobody out, however many: the oldest give way, and not
+ * who comes new. */
 static void slow_heads_give_way(void **state)
 {
     (void)state;
-    enum { N = 3, SLOW_MS = 100 * 1000 };
+    enum { N = 4, NEW = 3, SLOW_MS = 100 * 1000 };
     struct http_settings set = { .max_connections = N,
                                  .head_ms = 2 * SLOW_MS,
+                                 .idle_ms = 2 * SLOW_MS,
                                  .slow_head_ms = SLOW_MS };
     struct site *s = site_open(&set);
-    struct client slow[N];
+    struct client slow[N], new[NEW];
     for (unsigned i = 0; i < N; i++) {
         slow[i] = client_open(s);
-        client_say(&slow[i], "GET /hello HTTP/1.1\r\nHost: ");
+        if (i > 0)
+            client_say(&slow[i], "GET /hello HTTP/1.1\r\nHost: ");
         site_pass_ms(s, 1);
     }
-    struct client next = client_open(s);
-    client_say(&next, GET("/hello"));
+    for (unsigned i = 0; i < NEW; i++)
+        new[i] = client_open(s);
     turns_settle(s->loop);
-    assert_int_equal(client_got(&next), 0); /* theirs may come yet */
+    assert_int_equal(site_counters(s).evicted, 0); /* theirs may come yet */
     site_pass_ms(s, SLOW_MS);
-    client_wait_for(&next, "Hello");
-    client_wait_end(&slow[0]);
-    assert_int_equal(site_counters(s).evicted, 1);
-    client_say(&slow[1], "x\r\n\r\n");
-    client_wait_for(&slow[1], "Hello");
-    assert_false(client_has_ended(&slow[2]));
-    client_close(&next);
+    TURN_UNTIL(s->loop, site_counters(s).evicted == NEW);
+    for (unsigned i = 0; i < NEW; i++) {
+        client_say(&new[i], GET("/hello"));
+        client_wait_for(&new[i], "Hello");
+        client_wait_end(&slow[i]);
+    }
+    client_say(&slow[NEW], "x\r\n\r\n");
+    client_wait_for(&slow[NEW], "Hello");
+    assert_int_equal(site_counters(s).evicted, NEW);
+    for (unsigned i = 0; i < NEW; i++)
+        client_close(&new[i]);
     for (unsigned i = 0; i < N; i++)
         client_close(&slow[i]);
     site_close(s);
