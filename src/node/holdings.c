@@ -172,6 +172,7 @@ static void on_published(struct catalog_ask *ask)
         node_fault_add(n, "publish", ask->err.msg); /* it names the folder */
     else if (!ask->is_ok && n->unpublished.code == TARN_OK)
         n->unpublished = ask->err;
+    n->n_wanted -= p->is_wanted;
     tarn_list_remove(&p->place);
     tarn_free(p);
 }
@@ -186,6 +187,7 @@ static void publish(struct node *n, const struct catalog_spec *spec, bool is_wan
     p->node = n;
     p->ask.done = on_published;
     p->is_wanted = is_wanted;
+    n->n_wanted += is_wanted;
     tarn_list_push_back(&n->asks, &p->place);
     catalog_publish(n->catalog, spec, &p->ask);
 }
