@@ -409,6 +409,7 @@ static bool open_torrents(struct node *n, struct tarn_err *err)
                      : node_singles_new(
                            &(struct node_singles_settings){
                                .loop = n->loop,
+                               .kv = n->kv,
                                .table = NODE_TABLE_SINGLE,
                                .catalog = n->catalog,
                                .bt = n->bt,
