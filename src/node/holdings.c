@@ -162,6 +162,7 @@ struct publishing {
     /* One of these: a folder that was named at start, which fails without it; the configuration. */
     struct catalog_ask ask;
     struct catalog_configure_ask configure;
+    bool is_wanted; /* counted in n_wanted */
 };
 
 static void on_published(struct catalog_ask *ask)
@@ -173,19 +174,22 @@ static void on_published(struct catalog_ask *ask)
         node_fault_add(n, "publish", ask->err.msg); /* it names the folder */
     else if (!ask->is_ok && n->unpublished.code == TARN_OK)
         n->unpublished = ask->err;
+    n->n_wanted -= p->is_wanted;
     tarn_list_remove(&p->place);
     tarn_free(p);
 }
 
-static void publish(struct node *n, const struct catalog_spec *spec)
+static void publish(struct node *n, const struct catalog_spec *spec, bool is_wanted)
 {
     struct publishing *p = tarn_calloc(1, sizeof *p);
     if (p == NULL) {
         node_fault_add(n, "publish", "there is no memory to publish a folder");
+        n->n_wanted -= is_wanted;
         return;
     }
     p->node = n;
     p->ask.done = on_published;
+    p->is_wanted = is_wanted;
     tarn_list_push_back(&n->asks, &p->place);
     catalog_publish(n->catalog, spec, &p->ask);
 }
@@ -203,7 +207,7 @@ static void publish_named(struct node *n)
                                            .links =
                                                node_config_on(n->config, NODE_CATALOG_SYMLINKS),
                                            .keep = keep };
-        publish(n, &spec);
+        publish(n, &spec, n->state == NODE_STARTING);
     }
 }
 
@@ -216,7 +220,8 @@ static void on_not_configured(struct catalog_configure_ask *ask, const struct ta
 static void on_configured(struct catalog_configure_ask *ask)
 {
     struct publishing *p = TARN_OUTER(ask, struct publishing, configure);
-    publish_named(p->node); /* now that what is configured no more is out of their way */
+    if (p->node->state < NODE_STOPPING)
+        publish_named(p->node); /* now that what is configured no more is out of their way */
     tarn_list_remove(&p->place);
     tarn_free(p);
 }
@@ -404,6 +409,7 @@ static bool open_torrents(struct node *n, struct tarn_err *err)
                      : node_singles_new(
                            &(struct node_singles_settings){
                                .loop = n->loop,
+                               .kv = n->kv,
                                .table = NODE_TABLE_SINGLE,
                                .catalog = n->catalog,
                                .bt = n->bt,
@@ -512,6 +518,7 @@ bool node_holdings_open(struct node *n, struct tarn_err *err)
             err->code = TARN_E_USAGE;
         return false;
     }
+    n->n_wanted = (unsigned)n->set.n_publish;
     publish_configured(n);
     return true;
 }

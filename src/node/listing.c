@@ -40,13 +40,15 @@ static void heading(struct tarn_out *o, const struct node_listing_head *head)
     tarn_out_str(o, "</h1>");
 }
 
-/* Links to the siblings of what is called name, relative to the page. */
-static void siblings(struct tarn_out *o, const char *up, struct tarn_bytes name, bool has_torrent)
+/* Links to the siblings of what is called name, relative to the page. rel: more attributes of each
+ * link. */
+static void siblings(struct tarn_out *o, const char *up, struct tarn_bytes name, bool has_torrent,
+                     const char *rel)
 {
     for (enum node_sibling s = has_torrent ? NODE_TORRENT : NODE_META4; s <= NODE_SHA256; s++) {
         tarn_out_fmt(o, "<a href=\"%s", up);
         url_escape(o, name);
-        tarn_out_fmt(o, "?as=%s\">%s</a>", node_sibling_word(s), node_sibling_word(s));
+        tarn_out_fmt(o, "?as=%s\"%s>%s</a>", node_sibling_word(s), rel, node_sibling_word(s));
     }
 }
 
@@ -60,7 +62,7 @@ static void begin_page(struct tarn_out *o, const struct node_listing_head *head)
         heading(o, head);
         tarn_out_str(o, "<p>");
         if (head->path.len == 0)
-            siblings(o, "../", head->collection, head->has_torrent);
+            siblings(o, "../", head->collection, head->has_torrent, "");
         tarn_out_str(o, "<a href=\"?as=json\">json</a></p>");
     }
     tarn_out_fmt(o,
@@ -100,6 +102,16 @@ static void put_time(struct tarn_out *o, int64_t ns)
     tarn_out_fmt(o, "%.11s %.5s", d + 5, d + 17);
 }
 
+/* A file's torrent is seeded from when it is asked for: a search engine that goes through the links
+ * of a listing is not to have that of every file. */
+static void row_siblings(struct tarn_out *o, const struct node_row *r)
+{
+    if (r->kind == NODE_ROW_COLLECTION)
+        siblings(o, "c/", r->name, r->has_torrent, "");
+    else
+        siblings(o, "./", r->name, r->has_torrent, " rel=\"nofollow\"");
+}
+
 static void row_html(struct tarn_out *o, const struct node_row *r)
 {
     bool is_folder = r->kind != NODE_ROW_FILE;
@@ -122,7 +134,7 @@ static void row_html(struct tarn_out *o, const struct node_row *r)
     }
     tarn_out_str(o, "<td class=\"s\">");
     if (r->kind != NODE_ROW_FOLDER && r->state == NULL)
-        siblings(o, r->kind == NODE_ROW_COLLECTION ? "c/" : "./", r->name, r->has_torrent);
+        row_siblings(o, r);
     tarn_out_str(o, "</tr>");
 }
 

@@ -3,8 +3,12 @@
  * Each file's sibling torrent (<file>.torrent) has an info-hash of its own. Whoever got one from
  * the web door may look for it here at any time later, so the door notes the hash in the index when
  * it hands one out. A peer that comes with such a hash waits while its torrent is derived and added
- * to the session. At most SINGLES_MAX are live at a time, those that were asked for last; what is
- * forgotten so comes again with the next peer. */
+ * to the session. At most SINGLES_MAX are live at a time: those that have peers or were asked for
+ * last, by the door or by a peer; what is forgotten so comes again with the next peer.
+ *
+ * What is noted stays until it leads nowhere: it is deleted when somebody looks for it and its file
+ * has gone or is another, and with its collection (one that is removed while no node_singles is
+ * there leaves it until it is looked for). */
 #ifndef NODE_SINGLES_H
 #define NODE_SINGLES_H
 
@@ -19,9 +23,11 @@ struct node_singles;
 
 struct node_singles_settings {
     struct loop *loop;
-    unsigned table; /* of ours in the index: NODE_SINGLES_TABLE */
+    struct kv *kv;  /* the catalog's index */
+    unsigned table; /* of ours in it: NODE_SINGLES_TABLE */
     struct catalog *catalog;
     struct bt_session *bt;
+    size_t max; /* live at a time; 0: SINGLES_MAX */
     bool no_trackers;
     struct derived_from from; /* borrowed */
 };
@@ -32,12 +38,14 @@ struct node_singles *node_singles_new(const struct node_singles_settings *set, s
 /* Waits for jobs. Accepts NULL. */
 void node_singles_free(struct node_singles *s);
 
-/* Any thread that may wait for a disk, without a read open: note the torrent of a file. */
-bool node_singles_note(struct kv *kv, unsigned table, const struct bt_hashes *hashes,
-                       uint32_t collection, struct tarn_bytes path, struct tarn_err *err) TARN_MUST;
+/* Any thread that may wait for a disk, without a read open: note the torrent of a file. Nothing is
+ * written when a file with the same torrent is noted and still there. */
+bool node_singles_note(struct kv *kv, unsigned table, struct catalog *catalog,
+                       const struct bt_hashes *hashes, uint32_t collection, struct tarn_bytes path,
+                       struct tarn_err *err) TARN_MUST;
 
-/* The loop's thread: somebody asks for this info-hash (v2: its first 20 bytes), which the session
- * has not. When it was noted, it is made live soon. True: it is being looked for. */
+/* The loop's thread: somebody asks for this info-hash (v2: its first 20 bytes). When it was noted,
+ * it is made live soon. True: it is live, or being looked for. Calls nothing of the session. */
 bool node_singles_want(struct node_singles *s, const uint8_t hash[SINGLES_HASH]);
 /* Is it being looked for now? */
 bool node_singles_is_wanted(const struct node_singles *s, const uint8_t hash[SINGLES_HASH]);

@@ -108,7 +108,7 @@ void web_note_torrent(struct web_job *j)
     struct tarn_err err;
     if (!h->has_v1 && !h->has_v2)
         return;
-    if (!node_singles_note(n->kv, NODE_TABLE_SINGLE, h, j->collection, j->handed, &err))
+    if (!node_singles_note(n->kv, NODE_TABLE_SINGLE, n->catalog, h, j->collection, j->handed, &err))
         node_log_err(n->log, NODE_WARNING, "http", &err);
     else
         node_want_single(n, h->has_v1 ? h->v1 : h->v2);

@@ -47,7 +47,8 @@ static void page(void **state)
         "<a href=\"../../../../\">/</a> <a href=\"../../\">www</a> / <a href=\"../\">a</a> / b");
     assert_has(text, "<a href=\"./sub%20folder/\">sub folder/</a>");
     assert_has(text, "&lt;b&gt;&amp;&quot;x&quot;.iso</a>");
-    assert_has(text, "./%3Cb%3E%26%22x%22.iso?as=torrent");
+    assert_has(text, "<a href=\"./%3Cb%3E%26%22x%22.iso?as=torrent\" rel=\"nofollow\">torrent</a>");
+    assert_has(text, "?as=magnet\" rel=\"nofollow\">magnet</a>");
     assert_has(text, "1.50 KiB");
     assert_has(text, "06 Nov 1994 08:49");
     assert_has(text, "<em>hashing</em>");
