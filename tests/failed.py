@@ -48,6 +48,8 @@ def main():
         try:
             with open(path, encoding="utf-8", errors="replace") as log:
                 tests = [json.loads(line) for line in log]
+        except FileNotFoundError:
+            continue  # no test of it was run
         except (OSError, ValueError) as why:
             print(f"{path}: {why}")
             continue

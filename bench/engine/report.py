@@ -100,8 +100,10 @@ def target_rows(f):
 
 def floor_of(figures, work, sentence):
     """What the system alone costs here, where a target was set in CPU-seconds of another machine."""
+    if "CPU-s/GiB" not in sentence:
+        return ""
     floors = [figures.of(work, p, "cpu") for p in figures.results.get(work, {}) if p.startswith("floor")]
-    if "CPU-s/GiB" not in sentence or not floors:
+    if not floors:
         return ""
     floor = sum(floors) if work == "leech" else min(floors)  # its floors are parts, the others' are ways
     return f" (the floor here: {floor:.3f})"

@@ -33,6 +33,7 @@ void tarn_out_clear(struct tarn_out *o)
 {
     o->len = 0;
     o->failed = false;
+    o->is_full = false;
 }
 
 /* At least double, at most the limit. */
@@ -46,7 +47,8 @@ static size_t next_cap(const struct tarn_out *o, size_t need)
 
 static bool grow(struct tarn_out *o, size_t n)
 {
-    if (o->is_fixed || n > o->limit - o->len || o->len + n >= PTRDIFF_MAX)
+    o->is_full = n > o->limit - o->len;
+    if (o->is_fixed || o->is_full || o->len + n >= PTRDIFF_MAX)
         return false;
     size_t cap = next_cap(o, o->len + n);
     uint8_t *p = cap < PTRDIFF_MAX ? tarn_realloc(o->p, cap + 1, 1) : NULL;

@@ -15,6 +15,7 @@ struct tarn_out {
     size_t limit; /* cap never passes this */
     bool is_fixed;
     bool failed;
+    bool is_full; /* it has failed because of its limit, not for want of memory */
 };
 
 void tarn_out_init(struct tarn_out *o, size_t limit);

@@ -211,6 +211,7 @@ struct catalog *catalog_new(const struct catalog_settings *set, struct tarn_err 
     sys_lock_init(&c->lock);
     c->report_msg.on_loop = on_reports;
     tarn_list_init(&c->asks);
+    tarn_list_init(&c->configures);
     tarn_list_init(&c->notes);
     take_settings(c, set);
     if (make_parts(c, set, err))
@@ -225,6 +226,7 @@ void catalog_free(struct catalog *c)
         return;
     atomic_store(&c->is_ending, true);
     publish_cancel(c);
+    configure_cancel(c);
     note_cancel(c);
     check_free(c->check);
     actor_free(c->actor);

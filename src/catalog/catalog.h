@@ -54,6 +54,17 @@ enum catalog_policy { CATALOG_PUBLIC, CATALOG_PARTNERS, CATALOG_MINE };
 enum catalog_bt { CATALOG_BT_OFF, CATALOG_BT_V1, CATALOG_BT_V2, CATALOG_BT_HYBRID };
 enum catalog_origin { CATALOG_COMMANDED, CATALOG_CONFIGURED };
 
+/* Of a spec: what a folder that is published already keeps as it is, because nobody said it. */
+enum catalog_keep {
+    CATALOG_KEEP_NAME = 1 << 0, /* name is NULL */
+    CATALOG_KEEP_POLICY = 1 << 1,
+    CATALOG_KEEP_BT = 1 << 2,
+    CATALOG_KEEP_HTTP = 1 << 3,
+    CATALOG_KEEP_HIDDEN = 1 << 4,
+    CATALOG_KEEP_LINKS = 1 << 5,
+    CATALOG_KEEP_ALL = (1 << 6) - 1,
+};
+
 /* What somebody wants of a collection. Strings are borrowed for the call. */
 struct catalog_spec {
     const char *path; /* a folder; made absolute and free of symlinks */
@@ -65,6 +76,10 @@ struct catalog_spec {
     bool links;  /* symlinks to regular files inside the collection too */
     enum catalog_origin origin; /* what is configured cannot be changed or removed by command */
     uint32_t piece_len;         /* 0: chosen at the first complete listing; kept from then on */
+    /* enum catalog_keep, or 0: all of it was said. Which folder is meant is known when the path has
+     * been followed, so the catalog does this, not who asks. A new collection has what stands
+     * above. */
+    unsigned keep;
 };
 
 enum catalog_phase {
@@ -372,14 +387,30 @@ struct catalog_ask {
 };
 
 /* Publish a folder, or change what is wanted of the collection of that name (same path): policy,
- * bt, http, hidden, links. Refused: a folder inside another collection or around one
- * (TARN_E_USAGE), a name that is taken by another path, a path that is no folder. The answer comes
- * when it is recorded; the walk begins then. */
+ * bt, http, hidden, links, but for what spec->keep leaves as it is. Refused: a folder inside
+ * another collection or around one (TARN_E_USAGE), a name that is taken by another path, a path
+ * that is no folder. The answer comes when it is recorded; the walk begins then. */
 void catalog_publish(struct catalog *c, const struct catalog_spec *spec, struct catalog_ask *ask);
 /* Forget a collection. Files stay where they are. by: CATALOG_COMMANDED may not remove what is
  * configured (TARN_E_POLICY). */
 void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_origin by,
                        struct catalog_ask *ask);
+
+/* All that a configuration wants published (origin CATALOG_CONFIGURED), in one write. A collection
+ * is the same as before when its folder is: it takes another name, and nothing is read again; those
+ * that were configured and are not any more are forgotten. So their order does not matter, and
+ * names may be exchanged. Where a folder cannot be found, what was configured under that name or
+ * path stays as it was, and so does what is CATALOG_AWAY. */
+struct catalog_configure_ask {
+    /* Before done: what is not published, and why. */
+    void (*refused)(struct catalog_configure_ask *a, const struct tarn_err *why);
+    void (*done)(struct catalog_configure_ask *a);
+    struct loop_msg later; /* private */
+};
+/* The newest counts: one that is overtaken does nothing. */
+void catalog_configure(struct catalog *c, const struct catalog_spec *specs, size_t n,
+                       struct catalog_configure_ask *ask);
+
 /* Walk it now (0: all); reads nothing that has not changed. */
 void catalog_look(struct catalog *c, uint32_t collection);
 /* Read held files again and compare them with their leaves: of one collection, or of all (0). While

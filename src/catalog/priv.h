@@ -120,12 +120,15 @@ struct catalog {
     _Atomic bool is_ending; /* jobs stop soon */
 
     /* the loop's thread */
-    struct actor *actor;    /* owned: actor.c */
-    struct feed *feed;      /* owned: feed.c */
-    struct check *check;    /* owned: check.c */
-    struct lost *lost;      /* owned: lost.c */
-    struct tarn_list asks;  /* publish.c */
-    struct tarn_list notes; /* note.c: on their way into the index */
+    struct actor *actor;         /* owned: actor.c */
+    struct feed *feed;           /* owned: feed.c */
+    struct check *check;         /* owned: check.c */
+    struct lost *lost;           /* owned: lost.c */
+    struct tarn_list asks;       /* publish.c */
+    struct tarn_list configures; /* configure.c */
+    uint64_t configures_asked;   /* and how many of them there were so far */
+    uint64_t configured;         /* the newest that was written: the writer's thread */
+    struct tarn_list notes;      /* note.c: on their way into the index */
 
     /* any thread */
     struct sys_lock lock; /* of reports, and of those in lost.c */
@@ -230,5 +233,9 @@ void drop_run(struct loop_job *job);
 void report(struct catalog *c, uint64_t entry, bool is_doubted);
 void report_name(struct catalog *c, uint64_t folder, struct tarn_bytes name);
 void publish_cancel(struct catalog *c); /* asks under way are forgotten */
+
+/* --- configure.c --- */
+
+void configure_cancel(struct catalog *c); /* likewise */
 
 #endif

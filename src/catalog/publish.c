@@ -1,5 +1,6 @@
 /* catalog/publish: collections come, are changed, and go. Jobs: they look at disks and wait for
  * writes. */
+#include "catalog/publish.h"
 #include "base/cur.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -10,29 +11,18 @@ enum { DROP_ROWS = 512 };
 
 enum wish { PUBLISH, UNPUBLISH };
 
-struct publish {
+struct asked {
     struct loop_job job;
     struct tarn_list node; /* in the catalog's list */
     struct catalog *c;
     struct catalog_ask *ask; /* borrowed until done */
     enum wish wish;
-    struct catalog_spec spec; /* path and name: owned copies */
-    char *path, *name;
+    struct publish of; /* PUBLISH */
     uint32_t collection;
-    enum catalog_origin by;
-    uint64_t ino;
-    /* out */
-    bool is_new, is_ok;
+    enum catalog_origin by; /* UNPUBLISH */
+    bool is_ok;
     struct tarn_err err;
 };
-
-static void publish_free(struct publish *p)
-{
-    tarn_list_remove(&p->node);
-    tarn_free(p->path);
-    tarn_free(p->name);
-    tarn_free(p);
-}
 
 /* --- what is asked --- */
 
@@ -58,33 +48,44 @@ static bool check_name(struct tarn_bytes name, struct tarn_err *err)
         tarn_quote(&q, name), CATALOG_NAME_MAX);
 }
 
-/* The folder's true path and its name. */
-static bool resolve(struct publish *p)
+bool publish_init(struct publish *p, const struct catalog_spec *spec)
+{
+    p->spec = *spec;
+    p->path = tarn_strndup(spec->path, strlen(spec->path));
+    p->name = spec->name == NULL ? NULL : tarn_strndup(spec->name, strlen(spec->name));
+    p->spec.path = p->spec.name = NULL; /* the caller's */
+    return p->path != NULL && (spec->name == NULL || p->name != NULL);
+}
+
+void publish_release(struct publish *p)
+{
+    tarn_free(p->path);
+    tarn_free(p->name);
+}
+
+bool publish_resolve(struct publish *p, struct tarn_err *err)
 {
     struct sys_stat st;
-    char *real = sys_real_path(p->path, &p->err);
+    char *real = sys_real_path(p->path, err);
     if (real == NULL)
-        return tarn_fail_in(&p->err, "cannot publish");
+        return tarn_fail_in(err, "cannot publish");
     tarn_free(p->path);
     p->path = real;
     struct tarn_quote q;
-    if (!sys_stat(SYS_CWD, real, true, &st, &p->err))
+    if (!sys_stat(SYS_CWD, real, true, &st, err))
         return false;
     if (st.kind != SYS_FOLDER)
-        return tarn_fail(&p->err, TARN_E_USAGE, "cannot publish '%s': it is no folder",
+        return tarn_fail(err, TARN_E_USAGE, "cannot publish '%s': it is no folder",
                          tarn_quote_str(&q, real));
     if (strlen(real) > CATALOG_PATH_MAX)
-        return tarn_fail(&p->err, TARN_E_POLICY, "a path is longer than %d bytes",
-                         CATALOG_PATH_MAX);
+        return tarn_fail(err, TARN_E_POLICY, "a path is longer than %d bytes", CATALOG_PATH_MAX);
     p->ino = st.ino;
     if (p->name == NULL) {
         const char *slash = strrchr(real, '/');
         const char *own = slash == NULL ? real : slash + 1;
         p->name = tarn_strndup(own, strlen(own));
-        if (p->name == NULL)
-            return tarn_fail_mem(&p->err, "publishing a folder");
     }
-    return check_name(tarn_bytes_str(p->name), &p->err);
+    return p->name != NULL || tarn_fail_mem(err, "publishing a folder");
 }
 
 static bool is_inside(struct tarn_bytes inner, struct tarn_bytes outer)
@@ -95,13 +96,39 @@ static bool is_inside(struct tarn_bytes inner, struct tarn_bytes outer)
            memcmp(inner.p, outer.p, outer.len) == 0;
 }
 
-/* Among the others: *same is the collection of this path, 0 for none. */
-static bool check_others(struct index_write *w, const struct publish *p, uint32_t *same,
+/* *same is the collection of this path, 0 for none; and p->as what it is to be called. */
+static bool find_same(struct index_write *w, struct publish *p, uint32_t *same,
+                      struct tarn_err *err)
+{
+    KV_AUTO_CURSOR cur = { 0 };
+    *same = 0;
+    p->as = p->name;
+    if (!kv_cursor_open(&w->t->read, w->base + T_COLLECTIONS, &cur, err))
+        return false;
+    enum kv_got got = kv_first(&cur, err);
+    for (; got == KV_FOUND; got = kv_next(&cur, err)) {
+        struct row_collection col;
+        struct tarn_cur id = tarn_cur_of(cur.key);
+        if (!row_take_collection(cur.value, tarn_cur_be32(&id), &col, err))
+            return false;
+        if (!tarn_bytes_eq_str(col.c.path, p->path))
+            continue;
+        *same = col.c.id;
+        if ((p->spec.keep & CATALOG_KEEP_NAME) != 0) {
+            memcpy(p->kept, col.name, sizeof p->kept);
+            p->as = p->kept;
+        }
+        return true;
+    }
+    return got != KV_FAILED;
+}
+
+/* Does one of the others stand in the way? */
+static bool check_others(struct index_write *w, struct publish *p, uint32_t same,
                          struct tarn_err *err)
 {
     KV_AUTO_CURSOR cur = { 0 };
     struct tarn_bytes ours = tarn_bytes_str(p->path);
-    *same = 0;
     if (!kv_cursor_open(&w->t->read, w->base + T_COLLECTIONS, &cur, err))
         return false;
     enum kv_got got = kv_first(&cur, err);
@@ -111,41 +138,69 @@ static bool check_others(struct index_write *w, const struct publish *p, uint32_
         struct tarn_quote a, b;
         if (!row_take_collection(cur.value, tarn_cur_be32(&id), &other, err))
             return false;
-        bool is_same = tarn_bytes_eq(other.c.path, ours);
-        if (is_same)
-            *same = other.c.id;
-        else if (tarn_bytes_eq_str(other.c.name, p->name))
+        if (other.c.id == same)
+            continue;
+        p->is_refused = true; /* unless neither is the case */
+        if (tarn_bytes_eq_str(other.c.name, p->as))
             return tarn_fail(err, TARN_E_USAGE,
                              "the name '%s' belongs to the collection of '%s' (give another with "
                              "--as)",
-                             tarn_quote_str(&a, p->name), tarn_quote(&b, other.c.path));
-        else if (is_inside(ours, other.c.path) || is_inside(other.c.path, ours))
+                             tarn_quote_str(&a, p->as), tarn_quote(&b, other.c.path));
+        if (is_inside(ours, other.c.path) || is_inside(other.c.path, ours))
             return tarn_fail(err, TARN_E_USAGE,
                              "cannot publish '%s': it lies %s '%s', which is published as '%s'",
                              tarn_quote_str(&a, p->path),
                              is_inside(ours, other.c.path) ? "inside" : "around",
                              tarn_quote(&b, other.c.path), other.name);
+        p->is_refused = false;
     }
     return got != KV_FAILED;
 }
 
 /* --- writing --- */
 
-static bool put_name(struct index_write *w, struct tarn_bytes name, uint32_t id,
-                     struct tarn_err *err)
+bool publish_name_find(struct index_write *w, struct tarn_bytes name, uint32_t *id,
+                       struct tarn_err *err)
+{
+    struct tarn_bytes value;
+    enum kv_got got = kv_get(&w->t->read, w->base + T_NAMES, name, &value, err);
+    *id = 0;
+    if (got != KV_FOUND)
+        return got == KV_NONE;
+    struct tarn_cur cur = tarn_cur_of(value);
+    *id = tarn_cur_be32(&cur);
+    return true;
+}
+
+bool publish_name_put(struct index_write *w, struct tarn_bytes name, uint32_t id,
+                      struct tarn_err *err)
 {
     struct kv_key value = { 0 };
     kv_key_be32(&value, id);
     return kv_txn_put(w->t, w->base + T_NAMES, name, kv_key_bytes(&value), err);
 }
 
-static void take_wishes(struct row_collection *col, const struct catalog_spec *s)
+bool publish_name_del(struct index_write *w, struct tarn_bytes name, uint32_t id,
+                      struct tarn_err *err)
 {
-    col->c.policy = s->policy;
-    col->c.bt = s->bt;
-    col->c.http = s->http;
-    col->c.hidden = s->hidden;
-    col->c.links = s->links;
+    uint32_t has;
+    return publish_name_find(w, name, &has, err) &&
+           (has != id || kv_txn_del(w->t, w->base + T_NAMES, name, err) != KV_FAILED);
+}
+
+/* keep: what stays as it is; of a new collection nothing does. */
+static void take_wishes(struct row_collection *col, const struct catalog_spec *s, unsigned keep)
+{
+    if ((keep & CATALOG_KEEP_POLICY) == 0)
+        col->c.policy = s->policy;
+    if ((keep & CATALOG_KEEP_BT) == 0)
+        col->c.bt = s->bt;
+    if ((keep & CATALOG_KEEP_HTTP) == 0)
+        col->c.http = s->http;
+    if ((keep & CATALOG_KEEP_HIDDEN) == 0)
+        col->c.hidden = s->hidden;
+    if ((keep & CATALOG_KEEP_LINKS) == 0)
+        col->c.links = s->links;
     col->c.origin = s->origin;
     if (s->piece_len != 0 && col->c.piece_len == 0)
         col->c.piece_len = s->piece_len;
@@ -153,7 +208,7 @@ static void take_wishes(struct row_collection *col, const struct catalog_spec *s
 
 static void set_text(struct row_collection *col, const struct publish *p)
 {
-    memcpy(col->name, p->name, strlen(p->name) + 1);
+    memcpy(col->name, p->as, strlen(p->as) + 1);
     memcpy(col->path, p->path, strlen(p->path) + 1);
     col->c.name = tarn_bytes_str(col->name);
     col->c.path = tarn_bytes_str(col->path);
@@ -176,11 +231,11 @@ static bool add(struct index_write *w, struct publish *p, struct tarn_err *err)
         (struct row_collection){ .c = { .id = id, .folder = root.e.id, .added_ms = w->now_ms } };
     w->has_col = true;
     set_text(&w->col, p);
-    take_wishes(&w->col, &p->spec);
+    take_wishes(&w->col, &p->spec, 0);
     w->head.totals.collections++;
     p->collection = id;
     p->is_new = true;
-    return index_put(w, NULL, &root, NULL, err) && put_name(w, w->col.c.name, id, err) &&
+    return index_put(w, NULL, &root, NULL, err) && publish_name_put(w, w->col.c.name, id, err) &&
            index_note(w, CATALOG_E_COLLECTION_ADDED, NULL, tarn_bytes_of(NULL, 0), 0, err);
 }
 
@@ -190,15 +245,16 @@ static bool change(struct index_write *w, struct publish *p, uint32_t id, struct
         return false;
     struct row_collection before = w->col;
     p->collection = id;
-    if (before.c.origin == CATALOG_CONFIGURED && p->spec.origin == CATALOG_COMMANDED)
+    p->is_refused = before.c.origin == CATALOG_CONFIGURED && p->spec.origin == CATALOG_COMMANDED;
+    if (p->is_refused)
         return tarn_fail(err, TARN_E_POLICY,
                          "collection '%s' is in the configuration: change it there", before.name);
-    bool is_renamed = strcmp(before.name, p->name) != 0;
-    take_wishes(&w->col, &p->spec);
+    bool is_renamed = strcmp(before.name, p->as) != 0;
+    take_wishes(&w->col, &p->spec, p->spec.keep);
     set_text(&w->col, p);
-    struct tarn_bytes old = tarn_bytes_str(before.name);
-    if (is_renamed && (kv_txn_del(w->t, w->base + T_NAMES, old, err) == KV_FAILED ||
-                       !put_name(w, w->col.c.name, id, err)))
+    struct tarn_bytes old = tarn_bytes_str(p->was[0] != '\0' ? p->was : before.name);
+    if (is_renamed &&
+        (!publish_name_del(w, old, id, err) || !publish_name_put(w, w->col.c.name, id, err)))
         return false;
     bool is_same = !is_renamed && before.c.policy == w->col.c.policy &&
                    before.c.bt == w->col.c.bt && before.c.http == w->col.c.http &&
@@ -207,35 +263,42 @@ static bool change(struct index_write *w, struct publish *p, uint32_t id, struct
                                  is_renamed ? old : tarn_bytes_of(NULL, 0), 0, err);
 }
 
+bool publish_put(struct index_write *w, struct publish *p, uint32_t same, struct tarn_err *err)
+{
+    p->is_new = p->is_refused = false;
+    if (!check_name(tarn_bytes_str(p->as), err))
+        p->is_refused = true;
+    else if (check_others(w, p, same, err))
+        return same == 0 ? add(w, p, err) : change(w, p, same, err);
+    return false;
+}
+
 static bool put_collection(struct index_write *w, void *arg, struct tarn_err *err)
 {
-    struct publish *p = arg;
+    struct asked *a = arg;
     uint32_t same;
-    p->is_new = false;
-    if (!check_others(w, p, &same, err))
-        return false;
-    return same == 0 ? add(w, p, err) : change(w, p, same, err);
+    return find_same(w, &a->of, &same, err) && publish_put(w, &a->of, same, err);
 }
 
 /* What is left of a collection is dropped bit by bit, also after a restart. */
-static bool remove_collection(struct index_write *w, void *arg, struct tarn_err *err)
+bool publish_remove(struct index_write *w, uint32_t collection, enum catalog_origin by,
+                    struct tarn_err *err)
 {
-    struct publish *p = arg;
     struct kv_key k = { 0 }, drop = { 0 };
-    enum catalog_found found = index_collection(w, p->collection, err);
+    enum catalog_found found = index_collection(w, collection, err);
     if (found == CATALOG_FAILED)
         return false;
     if (found == CATALOG_NOT_THERE)
         return tarn_fail(err, TARN_E_NOT_FOUND, "there is no such collection");
-    if (w->col.c.origin == CATALOG_CONFIGURED && p->by == CATALOG_COMMANDED)
+    if (w->col.c.origin == CATALOG_CONFIGURED && by == CATALOG_COMMANDED)
         return tarn_fail(err, TARN_E_POLICY,
                          "collection '%s' is in the configuration: remove it there", w->col.name);
-    kv_key_be32(&k, p->collection);
+    kv_key_be32(&k, collection);
     kv_key_put(&drop, tarn_bytes_str("drop"));
     kv_key_be64(&drop, w->col.c.folder);
     w->head.totals.collections--;
     bool ok = index_note(w, CATALOG_E_COLLECTION_REMOVED, NULL, tarn_bytes_of(NULL, 0), 0, err) &&
-              kv_txn_del(w->t, w->base + T_NAMES, w->col.c.name, err) != KV_FAILED &&
+              publish_name_del(w, w->col.c.name, collection, err) &&
               kv_txn_del(w->t, w->base + T_COLLECTIONS, kv_key_bytes(&k), err) != KV_FAILED &&
               kv_txn_del_prefix(w->t, w->base + T_VERSIONS, kv_key_bytes(&k), err) &&
               kv_txn_put(w->t, w->base + T_FIXED, kv_key_bytes(&drop), kv_key_bytes(&k), err);
@@ -243,48 +306,64 @@ static bool remove_collection(struct index_write *w, void *arg, struct tarn_err 
     return ok;
 }
 
-/* --- the job --- */
-
-static void publish_run(struct loop_job *job)
+static bool remove_collection(struct index_write *w, void *arg, struct tarn_err *err)
 {
-    struct publish *p = TARN_OUTER(job, struct publish, job);
-    if (p->wish == PUBLISH)
-        p->is_ok = resolve(p) && catalog_write(p->c, put_collection, p, &p->err);
-    else
-        p->is_ok = catalog_write(p->c, remove_collection, p, &p->err);
+    struct asked *a = arg;
+    return publish_remove(w, a->collection, a->by, err);
 }
 
-static void publish_done(struct loop_job *job)
+/* --- the job --- */
+
+static void asked_free(struct asked *a)
 {
-    struct publish *p = TARN_OUTER(job, struct publish, job);
-    struct catalog *c = p->c;
-    struct catalog_ask *ask = p->ask;
-    ask->is_ok = p->is_ok;
-    ask->err = p->err;
-    ask->collection = p->collection;
-    if (p->is_ok && p->wish == PUBLISH)
-        actor_walk(c, p->collection, true);
-    if (p->is_ok && p->wish == UNPUBLISH) {
-        actor_forget(c, p->collection);
+    tarn_list_remove(&a->node);
+    publish_release(&a->of);
+    tarn_free(a);
+}
+
+static void asked_run(struct loop_job *job)
+{
+    struct asked *a = TARN_OUTER(job, struct asked, job);
+    if (a->wish == PUBLISH) {
+        a->is_ok =
+            publish_resolve(&a->of, &a->err) && catalog_write(a->c, put_collection, a, &a->err);
+        a->collection = a->of.collection;
+    } else {
+        a->is_ok = catalog_write(a->c, remove_collection, a, &a->err);
+    }
+}
+
+static void asked_done(struct loop_job *job)
+{
+    struct asked *a = TARN_OUTER(job, struct asked, job);
+    struct catalog *c = a->c;
+    struct catalog_ask *ask = a->ask;
+    ask->is_ok = a->is_ok;
+    ask->err = a->err;
+    ask->collection = a->collection;
+    if (a->is_ok && a->wish == PUBLISH)
+        actor_walk(c, a->collection, true);
+    if (a->is_ok && a->wish == UNPUBLISH) {
+        actor_forget(c, a->collection);
         actor_drop(c);
     }
-    publish_free(p);
+    asked_free(a);
     actor_kick(c);
     ask->done(ask);
 }
 
-static struct publish *publish_new(struct catalog *c, enum wish wish, struct catalog_ask *ask)
+static struct asked *asked_new(struct catalog *c, enum wish wish, struct catalog_ask *ask)
 {
-    struct publish *p = tarn_calloc(1, sizeof *p);
-    if (p == NULL)
+    struct asked *a = tarn_calloc(1, sizeof *a);
+    if (a == NULL)
         return NULL;
-    p->c = c;
-    p->ask = ask;
-    p->wish = wish;
-    p->job.run = publish_run;
-    p->job.done = publish_done;
-    tarn_list_push_back(&c->asks, &p->node);
-    return p;
+    a->c = c;
+    a->ask = ask;
+    a->wish = wish;
+    a->job.run = asked_run;
+    a->job.done = asked_done;
+    tarn_list_push_back(&c->asks, &a->node);
+    return a;
 }
 
 static void on_refused(struct loop_msg *m)
@@ -304,40 +383,35 @@ static void refuse(struct catalog *c, struct catalog_ask *ask)
 
 void catalog_publish(struct catalog *c, const struct catalog_spec *spec, struct catalog_ask *ask)
 {
-    struct publish *p = publish_new(c, PUBLISH, ask);
-    if (p != NULL) {
-        p->spec = *spec;
-        p->path = tarn_strndup(spec->path, strlen(spec->path));
-        p->name = spec->name == NULL ? NULL : tarn_strndup(spec->name, strlen(spec->name));
-    }
-    if (p == NULL || p->path == NULL || (spec->name != NULL && p->name == NULL)) {
-        if (p != NULL)
-            publish_free(p);
-        refuse(c, ask);
+    struct asked *a = asked_new(c, PUBLISH, ask);
+    if (a != NULL && publish_init(&a->of, spec)) {
+        loop_pool_submit(c->loop, &a->job);
         return;
     }
-    loop_pool_submit(c->loop, &p->job);
+    if (a != NULL)
+        asked_free(a);
+    refuse(c, ask);
 }
 
 void catalog_unpublish(struct catalog *c, uint32_t collection, enum catalog_origin by,
                        struct catalog_ask *ask)
 {
-    struct publish *p = publish_new(c, UNPUBLISH, ask);
-    if (p == NULL) {
+    struct asked *a = asked_new(c, UNPUBLISH, ask);
+    if (a == NULL) {
         refuse(c, ask);
         return;
     }
-    p->collection = collection;
-    p->by = by;
-    loop_pool_submit(c->loop, &p->job);
+    a->collection = collection;
+    a->by = by;
+    loop_pool_submit(c->loop, &a->job);
 }
 
 void publish_cancel(struct catalog *c)
 {
     while (!tarn_list_empty(&c->asks)) {
-        struct publish *p = TARN_OUTER(c->asks.next, struct publish, node);
-        loop_pool_cancel(c->loop, &p->job);
-        publish_free(p);
+        struct asked *a = TARN_OUTER(c->asks.next, struct asked, node);
+        loop_pool_cancel(c->loop, &a->job);
+        asked_free(a);
     }
 }
 

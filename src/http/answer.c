@@ -69,6 +69,8 @@ void answer_done(struct exchange *x)
         x->body_state = x->keeps ? BODY_DROPPED : BODY_OVER;
     c->ahead++;
     count(&c->server->n.requests[x->status / 100], 1);
+    if (!x->is_guarded && !exchange_is_short(x))
+        server_hold(c->server, x); /* from now on, whatever of the request is yet to come */
     conn_kick(c);
 }
 

@@ -121,7 +121,7 @@ static void finish_current(struct conn *c)
     c->current = NULL;
     c->is_closing = c->is_closing || !x->keeps;
     c->is_anew = true;
-    if (!x->is_guarded && x->to - x->from <= c->server->set.max_ahead_bytes) {
+    if (exchange_is_short(x) || c->stream.sent >= x->to) {
         exchange_over(x);
         return;
     }
@@ -130,8 +130,6 @@ static void finish_current(struct conn *c)
     else
         c->leaving_last->next = x;
     c->leaving_last = x;
-    if (!x->is_guarded)
-        server_hold(c->server, x);
 }
 
 /* What cannot be read as a request. Nothing behind it is looked at. */
@@ -316,6 +314,8 @@ static void on_drain(struct loop_stream *stream)
     if (stream->queued == 0)
         c->ahead = 0;
     x = c->current;
+    if (x != NULL && x->answer == ANSWER_DONE && stream->sent >= x->to)
+        server_let_go(c->server, x); /* its body is still to come */
     if (x != NULL && x->answer == ANSWER_STREAM && x->on_drain != NULL)
         x->on_drain(&x->pub);
     conn_look(c);

@@ -44,14 +44,19 @@ struct exchange *exchange_begin(struct conn *c, const uint8_t *head, size_t len)
     return x;
 }
 
+bool exchange_is_short(const struct exchange *x)
+{
+    return x->answer == ANSWER_DONE && !x->is_guarded &&
+           x->to - x->from <= x->conn->server->set.max_ahead_bytes;
+}
+
 /* Of the answer, what has gone. */
 static uint64_t sent_of(const struct exchange *x)
 {
     if (x->answer == ANSWER_NONE)
         return 0;
-    if (x->answer == ANSWER_DONE && !x->is_guarded &&
-        x->to - x->from <= x->conn->server->set.max_ahead_bytes)
-        return x->to - x->from; /* short, and told of when it is queued */
+    if (exchange_is_short(x))
+        return x->to - x->from; /* told of when it is queued */
     uint64_t to = x->conn->stream.sent;
     if (x->answer == ANSWER_DONE)
         to = tarn_min_u64(to, x->to);

@@ -95,7 +95,8 @@ struct exchange {
     uint64_t from, to;        /* of the answer: positions in what the stream sends */
     size_t mark;              /* where its head begins in the stream's buffer */
     struct tarn_list holding; /* of the server's, while held > 0 */
-    uint64_t held; /* bytes of a long answer that were in memory when all of it was queued */
+    uint64_t held; /* bytes of a long answer that were in memory when all of it was queued; 0 again
+                      when they have left */
 
     uint8_t answer; /* enum answer_state */
     uint8_t body_state;
@@ -236,6 +237,9 @@ struct exchange *exchange_spare(struct http_server *s);
 /* The spare one becomes a connection's current one: its head, of len bytes at head, is kept. */
 struct exchange *exchange_begin(struct conn *c, const uint8_t *head, size_t len);
 void exchange_over(struct exchange *x); /* tells the owner, and frees it */
+/* All of its answer is queued, and short and in memory: it counts as sent, and nothing of the
+ * exchange is needed until it has left. */
+bool exchange_is_short(const struct exchange *x);
 
 /* answer.c */
 struct tarn_out *answer_begin(struct exchange *x, unsigned status);

@@ -32,10 +32,10 @@ static void fill_in(struct http_settings *set)
     DEFAULT(set->max_unread, HTTP_UNREAD_DEFAULT);
     DEFAULT(set->max_held, HTTP_HELD_DEFAULT);
     DEFAULT(set->head_ms, HTTP_HEAD_MS);
+    DEFAULT(set->slow_head_ms, HTTP_SLOW_HEAD_MS);
     DEFAULT(set->body_ms, HTTP_BODY_MS);
     DEFAULT(set->min_body_rate, HTTP_BODY_RATE);
     DEFAULT(set->write_ms, HTTP_WRITE_MS);
-    DEFAULT(set->slow_head_ms, HTTP_SLOW_HEAD_MS);
     DEFAULT(set->idle_ms, HTTP_IDLE_MS);
     DEFAULT(set->linger_ms, HTTP_LINGER_MS);
     DEFAULT(set->drain_ms, HTTP_DRAIN_MS);
@@ -104,26 +104,28 @@ static void rest(struct http_server *s)
     server_wake_at(s, s->accept_again_us);
 }
 
-/* Whom a full server does without: who has been idle the longest; else who has sent a part of a
+/* Whom a full server can do without: who has been idle the longest; else who has not sent a whole
  * head for the longest, from slow_head_ms on. NULL: all are at work. */
-static struct conn *spared(struct http_server *s)
+static struct conn *dispensable(struct http_server *s)
 {
-    static const enum waits in_order[] = { WAITS_IDLE, WAITS_FIRST, WAITS_HEAD };
-    for (size_t i = 0; i < TARN_COUNT_OF(in_order); i++) {
-        struct tarn_list *list = &s->lists[in_order[i]];
-        if (tarn_list_empty(list))
-            continue;
+    static const enum waits headless[] = { WAITS_FIRST, WAITS_HEAD };
+    struct tarn_list *idle = &s->lists[WAITS_IDLE];
+    if (!tarn_list_empty(idle))
+        return TARN_OUTER(idle->next, struct conn, node);
+    struct conn *slowest = NULL;
+    for (size_t i = 0; i < TARN_COUNT_OF(headless); i++) {
+        struct tarn_list *list = &s->lists[headless[i]];
         struct conn *c = TARN_OUTER(list->next, struct conn, node);
-        if (in_order[i] != WAITS_HEAD ||
-            loop_now_us(s->loop) - c->since_us >= s->set.slow_head_ms * 1000)
-            return c;
+        if (!tarn_list_empty(list) && (slowest == NULL || c->since_us < slowest->since_us))
+            slowest = c;
     }
-    return NULL;
+    int64_t before_us = loop_now_us(s->loop) - s->set.slow_head_ms * 1000;
+    return slowest != NULL && slowest->since_us <= before_us ? slowest : NULL;
 }
 
 static bool evict(struct http_server *s)
 {
-    struct conn *c = spared(s);
+    struct conn *c = dispensable(s);
     if (c == NULL)
         return false;
     count(&s->n.evicted, 1);
@@ -138,7 +140,7 @@ static bool accept_one(struct http_server *s, struct listener *l)
     struct sys_addr from;
     struct tarn_err err;
     bool is_full = s->n_conns >= s->set.max_connections;
-    if (is_full && spared(s) == NULL) {
+    if (is_full && dispensable(s) == NULL) {
         (void)tarn_fail(&err, TARN_E_POLICY,
                         "%zu connections are busy, the most this server takes: new ones wait",
                         s->n_conns);
@@ -149,7 +151,7 @@ static bool accept_one(struct http_server *s, struct listener *l)
     switch (sys_tcp_accept(l->watch.fd, &fd, &from, &err)) {
     case SYS_IO_DONE:
         if (is_full)
-            (void)evict(s); /* there is one: spared has said so */
+            (void)evict(s); /* there is one: dispensable has said so */
         if (!conn_new(s, fd, &from, l->tls, &err))
             server_trouble(s, TROUBLE_ACCEPT, &err);
         return true;

@@ -40,17 +40,19 @@ struct http_settings {
     bool has_json_errors; /* for programs: http_answer_error, and refusals of our own, are JSON for
                              all, not only for who asks for it */
     /* Limits; 0 anywhere: the default of the same name below. */
-    struct http_limits head;  /* all zero: http_limits_default */
-    uint32_t max_connections; /* when all are taken the next one takes the place of one that is
-                                 idle, or whose head comes slowly; else it waits */
-    uint32_t max_ahead;       /* answers that wait unsent on a connection; then reading stops */
+    struct http_limits head; /* all zero: http_limits_default */
+    uint32_t
+        max_connections; /* when all are taken (or all descriptors) the next one takes the
+                            place of one that is idle, or whose head comes slowly; else waits */
+    uint32_t max_ahead;  /* answers that wait unsent on a connection; then reading stops */
     uint32_t max_ahead_bytes;
     uint64_t max_held; /* of long answers from memory that wait for their clients to read: of more,
                           those that wait the longest are cut */
     uint32_t
         max_unread;  /* of a body nobody asked for: read and dropped; more: the connection ends */
     int64_t head_ms; /* first byte to the end of the head: 408 */
-    int64_t slow_head_ms; /* the same when all places are taken, and it is cut for another one */
+    int64_t slow_head_ms; /* accepted, or first byte, to the end of the head, when all places are
+                             taken: cut for another one */
     int64_t body_ms;      /* so often a body must have grown by min_body_rate * body_ms: else 408 */
     uint32_t min_body_rate; /* bytes a second */
     int64_t write_ms;       /* nothing taken by the client: closed */

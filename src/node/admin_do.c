@@ -180,32 +180,22 @@ static void on_published(struct catalog_ask *ask)
     answer_asked(c, ask->is_ok, &ask->err, answer_collection);
 }
 
-/* What is wanted of the folder already, when it is published: what is not said again stays. */
-static bool read_present(struct admin_call *c, struct catalog_spec *s)
+/* Of a folder that is published already, what is not said again stays. */
+static unsigned what_stays(const json_t *o)
 {
-    struct catalog_read r;
-    struct catalog_collection k = { 0 };
-    struct tarn_err err;
-    char name[CATALOG_NAME_MAX + 1];
-    bool ok = true;
-    if (!admin_read(c, &r))
-        return false;
-    while (ok && catalog_collection_next(&r, k.id, &k, &err) == CATALOG_FOUND) {
-        if (!tarn_bytes_eq_str(k.path, s->path))
-            continue;
-        (void)snprintf(name, sizeof name, "%.*s", (int)k.name.len, (const char *)k.name.p);
-        s->name = admin_keep(c, name);
-        s->policy = k.policy;
-        s->bt = k.bt;
-        s->http = k.http;
-        s->hidden = k.hidden;
-        s->links = k.links;
-        ok = s->name != NULL;
-    }
-    catalog_read_end(&r);
-    if (!ok)
-        admin_refuse(c, 500, TARN_E_NO_MEMORY, "there is no memory to publish it");
-    return ok;
+    static const struct {
+        const char *key;
+        enum catalog_keep keep;
+    } settings[] = {
+        { "name", CATALOG_KEEP_NAME },     { "policy", CATALOG_KEEP_POLICY },
+        { "bt", CATALOG_KEEP_BT },         { "http", CATALOG_KEEP_HTTP },
+        { "hidden", CATALOG_KEEP_HIDDEN }, { "links", CATALOG_KEEP_LINKS },
+    };
+    unsigned keep = 0;
+    for (size_t i = 0; i < TARN_COUNT_OF(settings); i++)
+        if (json_object_get(o, settings[i].key) == NULL)
+            keep |= settings[i].keep;
+    return keep;
 }
 
 /* False: answered. */
@@ -213,24 +203,21 @@ static bool read_spec(struct admin_call *c, const json_t *o, struct catalog_spec
 {
     static const char *const policies[] = { "public", "partners", "mine" };
     static const char *const bts[] = { "off", "v1", "v2", "hybrid" };
-    const char *name;
-    *s = (struct catalog_spec){
-        .policy = CATALOG_PUBLIC, .bt = CATALOG_BT_HYBRID, .http = true, .origin = CATALOG_COMMANDED
-    };
+    *s = (struct catalog_spec){ .policy = CATALOG_PUBLIC,
+                                .bt = CATALOG_BT_HYBRID,
+                                .http = true,
+                                .origin = CATALOG_COMMANDED,
+                                .keep = what_stays(o) };
     if (!read_text(c, o, "path", &s->path))
         return false;
     if (s->path == NULL || s->path[0] != '/') {
         admin_refuse(c, 400, TARN_E_USAGE, "'path' must be the absolute path of a folder");
         return false;
     }
-    if (!read_present(c, s) || !read_text(c, o, "name", &name))
-        return false;
-    if (name != NULL)
-        s->name = name;
     unsigned policy = s->policy, bt = s->bt;
-    if (!read_word(c, o, "policy", policies, 3, &policy) || !read_word(c, o, "bt", bts, 4, &bt) ||
-        !read_bool(c, o, "http", &s->http) || !read_bool(c, o, "hidden", &s->hidden) ||
-        !read_bool(c, o, "links", &s->links))
+    if (!read_text(c, o, "name", &s->name) || !read_word(c, o, "policy", policies, 3, &policy) ||
+        !read_word(c, o, "bt", bts, 4, &bt) || !read_bool(c, o, "http", &s->http) ||
+        !read_bool(c, o, "hidden", &s->hidden) || !read_bool(c, o, "links", &s->links))
         return false;
     s->policy = (enum catalog_policy)policy;
     s->bt = (enum catalog_bt)bt;

@@ -158,20 +158,23 @@ static bool take_from(struct node *n, struct tarn_err *err)
 
 struct publishing {
     struct tarn_list place; /* in the node's asks */
-    struct catalog_ask ask;
     struct node *node;
-    bool is_wanted; /* by who starts the node: without it the start fails */
+    /* One of these: a folder that was named at start, which fails without it; the configuration. */
+    struct catalog_ask ask;
+    struct catalog_configure_ask configure;
+    bool is_wanted; /* counted in n_wanted */
 };
 
 static void on_published(struct catalog_ask *ask)
 {
     struct publishing *p = TARN_OUTER(ask, struct publishing, ask);
     struct node *n = p->node;
-    bool fails_start = p->is_wanted && n->state == NODE_STARTING;
+    bool fails_start = n->state == NODE_STARTING;
     if (!ask->is_ok && !fails_start)
         node_fault_add(n, "publish", ask->err.msg); /* it names the folder */
     else if (!ask->is_ok && n->unpublished.code == TARN_OK)
         n->unpublished = ask->err;
+    n->n_wanted -= p->is_wanted;
     tarn_list_remove(&p->place);
     tarn_free(p);
 }
@@ -181,6 +184,7 @@ static void publish(struct node *n, const struct catalog_spec *spec, bool is_wan
     struct publishing *p = tarn_calloc(1, sizeof *p);
     if (p == NULL) {
         node_fault_add(n, "publish", "there is no memory to publish a folder");
+        n->n_wanted -= is_wanted;
         return;
     }
     p->node = n;
@@ -190,64 +194,75 @@ static void publish(struct node *n, const struct catalog_spec *spec, bool is_wan
     catalog_publish(n->catalog, spec, &p->ask);
 }
 
-static void publish_configured(struct node *n)
+/* What who starts the node named. At a reload only what the configuration says of it is new. */
+static void publish_named(struct node *n)
 {
-    static const enum catalog_bt bts[] = { [NODE_BT_HYBRID] = CATALOG_BT_HYBRID,
-                                           [NODE_BT_V1] = CATALOG_BT_V1,
-                                           [NODE_BT_V2] = CATALOG_BT_V2,
-                                           [NODE_BT_OFF] = CATALOG_BT_OFF };
-    for (size_t i = 0; i < node_config_collections(n->config); i++) {
-        const struct node_config_collection *c = node_config_collection(n->config, i);
-        const struct catalog_spec spec = {
-            .path = c->path,
-            .name = c->name,
-            .policy = (enum catalog_policy)c->policy,
-            .bt = bts[c->bt],
-            .http = c->http,
-            .hidden = c->hidden,
-            .links = node_config_on(n->config, NODE_CATALOG_SYMLINKS),
-            .origin = CATALOG_CONFIGURED,
-        };
-        publish(n, &spec, false);
-    }
+    const unsigned keep =
+        n->state == NODE_STARTING ? 0 : CATALOG_KEEP_ALL & ~(unsigned)CATALOG_KEEP_LINKS;
     for (size_t i = 0; i < n->set.n_publish; i++) {
         const struct catalog_spec spec = { .path = n->set.publish[i],
                                            .policy = CATALOG_PUBLIC,
                                            .bt = CATALOG_BT_HYBRID,
                                            .http = true,
                                            .links =
-                                               node_config_on(n->config, NODE_CATALOG_SYMLINKS) };
-        publish(n, &spec, true);
+                                               node_config_on(n->config, NODE_CATALOG_SYMLINKS),
+                                           .keep = keep };
+        publish(n, &spec, n->state == NODE_STARTING);
     }
 }
 
-static bool is_configured(const struct node *n, struct tarn_bytes name)
+static void on_not_configured(struct catalog_configure_ask *ask, const struct tarn_err *why)
 {
-    for (size_t i = 0; i < node_config_collections(n->config); i++)
-        if (tarn_bytes_eq_str(name, node_config_collection(n->config, i)->name))
-            return true;
-    return false;
+    struct publishing *p = TARN_OUTER(ask, struct publishing, configure);
+    node_fault_add(p->node, "publish", why->msg); /* it names the folder */
 }
 
-/* Those that were in an older configuration are collections of nobody now. */
-static void drop_unconfigured(struct node *n)
+static void on_configured(struct catalog_configure_ask *ask)
 {
-    struct catalog_read r;
-    struct catalog_collection c = { 0 };
-    struct tarn_err err;
-    if (!catalog_read_begin(n->catalog, &r, &err))
-        return; /* at the next start */
-    while (catalog_collection_next(&r, c.id, &c, &err) == CATALOG_FOUND) {
-        struct publishing *p;
-        if (c.origin != CATALOG_CONFIGURED || is_configured(n, c.name) ||
-            (p = tarn_calloc(1, sizeof *p)) == NULL)
-            continue;
+    struct publishing *p = TARN_OUTER(ask, struct publishing, configure);
+    if (p->node->state < NODE_STOPPING)
+        publish_named(p->node); /* now that what is configured no more is out of their way */
+    tarn_list_remove(&p->place);
+    tarn_free(p);
+}
+
+static struct catalog_spec configured_spec(const struct node *n,
+                                           const struct node_config_collection *c)
+{
+    static const enum catalog_bt bts[] = { [NODE_BT_HYBRID] = CATALOG_BT_HYBRID,
+                                           [NODE_BT_V1] = CATALOG_BT_V1,
+                                           [NODE_BT_V2] = CATALOG_BT_V2,
+                                           [NODE_BT_OFF] = CATALOG_BT_OFF };
+    return (struct catalog_spec){ .path = c->path,
+                                  .name = c->name,
+                                  .policy = (enum catalog_policy)c->policy,
+                                  .bt = bts[c->bt],
+                                  .http = c->http,
+                                  .hidden = c->hidden,
+                                  .links = node_config_on(n->config, NODE_CATALOG_SYMLINKS),
+                                  .origin = CATALOG_CONFIGURED };
+}
+
+/* Those that were in an older configuration, and are not in this one, go with it. */
+static void publish_configured(struct node *n)
+{
+    size_t count = node_config_collections(n->config);
+    struct publishing *p = tarn_calloc(1, sizeof *p);
+    struct catalog_spec *specs = tarn_calloc(count > 0 ? count : 1, sizeof *specs);
+    if (p == NULL || specs == NULL) {
+        node_fault_add(n, "publish", "there is no memory to publish what is configured");
+        tarn_free(p);
+        publish_named(n);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            specs[i] = configured_spec(n, node_config_collection(n->config, i));
         p->node = n;
-        p->ask.done = on_published;
+        p->configure.refused = on_not_configured;
+        p->configure.done = on_configured;
         tarn_list_push_back(&n->asks, &p->place);
-        catalog_unpublish(n->catalog, c.id, CATALOG_CONFIGURED, &p->ask);
+        catalog_configure(n->catalog, specs, count, &p->configure);
     }
-    catalog_read_end(&r);
+    tarn_free(specs);
 }
 
 /* ---- BitTorrent ---- */
@@ -503,7 +518,7 @@ bool node_holdings_open(struct node *n, struct tarn_err *err)
             err->code = TARN_E_USAGE;
         return false;
     }
-    drop_unconfigured(n);
+    n->n_wanted = (unsigned)n->set.n_publish;
     publish_configured(n);
     return true;
 }
@@ -512,7 +527,6 @@ void node_holdings_reload(struct node *n)
 {
     const struct node_config *c = n->config;
     node_fault_cure(n, "publish");
-    drop_unconfigured(n);
     publish_configured(n);
     if (n->bt != NULL)
         bt_session_set_rates(n->bt, node_config_number(c, NODE_BT_RATE_DOWN),

@@ -10,6 +10,10 @@
 /* Left of NODE_STOP_MS for closing what is still open. */
 enum { LAST_MOMENT_MS = 500, ADMIN_PORT = 9091 };
 
+/* For the folders of the configuration: a disk that answers at all, asleep or far away, has done so
+ * by then. */
+enum { START_PATIENCE_US = 15 * 1000 * 1000 };
+
 void node_fault_add(struct node *n, const char *about, const char *text)
 {
     node_fault_cure(n, about);
@@ -62,14 +66,39 @@ static bool open_parts(struct node *n, struct tarn_err *err)
            node_service_open(n, err);
 }
 
-/* What is to be published is, or why it cannot be: answers take as long as a commit. */
+/* What is to be published is, or why it cannot be: answers take as long as a commit. A disk that
+ * hangs keeps only those waiting who want just that folder: of the configuration's the others are
+ * there all the same. */
 static bool await_published(struct node *n, struct tarn_err *err)
 {
-    while (!tarn_list_empty(&n->asks))
-        if (!loop_turn(n->loop, -1, err))
+    int64_t until_us = sys_now_us() + START_PATIENCE_US;
+    while (n->state == NODE_STARTING && !tarn_list_empty(&n->asks)) {
+        int64_t left_us = until_us - sys_now_us();
+        if (n->n_wanted == 0 && left_us <= 0) {
+            node_log(n->log, NODE_WARNING, "publish",
+                     "a folder of the configuration does not answer: starting without it");
+            break;
+        }
+        if (!loop_turn(n->loop, n->n_wanted > 0 ? -1 : left_us, err))
             return false;
-    return n->unpublished.code == TARN_OK ||
+    }
+    return n->state != NODE_STARTING || n->unpublished.code == TARN_OK ||
            tarn_fail(err, n->unpublished.code, "%s", n->unpublished.msg);
+}
+
+/* Everything is open. */
+static void run(struct node *n)
+{
+    struct tarn_err err;
+    n->state = NODE_RUNNING;
+    node_log(n->log, NODE_NOTICE, "node", "tarn %s runs, pid %llu, state in %s", n->set.version,
+             (unsigned long long)sys_pid(), n->home.state);
+    node_service_tell(n, "READY=1");
+    if (!n->reloads_again)
+        return;
+    n->reloads_again = false;
+    if (!node_reload(n, &err))
+        node_log_err(n->log, NODE_ERROR, "config", &err);
 }
 
 struct node *node_open(const struct node_settings *set, struct tarn_err *err)
@@ -93,10 +122,8 @@ struct node *node_open(const struct node_settings *set, struct tarn_err *err)
         node_close(n);
         return NULL;
     }
-    n->state = NODE_RUNNING;
-    node_log(n->log, NODE_NOTICE, "node", "tarn %s runs, pid %llu, state in %s", n->set.version,
-             (unsigned long long)sys_pid(), n->home.state);
-    node_service_tell(n, "READY=1");
+    if (n->state == NODE_STARTING) /* nobody has stopped it meanwhile */
+        run(n);
     return n;
 }
 
@@ -129,8 +156,13 @@ void node_part_stopped(struct node *n)
 
 void node_stop(struct node *n)
 {
-    if (n->state != NODE_RUNNING) { /* the second time: at once */
+    if (n->state != NODE_RUNNING) { /* not yet, or the second time: at once */
+        bool has_run = n->state != NODE_STARTING;
         stopped(n);
+        if (!has_run) {
+            node_log(n->log, NODE_NOTICE, "node", "stopping before it runs");
+            node_service_tell(n, "STOPPING=1");
+        }
         return;
     }
     n->state = NODE_STOPPING;
@@ -231,7 +263,8 @@ bool node_reload(struct node *n, struct tarn_err *err)
 {
     struct crypt_tls *tls = NULL;
     struct tarn_err why;
-    if (!node_doors_can_reload(n)) { /* what the file says by then counts */
+    bool can = n->state != NODE_STARTING && node_doors_can_reload(n);
+    if (!can) { /* what the file says by then counts */
         n->reloads_again = true;
         return true;
     }

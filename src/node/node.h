@@ -32,7 +32,9 @@ struct node_settings {
 };
 
 /* TARN_E_USAGE for what somebody can put right: a port taken, a folder that cannot be written,
- * another daemon in it. */
+ * another daemon in it. The folders of `publish` are published when it returns, and those of the
+ * configuration but for disks that do not answer. A signal that stops it before it runs: it has
+ * stopped already (node_has_stopped). */
 struct node *node_open(const struct node_settings *set, struct tarn_err *err) TARN_MUST;
 
 /* One turn of the main loop, at most max_wait_us (-1: until something happens). False when the node
@@ -45,7 +47,8 @@ enum { NODE_STOP_MS = 5000 };
 void node_stop(struct node *n);
 bool node_has_stopped(const struct node *n);
 
-/* Read the configuration anew. False: nothing has changed, err says which line is bad. */
+/* Read the configuration anew; while it starts: when it runs. False: nothing has changed, err says
+ * which line is bad. */
 bool node_reload(struct node *n, struct tarn_err *err);
 /* Open log files anew. */
 void node_reopen_logs(struct node *n);

@@ -52,7 +52,8 @@ struct node {
     char *public_base, **trackers; /* owned: of from */
     struct tarn_list asks;         /* of the catalog, under way: what is to be published */
     struct tarn_list left_calls;   /* admin.c: asked something, and their clients went */
-    struct tarn_err unpublished;   /* of those that a start fails without; code 0: none failed */
+    unsigned n_wanted;             /* of asks: those that a start fails without */
+    struct tarn_err unpublished;   /* why one of them failed; code 0: none did */
 
     struct node_sockets sockets; /* until the doors have taken them */
     struct node_doors doors;
@@ -70,7 +71,7 @@ struct node {
     bool is_told; /* there is somebody to tell how things are */
     char told[200];
 
-    bool reloads_again; /* when the last reload has reached all doors */
+    bool reloads_again; /* when it runs, or the last reload has reached all doors */
 
     /* stopping */
     unsigned parts_left; /* that have not finished yet */

@@ -16,7 +16,7 @@
 #include "sys/clock.h"
 
 enum {
-    FORM = 3,
+    FORM = 3, /* goes up with every change of what can be in a torrent: a refusal is kept */
     LEFT_OUT_AT = 1 + 8 + 32,
     HAS_TORRENT_AT = LEFT_OUT_AT + 8,
     HEAD = HAS_TORRENT_AT + 1,
@@ -101,21 +101,27 @@ static bool refuse(struct tarn_bytes sentence, struct tarn_err *err)
     return tarn_fail(err, TARN_E_POLICY, "%.*s", (int)sentence.len, (const char *)sentence.p);
 }
 
-bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t collection,
-                          struct tarn_out *o, struct tarn_err *err)
+static uint64_t version_of(struct tarn_bytes stored)
+{
+    struct tarn_cur c = tarn_cur_of(stored);
+    (void)tarn_cur_u8(&c);
+    return tarn_cur_be64(&c);
+}
+
+bool node_seeding_torrent(const struct kv_read *r, unsigned table,
+                          const struct catalog_collection *of, struct tarn_out *o,
+                          struct tarn_err *err)
 {
     struct tarn_bytes value;
-    switch (read_stored(r, table, collection, &value, err)) {
-    case KV_FAILED:
+    enum kv_got got = read_stored(r, table, of->id, &value, err);
+    if (got == KV_FAILED)
         return false;
-    case KV_NONE:
+    bool is_refusal = got == KV_FOUND && value.p[HAS_TORRENT_AT] == 0;
+    if (got == KV_NONE || (is_refusal && version_of(value) != of->version))
         return tarn_fail(err, TARN_E_DAEMON,
                          "its torrent is not made yet: all of it has to be read first");
-    case KV_FOUND:
-        break;
-    }
     struct tarn_bytes body = tarn_bytes_of(value.p + HEAD, value.len - HEAD);
-    if (value.p[HAS_TORRENT_AT] == 0)
+    if (is_refusal)
         return refuse(body, err);
     tarn_out_put(o, body);
     return true;
@@ -135,13 +141,16 @@ static void put_head(struct making *m)
 /* Known when all files have been looked at. */
 static void put_left_out(struct making *m)
 {
-    for (unsigned i = 0; tarn_out_ok(&m->torrent) && i < 8; i++)
+    for (unsigned i = 0; i < 8; i++)
         m->torrent.p[LEFT_OUT_AT + i] = (uint8_t)(m->left_out >> (56 - 8 * i));
 }
 
-/* That this version has no torrent is kept like a torrent. */
+/* That this version has no torrent is kept like a torrent; but not of one whose files are not all
+ * in it: they may be again, and the version stays the same. */
 static void put_refusal(struct making *m)
 {
+    if (m->err.code != TARN_E_POLICY || m->left_out > 0)
+        return;
     m->is_refused = true;
     tarn_out_clear(&m->torrent);
     put_head(m);
@@ -162,9 +171,10 @@ static bool take_stored(struct making *m, struct catalog_read *r)
     m->left_out = tarn_cur_be64(&c);
     if (version != m->version || !tarn_bytes_eq(mark, tarn_bytes_of(m->mark, sizeof m->mark)))
         return false;
-    m->is_refused = tarn_cur_u8(&c) == 0;
+    bool has_torrent = tarn_cur_u8(&c) != 0;
     tarn_out_put(&m->torrent, value);
     m->is_stored = tarn_out_ok(&m->torrent);
+    m->is_refused = m->is_stored && !has_torrent;
     return m->is_stored;
 }
 
@@ -175,18 +185,12 @@ static bool make(struct making *m, struct catalog_read *r, const struct catalog_
                refuse(tarn_bytes_of(m->torrent.p + HEAD, m->torrent.len - HEAD), &m->err);
     tarn_out_clear(&m->torrent);
     put_head(m);
-    if (derived_collection(r, c, &m->seeding->set.from, &m->torrent, &m->left_out, &m->err)) {
-        put_left_out(m);
-        if (tarn_out_ok(&m->torrent))
-            return true;
-        (void)tarn_fail(&m->err, TARN_E_POLICY,
-                        "its torrent would be longer than %zu bytes, which the index takes: "
-                        "publish parts of it as collections of their own",
-                        m->torrent.limit - HEAD);
-    }
-    if (m->err.code == TARN_E_POLICY)
+    if (!derived_collection(r, c, &m->seeding->set.from, &m->torrent, &m->left_out, &m->err)) {
         put_refusal(m);
-    return false;
+        return false;
+    }
+    put_left_out(m);
+    return true;
 }
 
 static void mark_collection(struct making *m, const struct catalog_collection *c)
@@ -284,20 +288,25 @@ static void free_seed(struct seed *seed)
     tarn_free(seed);
 }
 
-static void fail(struct seed *seed, const struct tarn_err *err)
+static void tell(struct seed *seed, const struct tarn_err *err)
 {
     struct node_seeding *s = seed->of;
     struct catalog_read r;
     struct catalog_collection c;
     struct tarn_err why;
-    tarn_free(seed->failure);
-    seed->failure = tarn_strndup(err->msg, strlen(err->msg));
-    seed->seen.failure = seed->failure;
     if (s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &why))
         return;
     if (catalog_collection_get(&r, seed->seen.collection, &c, &why) == CATALOG_FOUND)
         s->set.on_trouble(s->set.arg, c.name, err);
     catalog_read_end(&r);
+}
+
+static void fail(struct seed *seed, const struct tarn_err *err)
+{
+    tarn_free(seed->failure);
+    seed->failure = tarn_strndup(err->msg, strlen(err->msg));
+    seed->seen.failure = seed->failure;
+    tell(seed, err);
 }
 
 static void on_failed(void *arg, const struct tarn_err *err)
@@ -351,10 +360,7 @@ static void take(struct seed *seed, struct making *m)
 
 static void tell_left_out(struct seed *seed, uint64_t n)
 {
-    struct tarn_err why, err;
-    struct catalog_read r;
-    struct catalog_collection c;
-    struct node_seeding *s = seed->of;
+    struct tarn_err why;
     if (n == 0)
         return;
     (void)tarn_fail(
@@ -364,11 +370,7 @@ static void tell_left_out(struct seed *seed, uint64_t n)
         (unsigned long long)n);
     seed->note = tarn_strndup(why.msg, strlen(why.msg));
     seed->seen.note = seed->note;
-    if (s->set.on_trouble == NULL || !catalog_read_begin(s->set.catalog, &r, &err))
-        return;
-    if (catalog_collection_get(&r, seed->seen.collection, &c, &err) == CATALOG_FOUND)
-        s->set.on_trouble(s->set.arg, c.name, &why);
-    catalog_read_end(&r);
+    tell(seed, &why);
 }
 
 /* ---- one after the other ---- */
@@ -399,7 +401,9 @@ static void on_stored(struct node_write *w)
 {
     struct making *m = TARN_OUTER(w, struct making, write);
     struct seed *seed = find(m->seeding, m->collection);
-    if (seed != NULL && !w->is_ok)
+    if (seed != NULL && !w->is_ok && m->is_refused)
+        tell(seed, &w->err); /* what failed first is said of it */
+    else if (seed != NULL && !w->is_ok)
         fail(seed, &w->err); /* it is seeded all the same, and made again at the next start */
     done_making(m);
 }
@@ -458,12 +462,13 @@ static void on_made(struct loop_job *job)
             }
             break;
         case FAILED:
+            seed->lacks_hashes = false;
+            if (m->err.code == TARN_E_DAEMON)
+                lack(seed, m);
             if (m->is_refused)
                 drop_torrent(seed); /* it is of a version that has gone */
             fail(seed, &m->err);
-            if (m->err.code == TARN_E_DAEMON)
-                lack(seed, m);
-            if (m->is_refused && !m->is_stored) {
+            if (m->is_refused && !m->is_stored && tarn_out_ok(&m->torrent)) {
                 write_down(m, (struct node_write){ .run = run_store, .done = on_stored });
                 return;
             }

@@ -3,8 +3,9 @@
  * Each time a collection is complete in a new version, its torrent is made from the hashes in the
  * catalog (nothing is read again) and takes the place of the one before. Between two versions the
  * old torrent goes on with what has not changed: the session is told which files are no longer what
- * they were, and offers their pieces no more. Of a version that can have no torrent (too many
- * files) that is kept, and none is seeded. Whether a collection is paused is kept in the index.
+ * they were, and offers their pieces no more. That a version can have no torrent (too many files, a
+ * name that none has) is kept too, and nothing is seeded then. Whether a collection is paused is
+ * kept in the index.
  *
  * All calls belong to the loop's thread; torrents are made by jobs. */
 #ifndef NODE_SEEDING_H
@@ -36,9 +37,9 @@ struct node_seed {
     uint32_t collection;
     bool is_paused;
     bool is_making;                 /* its torrent is being made */
-    uint64_t version;               /* of the collection that the torrent is of; 0: none yet */
-    struct bt_torrent *bt;          /* NULL: none yet, or it failed */
-    const struct bt_metainfo *meta; /* NULL: none yet */
+    uint64_t version;               /* of the collection that the torrent is of; 0: none */
+    struct bt_torrent *bt;          /* NULL: there is none, or it failed */
+    const struct bt_metainfo *meta; /* NULL: there is no torrent */
     const char *failure;            /* or NULL */
     const char *note;               /* what is not in the torrent, and why; or NULL */
 };
@@ -62,10 +63,12 @@ const struct node_seed *node_seeding_get(const struct node_seeding *s, uint32_t 
 uint64_t node_seeding_rate_up(const struct node_seeding *s);
 /* By v1 (20 bytes) or v2 (32 bytes) info-hash. */
 const struct node_seed *node_seeding_hashed(const struct node_seeding *s, struct tarn_bytes hash);
-/* The torrent of a collection, as it was last made, appended to o. Any thread. TARN_E_DAEMON when
- * there is none yet; TARN_E_POLICY, and why, when the last version can have none. */
-bool node_seeding_torrent(const struct kv_read *r, unsigned table, uint32_t collection,
-                          struct tarn_out *o, struct tarn_err *err) TARN_MUST;
+/* The torrent of a collection (of the same snapshot), as it was last made, appended to o. Any
+ * thread. TARN_E_DAEMON when there is none yet; TARN_E_POLICY, and why, when this version can have
+ * none. */
+bool node_seeding_torrent(const struct kv_read *r, unsigned table,
+                          const struct catalog_collection *of, struct tarn_out *o,
+                          struct tarn_err *err) TARN_MUST;
 size_t node_seeding_count(const struct node_seeding *s);
 
 struct node_seeding_ask {

@@ -58,7 +58,7 @@ static void on_tick(struct loop_timer *t)
 static void reload(struct node *n)
 {
     struct tarn_err err;
-    if (n->state == NODE_RUNNING && !node_reload(n, &err))
+    if (n->state < NODE_STOPPING && !node_reload(n, &err))
         node_log_err(n->log, NODE_ERROR, "config", &err);
 }
 

@@ -169,11 +169,15 @@ static void answer_page(struct http_exchange *x, struct web_page *p)
 
 /* ---- jobs ---- */
 
+static const char too_many[] =
+    "Too many torrents, checksums and proofs are asked for at this moment.";
+
 static void free_job(struct web_job *j)
 {
     tarn_list_remove(&j->node);
     j->door->n_jobs--;
     j->door->n_heavy -= j->is_heavy;
+    j->door->n_maybe -= j->is_maybe;
     web_page_unref(j->page);
     tarn_out_release(&j->path);
     tarn_out_release(&j->query_text);
@@ -226,6 +230,25 @@ static void answer_redirect(struct web_job *j)
 }
 
 static void next_heavy(struct web_door *d);
+static void submit(struct web_door *d, struct web_job *j);
+
+/* It will be looked for once more, when it is its turn. */
+static void line_up(struct web_job *j)
+{
+    struct web_door *d = j->door;
+    if (d->n_heavy == WEB_LINE) {
+        answer_refusal(j->x, 503, too_many);
+        free_job(j);
+        return;
+    }
+    j->is_heavy = true;
+    d->n_heavy++;
+    d->n_maybe -= j->is_maybe;
+    j->is_maybe = false;
+    tarn_list_remove(&j->node);
+    tarn_list_push_back(&d->line, &j->node);
+    submit(d, j);
+}
 
 static void on_found(struct loop_job *job)
 {
@@ -253,6 +276,9 @@ static void on_found(struct loop_job *job)
         case WEB_ZEROS:
             answer_zeros(j);
             break;
+        case WEB_HEAVY:
+            line_up(j);
+            return;
         }
     }
     free_job(j);
@@ -300,7 +326,7 @@ static void take_accept(struct web_job *j, const struct http_request *req)
     static const char *const types[] = { "text/html", "application/json" };
     j->was_told = j->query.as_json || j->query.as_list;
     j->wants_json = j->query.as_json || (!j->was_told && http_accept_type(req, types, 2) == 1);
-    j->is_heavy = j->query.wants_proof || j->query.as != NODE_NO_SIBLING ||
+    j->is_maybe = j->query.wants_proof || j->query.as != NODE_NO_SIBLING ||
                   node_sibling_of(j->route.path.len > 0 ? j->route.path : j->route.collection,
                                   &(struct tarn_bytes){ 0 }) != NODE_NO_SIBLING;
 }
@@ -329,7 +355,7 @@ static struct web_job *new_job(struct web_door *d, struct http_exchange *x, stru
     node_route(&j->route, tarn_out_bytes(&j->path));
     take_accept(j, x->request);
     take_range(j, x->request);
-    d->n_heavy += j->is_heavy;
+    d->n_maybe += j->is_maybe;
     return j;
 }
 
@@ -343,10 +369,9 @@ static void look_up(struct web_door *d, struct http_exchange *x, struct tarn_byt
         answer_refusal(x, 503, "Too many files are being looked for at this moment.");
         return;
     }
-    if (d->n_heavy > WEB_HEAVY) {
+    if (d->n_maybe > WEB_MAYBE) {
         free_job(j);
-        answer_refusal(x, 503,
-                       "Too many torrents, checksums and proofs are asked for at this moment.");
+        answer_refusal(x, 503, too_many);
         return;
     }
     if (j->query.is_bad) {

@@ -26,7 +26,8 @@
 enum {
     WEB_PAGES = 256, /* kept open, each with up to four codings */
     WEB_JOBS = 512,  /* requests that wait for the pool at a time; more are answered by 503 */
-    WEB_HEAVY = 128, /* of these heavy ones, so that they never take all places */
+    WEB_LINE = 128,  /* of these heavy ones, so that they never take all places */
+    WEB_MAYBE = 256, /* and of those that may turn out to be heavy */
     WEB_ID_TEXT = 64 + 1 + 20, /* <64 hex>-<length> */
     WEB_CODINGS = 4,
     WEB_PATH_MAX = 8 << 10,  /* of a request, unescaped */
@@ -71,7 +72,8 @@ struct web_door {
     struct tarn_list jobs; /* web_job: on the pool, and of these one heavy one at most */
     struct tarn_list line; /* web_job: heavy ones that wait for it */
     bool is_heavy_out;
-    size_t n_jobs, n_heavy; /* on the pool and in line; of these heavy ones */
+    size_t n_jobs, n_heavy, n_maybe; /* on the pool and in line; of these heavy ones, and such as
+                                        may become so */
 };
 
 /* What a job has found out: how to answer. */
@@ -81,6 +83,7 @@ enum web_found {
     WEB_BYTES,    /* 200, body */
     WEB_REDIRECT, /* 301, body is the place */
     WEB_ZEROS,    /* so many of them */
+    WEB_HEAVY,    /* nothing yet: to be looked for once more, when it is its turn */
 };
 
 struct web_job {
@@ -96,7 +99,9 @@ struct web_job {
     bool wants_json; /* listings as JSON; by Accept unless was_told */
     bool was_told;
     bool shows_folders; /* http.index, as it was then: a job may not look into a configuration */
-    bool is_heavy;      /* what it makes may cost seconds: one at a time on each loop */
+    bool is_maybe; /* a proof or a sibling by its name, which a file of the publisher's may have */
+    bool is_heavy; /* it is one, has been looked for once, and may cost seconds: one at a time on
+                      each loop */
     struct http_range part; /* of a proof */
     /* Out. */
     enum web_found found;

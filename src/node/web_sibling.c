@@ -59,6 +59,13 @@ static bool is_without_bt(struct web_job *j, const struct catalog_collection *c,
     return true;
 }
 
+static bool has_turn(struct web_job *j)
+{
+    if (!j->is_heavy)
+        j->found = WEB_HEAVY;
+    return j->is_heavy;
+}
+
 void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
                          const struct catalog_collection *in, const struct catalog_entry *e,
                          struct tarn_bytes path, enum node_sibling kind)
@@ -66,7 +73,7 @@ void web_sibling_of_file(struct web_job *j, struct catalog_read *r,
     struct tarn_err err;
     const struct derived_from *from = &j->door->web->node->from;
     bool ok = false;
-    if (is_without_bt(j, in, kind))
+    if (is_without_bt(j, in, kind) || !has_turn(j))
         return;
     switch (kind) {
     case NODE_NO_SIBLING:
@@ -107,15 +114,15 @@ void web_note_torrent(struct web_job *j)
         node_want_single(n, h->has_v1 ? h->v1 : h->v2);
 }
 
-/* The torrent of a collection is the one that is seeded: made once for each version, and kept. When
- * there is none, making it says why not. */
+/* The torrent of a collection is the one that is seeded: made once for each version, and kept, as
+ * is why there can be none. When there is neither yet, making it says why not. */
 static bool read_torrent(struct web_job *j, struct catalog_read *r,
                          const struct catalog_collection *c, struct tarn_err *err)
 {
     const struct node *n = j->door->web->node;
     uint64_t left_out;
     if (atomic_load(&n->is_seeding)) {
-        bool is = node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c->id, &j->body, err);
+        bool is = node_seeding_torrent(&r->kv, NODE_TABLE_SEEDING, c, &j->body, err);
         if (is || err->code != TARN_E_DAEMON)
             return is;
     }
@@ -128,7 +135,7 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
     struct tarn_err err;
     const struct derived_from *from = &j->door->web->node->from;
     bool ok = false;
-    if (is_without_bt(j, c, kind))
+    if (is_without_bt(j, c, kind) || !has_turn(j))
         return;
     switch (kind) {
     case NODE_NO_SIBLING:
@@ -154,6 +161,8 @@ void web_sibling_of_collection(struct web_job *j, struct catalog_read *r,
 void web_proof(struct web_job *j, struct catalog_read *r, const struct catalog_entry *e)
 {
     struct tarn_err err;
+    if (!has_turn(j))
+        return;
     bool ok = derived_proof(r, e, j->part.at, j->part.len, &j->body, &err);
     finish(j, "application/json", ok, &err);
     if (j->found == WEB_BYTES) { /* it is of this identity, for ever; and of the range asked for */

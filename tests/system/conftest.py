@@ -44,7 +44,7 @@ def open_folder():
     with tempfile.TemporaryDirectory(prefix="tarn-open-") as folder:
         Path(folder).chmod(0o755)
         for program in (TARN, TARND):
-            shutil.copy(program, folder)
+            Path(shutil.copy(program, folder)).chmod(0o755)
         yield Path(folder)
 
 

@@ -1,7 +1,9 @@
 """The bench's peer against tarn: what it counts was really there, and it cannot be told lies."""
+import importlib
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from programs import PATIENCE, Program, TarnFetch, TarnSeed, tarn_create, tarn_fetch
@@ -184,3 +186,18 @@ def test_many_are_seeded(tmp_path):
 ])
 def test_wrong_words(words, said):
     assert said in peer(*words, code=1)
+
+
+def test_report_of_all_works(monkeypatch):
+    """Each work has floors and targets of its own kind: the report comes at the end of half an hour."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "bench" / "engine")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "bench")
+    report = importlib.import_module("report")
+    works = {work for work, *_ in report.target_rows(report.Figures({}))}
+    results = {work: {program: [{key: 1.0 for key, *_ in report.COLUMNS[report.kind_of(work)]} | {"load": 0}]
+                      for program in ("floor, automatic", "tarn", "tarn seeds", "aria2", "rtorrent")}
+               for work in works}
+    rows = list(report.targets(report.Figures(results)))
+    assert all(any(row.startswith(f"| {work} |") for row in rows) for work in works)
+    for work in works:
+        assert len(list(report.table(results, work))) == 3 + 5

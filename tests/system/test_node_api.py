@@ -402,6 +402,33 @@ def test_publish(node, tmp_path):
             "usage", "there")
 
 
+def test_published_again_it_keeps_what_is_not_said(node, tmp_path):
+    folder = tmp_path / "private"
+    fill(folder / "x", 1000, 1)
+    fill(folder / ".hidden", 1000, 2)
+    (folder / "link").symlink_to("x")
+    (tmp_path / "way").symlink_to(folder)
+    got = node.call("/v1/collections", "POST", {"path": str(folder), "name": "own", "policy": "mine", "bt": "v2",
+                                                "http": False, "hidden": True, "links": True})
+    assert got.status == 201
+    wait_until(lambda: node.item("own")["files"] == 3 and node.item("own")["state"] == "ok", "it is read")
+    keys = ("id", "name", "path", "policy", "bt", "http", "files", "skipped")
+    first = [node.item("own")[key] for key in keys]
+    assert first[1:6] == ["own", str(folder), "mine", "v2", False]
+    for path in (folder, f"{folder}/", f"{tmp_path}//private", f"{folder}/../private", tmp_path / "way",
+                 f"{tmp_path}/way/"):
+        again = node.call("/v1/collections", "POST", {"path": str(path)})
+        assert again.status == 200, (path, again.text)
+        node.call("/v1/collections", "POST", {"path": str(path)})
+        wait_until(lambda: node.item("own")["state"] == "ok", "it is walked")
+        assert [node.item("own")[key] for key in keys] == first, path
+    assert node.get("/c/own/").status == node.get("/c/private/").status == 404
+    again = node.call("/v1/collections", "POST", {"path": f"{tmp_path}/way/", "http": True}).json
+    assert again["http"] and again["policy"] == "mine" and again["name"] == "own"
+    again = node.call("/v1/collections", "POST", {"path": f"{folder}/", "policy": "public"}).json
+    assert again["policy"] == "public" and again["bt"] == "v2" and again["name"] == "own"
+
+
 @pytest.mark.parametrize("body, words", [
     (b"", []), (b"{", ["JSON"]), (b"[]", ["JSON"]), (b"null", ["JSON"]), (b'"x"', ["JSON"]),
     (b'{"path":"/x","path":"/y"}', ["JSON"]), (b"\xff\xfe", ["JSON"]),
@@ -654,6 +681,86 @@ def test_reload(node, tmp_path):
     assert node.call("/v1/reload", "POST").status == 200
     wait_until(lambda: node.call("/v1/items?ref=late").status == 404, "it is no longer published")
     assert told["exit"] == 2
+
+
+def sections(**folders):
+    return "".join(f"\n[collection {name}]\npath = {folder}\n" for name, folder in folders.items())
+
+
+def configure(n, **folders):
+    """The sections of the configuration from now on, and until they are what is published."""
+    n.config.write_text(sections(**folders))
+    assert n.call("/v1/reload", "POST").status == 200
+
+    def look():
+        items = n.call("/v1/items").lines
+        return {i["name"]: (i["path"], i["state"]) for i in items} == {
+            name: (str(folder.resolve()), "ok") for name, folder in folders.items()}
+
+    wait_until(look, lambda: f"{folders} is published: {n.call('/v1/items').text}")
+
+
+def hashed(n):
+    return parse_metrics(n.call("/metrics").text)["tarn_hashed_bytes_total", None]
+
+
+def test_a_configured_path_is_changed(home, tmp_path):
+    old, new, way = tmp_path / "old", tmp_path / "new", tmp_path / "way"
+    fill(old / "secret", 1000, 1)
+    fill(new / "x", 1000, 2)
+    way.symlink_to(old)
+    with Node(home, {"www": (old, {})}) as n:
+        n.wait_complete("www", torrent=False)
+        assert n.get("/c/www/secret").status == 200
+        configure(n, www=new)
+        assert n.get("/c/www/secret").status == 404 and n.get("/c/www/x").status == 200
+        configure(n, www=way)
+        assert n.get("/c/www/secret").status == 200 and n.get("/c/www/x").status == 404
+        way.unlink()
+        way.symlink_to(new)
+        configure(n, www=way)
+        assert n.get("/c/www/secret").status == 404 and n.get("/c/www/x").status == 200
+    with Node(home, {"www": (old, {})}) as n:  # at a start too
+        assert n.item("www")["path"] == str(old)
+        n.wait_serves("/c/www/secret", (old / "secret").read_bytes())
+        assert n.get("/c/www/x").status == 404
+
+
+def test_configured_names_are_changed(home, tmp_path):
+    one, two, way = tmp_path / "one", tmp_path / "two", tmp_path / "way"
+    fill(one / "x", 1000, 1)
+    fill(two / "x", 2000, 2)
+    way.symlink_to(two)
+    with Node(home, {"a": (one, {}), "b": (way, {})}) as n:
+        n.wait_complete("a", "b", torrent=False)
+        first, second, read = n.item("a")["id"], n.item("b")["id"], hashed(n)
+        assert read == 3000
+        configure(n, c=one, d=way)  # renamed
+        configure(n, d=one, e=way)  # handed on
+        configure(n, e=one, d=way)  # exchanged
+        assert n.get("/c/d/x").body == (two / "x").read_bytes()
+        assert n.get("/c/c/x").status == 404
+        assert (n.item("e")["id"], n.item("d")["id"], hashed(n)) == (first, second, read)
+    with Node(home, {"d": (one, {}), "e": (way, {})}) as n:
+        assert (n.item("d")["id"], n.item("e")["id"]) == (first, second)
+        n.wait_complete("d", "e", torrent=False)
+        assert hashed(n) == 0
+
+
+def test_a_configured_folder_that_cannot_be_found(home, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    fill(one / "x", 1000, 1)
+    fill(two / "x", 2000, 2)
+    with Node(home, {"a": (one, {}), "b": (two, {})}) as n:
+        n.wait_complete("a", "b", torrent=False)
+        n.config.write_text(sections(a=tmp_path / "nothing", c=two))
+        assert n.call("/v1/reload", "POST").status == 200
+        wait_until(lambda: n.call("/v1/items?ref=c").status == 200, "it is renamed")
+        assert n.item("a")["path"] == str(one)  # as it was, and somebody is told
+        assert str(tmp_path / "nothing") in n.call("/v1/status").text
+        configure(n, a=one, c=two)
+        assert str(tmp_path / "nothing") not in n.call("/v1/status").text
+        assert hashed(n) == 3000
 
 
 # Changes

@@ -291,6 +291,9 @@ def test_file_that_is_not_ours(start, short_home, open_folder):
     nobody = 65534
     os.chown(short_home, nobody, nobody)
     www = put_www(open_folder)
+    for path in (www, www / "sub"):
+        path.chmod(0o755)
+    (www / "sub" / "b.bin").chmod(0o644)
     (www / "a.bin").chmod(0o600)
 
     def become_nobody():

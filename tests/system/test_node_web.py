@@ -797,6 +797,8 @@ def test_heavy_requests_leave_places_for_the_rest(home, tmp_path):
         n.wait_complete("pub")
         identity_ = n.get("/c/pub/large", "HEAD")["ETag"].strip('"')
         request = f"GET /root/{identity_}?proof HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        (folder / "mine.sha256").write_text("my own\n")
+        wait_until(lambda: n.get("/c/pub/mine.sha256").status == 200, "it is there")
         for _ in range(2):
             waiting = [socket.create_connection(("127.0.0.1", n.web_port), PATIENCE)
                        for _ in range(700)]
@@ -804,6 +806,10 @@ def test_heavy_requests_leave_places_for_the_rest(home, tmp_path):
                 s.sendall(request.encode())
             for i in range(20):
                 assert n.get(f"/c/pub/none{i}").status == 404
+            # A file with the name of a sibling waits for none of them, nor does what is not there.
+            (folder / "other").write_text("what was found before is looked for again")
+            wait_until(lambda: n.get("/c/pub/none.torrent").status == 404, "it is looked for")
+            wait_until(lambda: n.get("/c/pub/mine.sha256").body == b"my own\n", "it is served")
             for s in waiting[100:]:
                 s.close()
         answers = []

@@ -12,9 +12,9 @@ from programs import wait_until
 
 WANLINK = os.environ.get("WANLINK", "build-test/tests/wanlink")
 RATE_MBIT, QUEUE = 20, 1 << 20
-WINDOW = 20  # lines of the trace: two seconds
+WINDOW = 40  # lines of the trace: four seconds
 FILLS = 10 << 20  # bytes that fill the queue several times when nobody holds back
-FLOWS = 128 << 10  # in a window: it is no pause
+FLOWS = 3 * QUEUE // 2  # in a window: it is no pause, in which a full queue runs out
 
 pytestmark = pytest.mark.skipif(why_not(WANLINK) is not None, reason=str(why_not(WANLINK)))
 

@@ -427,6 +427,24 @@ def test_up(short_home, www):
         assert up.wait() == 0
 
 
+def test_a_reload_keeps_what_was_said_of_a_folder(short_home, www, tmp_path):
+    """Of one that was named at start: that it was, is not said again."""
+    path = tmp_path / "tarn.conf"
+    path.write_text("")
+    (www / "link").symlink_to("a.bin")
+    with Tarn("up", "--json", "--config", path, "--set", "http.listen=127.0.0.1:0", "--set",
+              "admin.listen=off", "--set", "bt.listen=127.0.0.1:0", "--set", "catalog.quiet=1", www) as up:
+        up.wait_for(lambda e: e["type"] == "up", "it serves")
+        files = wait_complete("www")["files"]
+        assert run("publish", www, "--as", "own", "--policy", "mine").code == 0
+        path.write_text("[catalog]\nsymlinks = follow\n")
+        up.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: items()[0]["files"] == files + 1, "links are followed")
+        assert (item("own")["policy"], len(items())) == ("mine", 1)
+        up.process.terminate()
+        assert up.wait() == 0
+
+
 def test_up_on_a_terminal(short_home, www):
     """A table that is drawn over, and stays below what was said."""
     ours, its = pty.openpty()

@@ -35,14 +35,22 @@ static void test_limit_is_exact_and_sticky(void **state)
         assert_true(o.cap <= limit);
         tarn_out_u8(&o, 'x');
         assert_false(tarn_out_ok(&o));
+        assert_true(o.is_full);
         assert_null(tarn_out_room(&o, 0));
         tarn_out_fmt(&o, "%d", 1);
         assert_int_equal(o.len, limit);
         tarn_out_clear(&o);
-        assert_true(tarn_out_ok(&o));
+        assert_true(tarn_out_ok(&o) && !o.is_full);
         assert_int_equal(o.len, 0);
         tarn_out_release(&o);
     }
+    struct tarn_out short_of;
+    tarn_out_init(&short_of, 100);
+    test_mem_fail_after(0);
+    tarn_out_u8(&short_of, 'x');
+    test_mem_normal();
+    assert_true(!tarn_out_ok(&short_of) && !short_of.is_full);
+    tarn_out_release(&short_of);
 }
 
 static void test_fmt_up_to_the_limit(void **state)

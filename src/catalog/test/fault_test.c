@@ -409,6 +409,77 @@ static void test_a_collection_is_renamed_and_removed(void **state)
     world_end(&w);
 }
 
+static struct catalog_collection publish_keeping(const char *path, unsigned keep)
+{
+    /* As of a new one that is public. */
+    struct catalog_spec spec = {
+        .path = path, .policy = CATALOG_PUBLIC, .bt = CATALOG_BT_HYBRID, .http = true, .keep = keep
+    };
+    struct catalog_ask a;
+    if (!world_try_publish(&w, &spec, &a))
+        fail_msg("%s: %s", path, a.err.msg);
+    assert_int_equal(a.collection, w.collection);
+    return world_collection(&w);
+}
+
+/* Whatever way its path is written: which folder is meant shows when the path is followed. */
+static void test_what_is_not_said_stays(void **state)
+{
+    (void)state;
+    char slash[128], dots[128], link[128];
+    begin();
+    snprintf(slash, sizeof slash, "%s/", w.tree);
+    snprintf(dots, sizeof dots, "%s/a/..", w.tree);
+    snprintf(link, sizeof link, "%s/link", w.folder);
+    assert_int_equal(symlink(w.tree, link), 0);
+    struct catalog_spec own = { .path = w.tree,
+                                .name = "own",
+                                .policy = CATALOG_MINE,
+                                .bt = CATALOG_BT_V2,
+                                .hidden = true,
+                                .links = true };
+    assert_true(world_try_publish(&w, &own, NULL));
+    uint64_t seq = catalog_seq(w.catalog);
+    const char *const paths[] = { w.tree, slash, dots, link };
+    for (size_t i = 0; i < TARN_COUNT_OF(paths); i++) {
+        struct catalog_collection c = publish_keeping(paths[i], CATALOG_KEEP_ALL);
+        assert_true(tarn_bytes_eq_str(c.name, "own") && tarn_bytes_eq_str(c.path, w.tree));
+        assert_int_equal(c.policy, CATALOG_MINE);
+        assert_int_equal(c.bt, CATALOG_BT_V2);
+        assert_true(!c.http && c.hidden && c.links);
+    }
+    assert_int_equal(catalog_seq(w.catalog), seq); /* no change to tell of */
+
+    struct catalog_collection c =
+        publish_keeping(link, CATALOG_KEEP_ALL & ~(unsigned)CATALOG_KEEP_HIDDEN);
+    assert_true(!c.hidden && c.links && c.policy == CATALOG_MINE);
+    c = publish_keeping(link, CATALOG_KEEP_NAME | CATALOG_KEEP_POLICY);
+    assert_true(!c.links && c.http && c.bt == CATALOG_BT_HYBRID && c.policy == CATALOG_MINE);
+    c = publish_keeping(link, 0);
+    assert_true(c.policy == CATALOG_PUBLIC && tarn_bytes_eq_str(c.name, "tree"));
+    world_end(&w);
+}
+
+/* A folder whose own name cannot be a collection's is published under another, and that stays. */
+static void test_a_name_stays_where_its_own_cannot_be(void **state)
+{
+    (void)state;
+    char dotted[128];
+    struct catalog_ask a;
+    world_begin(&w);
+    snprintf(dotted, sizeof dotted, "%s/.dotted", w.folder);
+    assert_int_equal(mkdir(dotted, 0755), 0);
+    struct catalog_spec spec = { .path = dotted, .keep = CATALOG_KEEP_ALL };
+    assert_false(world_try_publish(&w, &spec, &a));
+    assert_non_null(strstr(a.err.msg, "name of a collection"));
+    spec.name = "plain";
+    spec.keep = 0;
+    assert_true(world_try_publish(&w, &spec, &a));
+    w.collection = a.collection;
+    assert_true(tarn_bytes_eq_str(publish_keeping(dotted, CATALOG_KEEP_ALL).name, "plain"));
+    world_end(&w);
+}
+
 static void test_v1_is_wanted_later(void **state)
 {
     (void)state;
@@ -576,6 +647,7 @@ TEST_MAIN(WITH(test_news_that_are_lost), WITH(test_a_system_that_does_not_tell),
           WITH(test_bytes_that_rot), WITH(test_leaves_that_rot),
           WITH(test_damage_that_cannot_be_recorded), WITH(test_the_journal_is_bounded),
           WITH(test_what_cannot_be_published), WITH(test_a_collection_is_renamed_and_removed),
+          WITH(test_what_is_not_said_stays), WITH(test_a_name_stays_where_its_own_cannot_be),
           WITH(test_v1_is_wanted_later), WITH(test_v1_is_wanted_later_of_a_file_with_two_names),
           WITH(test_killed_and_opened_again), WITH(test_a_full_disk),
           WITH(test_a_state_folder_that_cannot_be_written))

@@ -92,11 +92,9 @@ static int endless_accept(int fd, struct sockaddr *addr, unsigned *len)
     return ends[0];
 }
 
-/* A flood of connections does not keep a server from stopping. */
-static void draining_does_not_take_connections_for_ever(void **state)
+static unsigned drain_under_flood(uint32_t max_connections)
 {
-    (void)state;
-    struct site *s = site_open(&(struct http_settings){ .max_connections = 100 });
+    struct site *s = site_open(&(struct http_settings){ .max_connections = max_connections });
     const struct sys_ops *before = sys_ops;
     struct sys_ops table = *sys_ops;
     table.accept = endless_accept;
@@ -104,9 +102,18 @@ static void draining_does_not_take_connections_for_ever(void **state)
     sys_ops = &table;
     http_server_drain(s->server, set_drained, s);
     sys_ops = before;
-    assert_in_range(accepted_endlessly, 1000, 10000);
     TURN_UNTIL(s->loop, s->is_drained);
     site_close(s);
+    return accepted_endlessly;
+}
+
+/* A flood of connections does not keep a server from stopping. */
+static void draining_does_not_take_connections_for_ever(void **state)
+{
+    (void)state;
+    assert_int_equal(drain_under_flood(100), 100);
+    /* until there are enough, or no descriptors */
+    assert_in_range(drain_under_flood(20000), 200, 10000);
 }
 
 /* Clients that ask again as soon as they are answered: whenever the drain begins, every request

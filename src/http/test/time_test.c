@@ -174,6 +174,62 @@ static void who_does_not_read_makes_room(void **state)
     site_close(s);
 }
 
+static bool has_all(struct client *c)
+{
+    static const char end[] = "\r\n\r\n";
+    client_read(c);
+    const uint8_t *at = c->got.len == 0 ? NULL : memmem(c->got.p, c->got.len, end, strlen(end));
+    return at != NULL && c->got.len - (size_t)(at - c->got.p) == strlen(end) + BIG;
+}
+
+static struct client ask_owing(struct site *s)
+{
+    struct client c = open_narrow(s);
+    unsigned before = s->asked;
+    ask_much(&c, "GET /long HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", 1);
+    TURN_UNTIL(s->loop, s->asked == before + 1);
+    turns_settle(s->loop);
+    return c;
+}
+
+/* The same for who owes a body besides: the answer lies in memory, whatever the connection waits
+ * for. */
+static void who_owes_a_body_makes_room(void **state)
+{
+    (void)state;
+    enum { N = 10, KEPT = 3 };
+    struct site *s = site_open(&(struct http_settings){ .max_held = KEPT * (BIG + 1000) });
+    struct client c[N], more[KEPT];
+    for (int i = 0; i < N; i++) {
+        c[i] = ask_owing(s);
+        assert_true(site_counters(s).connections <= KEPT);
+    }
+    assert_int_equal(site_counters(s).evicted, N - KEPT);
+    assert_int_equal(s->over, N - KEPT);
+    for (int i = 0; i < N - KEPT; i++)
+        client_wait_end(&c[i]);
+    for (int i = N - KEPT; i < N; i++)
+        TURN_WHILE_DOING(s->loop, has_all(&c[i]));
+    for (int i = 0; i < KEPT; i++) /* who has read holds nothing, though the body is owed still */
+        more[i] = ask_owing(s);
+    assert_int_equal(site_counters(s).evicted, N - KEPT);
+    assert_int_equal(site_counters(s).connections, 2 * KEPT);
+    assert_int_equal(s->over, N - KEPT);
+    client_send(&c[N - 1], tarn_bytes_of(s->bytes, 1000));
+    TURN_UNTIL(s->loop, s->over == N - KEPT + 1); /* nothing is left to be sent */
+    client_say(&c[N - 1], GET("/hello"));
+    client_wait_for(&c[N - 1], "Hello");
+    client_send(&more[0], tarn_bytes_of(s->bytes, 1000));
+    TURN_WHILE_DOING(s->loop, has_all(&more[0]));
+    TURN_UNTIL(s->loop, s->over == N - KEPT + 3);
+    assert_int_equal(site_counters(s).evicted, N - KEPT);
+    for (int i = 0; i < N; i++)
+        client_close(&c[i]);
+    for (int i = 0; i < KEPT; i++)
+        client_close(&more[i]);
+    site_close(s);
+}
+
 /* 16 answers, or 64 KiB of them: then no more requests are looked at until some have left. */
 static void nobody_gets_far_ahead(void **state)
 {
@@ -339,33 +395,40 @@ static void the_oldest_idle_connection_makes_room(void **state)
     site_close(s);
 }
 
-/* Heads that are never finished keep nobody out, however many: the oldest gives way. */
+/* Heads that never end, or never begin, keep nobody out, however many: the oldest give way, and not
+ * who comes new. */
 static void slow_heads_give_way(void **state)
 {
     (void)state;
-    enum { N = 3, SLOW_MS = 100 * 1000 };
+    enum { N = 4, NEW = 3, SLOW_MS = 100 * 1000 };
     struct http_settings set = { .max_connections = N,
                                  .head_ms = 2 * SLOW_MS,
+                                 .idle_ms = 2 * SLOW_MS,
                                  .slow_head_ms = SLOW_MS };
     struct site *s = site_open(&set);
-    struct client slow[N];
+    struct client slow[N], new[NEW];
     for (unsigned i = 0; i < N; i++) {
         slow[i] = client_open(s);
-        client_say(&slow[i], "GET /hello HTTP/1.1\r\nHost: ");
+        if (i > 0)
+            client_say(&slow[i], "GET /hello HTTP/1.1\r\nHost: ");
         site_pass_ms(s, 1);
     }
-    struct client next = client_open(s);
-    client_say(&next, GET("/hello"));
+    for (unsigned i = 0; i < NEW; i++)
+        new[i] = client_open(s);
     turns_settle(s->loop);
-    assert_int_equal(client_got(&next), 0); /* theirs may come yet */
+    assert_int_equal(site_counters(s).evicted, 0); /* theirs may come yet */
     site_pass_ms(s, SLOW_MS);
-    client_wait_for(&next, "Hello");
-    client_wait_end(&slow[0]);
-    assert_int_equal(site_counters(s).evicted, 1);
-    client_say(&slow[1], "x\r\n\r\n");
-    client_wait_for(&slow[1], "Hello");
-    assert_false(client_has_ended(&slow[2]));
-    client_close(&next);
+    TURN_UNTIL(s->loop, site_counters(s).evicted == NEW);
+    for (unsigned i = 0; i < NEW; i++) {
+        client_say(&new[i], GET("/hello"));
+        client_wait_for(&new[i], "Hello");
+        client_wait_end(&slow[i]);
+    }
+    client_say(&slow[NEW], "x\r\n\r\n");
+    client_wait_for(&slow[NEW], "Hello");
+    assert_int_equal(site_counters(s).evicted, NEW);
+    for (unsigned i = 0; i < NEW; i++)
+        client_close(&new[i]);
     for (unsigned i = 0; i < N; i++)
         client_close(&slow[i]);
     site_close(s);
@@ -409,7 +472,7 @@ static void descriptors_run_out(void **state)
 TEST_MAIN(ON_BOTH(a_head_byte_by_byte), ON_BOTH(each_head_has_its_own_time),
           ON_BOTH(who_says_nothing_is_closed), ON_BOTH(a_body_must_come_on),
           ON_BOTH(a_client_that_does_not_read_is_closed), ON_BOTH(who_does_not_read_makes_room),
-          ON_BOTH(nobody_gets_far_ahead), ON_BOTH(a_stream_waits_for_its_reader),
-          ON_BOTH(limits_have_answers), ON_BOTH(lingering_ends),
-          ON_BOTH(the_oldest_idle_connection_makes_room), ON_BOTH(slow_heads_give_way),
-          ON_BOTH(descriptors_run_out))
+          ON_BOTH(who_owes_a_body_makes_room), ON_BOTH(nobody_gets_far_ahead),
+          ON_BOTH(a_stream_waits_for_its_reader), ON_BOTH(limits_have_answers),
+          ON_BOTH(lingering_ends), ON_BOTH(the_oldest_idle_connection_makes_room),
+          ON_BOTH(slow_heads_give_way), ON_BOTH(descriptors_run_out))

@@ -131,8 +131,8 @@ bool derive_wants_pieces(const struct derive *d, uint64_t len)
 static bool fail_large(size_t most, struct tarn_err *err)
 {
     return tarn_fail(err, TARN_E_POLICY,
-                     "the torrent would be larger than %zu MiB: choose a longer piece length, or "
-                     "make several of fewer files",
+                     "the torrent would be larger than %zu MiB: publish parts of it as collections "
+                     "of their own",
                      (most + TARN_MIB - 1) / TARN_MIB);
 }
 
@@ -154,8 +154,8 @@ static bool fits(struct derive *d, const struct derive_file *f, struct tarn_err 
     uint64_t pieces = tarn_div_up_u64(f->len, d->set.piece_len);
     if (pieces > BT_PIECES_MAX || d->n_pieces + pieces > BT_PIECES_MAX)
         return tarn_fail(err, TARN_E_POLICY,
-                         "%s pieces are more than the %d that a torrent can have: choose a longer "
-                         "piece length",
+                         "%s pieces are more than the %d that a torrent can have: publish large "
+                         "files as a collection of their own, which gets longer pieces",
                          pieces > BT_PIECES_MAX ? "so many" : "these", BT_PIECES_MAX);
     uint64_t size = d->size + text_len(d, f);
     size += is_v1(d) ? pieces * CRYPT_SHA1_LEN : 0;
@@ -327,7 +327,7 @@ bool derive_torrent(struct derive *d, struct tarn_out *o, struct bt_hashes *hash
         },
         o, &info, &info_len);
     if (!tarn_out_ok(o))
-        return fail_large(o->limit, err);
+        return o->is_full ? fail_large(o->limit, err) : tarn_fail_mem(err, "making a torrent");
     struct tarn_bytes bytes = tarn_bytes_of(o->p + info, info_len);
     *hashes = (struct bt_hashes){ .has_v1 = is_v1(d), .has_v2 = is_v2(d) };
     if (hashes->has_v1)

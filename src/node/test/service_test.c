@@ -2,9 +2,11 @@
 #include "node/test/whole.h"
 
 #include "sys/signals.h"
+#include "sys/thread.h"
 
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 static struct test_home home;
@@ -147,6 +149,178 @@ static void test_second_signal(void **state)
     end(n);
 }
 
-TEST_MAIN(cmocka_unit_test(test_what_is_told), cmocka_unit_test(test_watchdog),
-          cmocka_unit_test(test_nobody_hears), cmocka_unit_test(test_signals),
-          cmocka_unit_test(test_second_signal))
+/* ---- a disk that hangs, while the node starts ---- */
+
+static const struct sys_ops *usual;
+static struct sys_ops hanging; /* whatever is asked of a path that ends in /hung waits */
+static struct {
+    struct sys_lock lock;
+    struct sys_cond cond;
+    bool is_back;
+    int signals[3];           /* raised once, when it hangs, in this order; 0: no more */
+    const char *until;        /* it is back when the log says so; NULL: when is_back */
+    bool hurries;             /* time flies while it hangs */
+    _Atomic int64_t later_us; /* added to the clock */
+} disk;
+
+static int64_t later(void)
+{
+    return usual->now_us() + disk.later_us;
+}
+
+static void await_catching(void)
+{
+    struct sigaction now;
+    while (sigaction(SIGUSR1, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        usleep(1000);
+}
+
+static void await_back(void)
+{
+    while (disk.until != NULL && !test_said(&home, disk.until))
+        usleep(1000);
+    sys_lock_take(&disk.lock);
+    while (disk.until == NULL && !disk.is_back) {
+        if (disk.hurries) {
+            disk.later_us += 10 * 1000 * 1000;
+            kill(getpid(), SIGUSR1); /* who waits looks at the clock again */
+        }
+        (void)sys_cond_wait_for(&disk.cond, &disk.lock, 10 * 1000);
+    }
+    sys_lock_give(&disk.lock);
+}
+
+static int hang(const char *path, char *to, size_t size)
+{
+    const char *name = strrchr(path, '/');
+    if (name != NULL && strcmp(name, "/hung") == 0) {
+        await_catching();
+        for (size_t i = 0; i < TARN_COUNT_OF(disk.signals) && disk.signals[i] != 0; i++) {
+            kill(getpid(), disk.signals[i]); /* this thread takes none itself */
+            disk.signals[i] = 0;
+        }
+        await_back();
+    }
+    return usual->real_path(path, to, size);
+}
+
+static void disk_hangs(void)
+{
+    usual = sys_ops;
+    hanging = *sys_ops;
+    hanging.real_path = hang;
+    hanging.now_us = later;
+    sys_lock_init(&disk.lock);
+    sys_cond_init(&disk.cond);
+    disk.is_back = disk.hurries = false;
+    disk.until = NULL;
+    disk.later_us = 0;
+    memset(disk.signals, 0, sizeof disk.signals);
+    sys_ops = &hanging;
+}
+
+static void disk_is_back(void)
+{
+    sys_lock_take(&disk.lock);
+    disk.is_back = true;
+    sys_cond_broadcast(&disk.cond);
+    sys_lock_give(&disk.lock);
+}
+
+static void disk_gone(void)
+{
+    sys_ops = usual;
+    sys_cond_release(&disk.cond);
+    sys_lock_release(&disk.lock);
+}
+
+/* A node with a folder `hung`, of the configuration or of who starts it. */
+static struct node *begin_hung(bool is_configured)
+{
+    static char path[96];
+    static const char *publish[] = { path };
+    char text[256];
+    test_home_make(&home, conf);
+    snprintf(path, sizeof path, "%s/hung", home.folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(text, sizeof text, "%s[collection far]\npath = %s\n", conf, path);
+    if (is_configured)
+        test_write_conf(&home, text);
+    home.set = (struct node_settings){ .is_service = true,
+                                       .catches_signals = true,
+                                       .publish = publish,
+                                       .n_publish = is_configured ? 0 : 1 };
+    listen_to_notices();
+    return test_node(&home);
+}
+
+static void end_hung(struct node *n)
+{
+    end(n);
+    disk_gone();
+}
+
+static bool has_collection(struct node *n)
+{
+    struct catalog_read r;
+    struct catalog_collection c;
+    assert_true(catalog_read_begin(n->catalog, &r, NULL));
+    bool is = catalog_collection_next(&r, 0, &c, NULL) == CATALOG_FOUND;
+    catalog_read_end(&r);
+    return is;
+}
+
+static void test_hung_disk(void **state)
+{
+    (void)state;
+    disk_hangs();
+    disk.hurries = true;
+    struct node *n = begin_hung(true);
+    assert_int_equal(n->state, NODE_RUNNING);
+    assert_false(tarn_list_empty(&n->asks));
+    assert_non_null(strstr(heard(), "READY=1\nSTATUS=running"));
+    assert_true(test_said(&home, "does not answer: starting without it"));
+    disk_is_back();
+    TEST_STEP_UNTIL(n, tarn_list_empty(&n->asks));
+    assert_int_equal(n->n_faults, 0);
+    assert_true(has_collection(n));
+    end_hung(n);
+}
+
+static void test_hup_while_starting(void **state)
+{
+    (void)state;
+    disk_hangs();
+    disk.signals[0] = SIGHUP;
+    disk.signals[1] = SIGUSR1;
+    disk.until = "log files were opened anew";
+    struct node *n = begin_hung(false);
+    assert_int_equal(n->state, NODE_RUNNING);
+    assert_true(has_collection(n)); /* what it does not start without was waited for */
+    assert_true(test_said(&home, "the configuration was read anew"));
+    const char *text = heard(), *ready = strstr(text, "READY=1\nSTATUS=running");
+    assert_non_null(ready);
+    assert_true(strstr(text, "RELOADING=1") > ready);
+    end_hung(n);
+}
+
+static void test_term_while_starting(void **state)
+{
+    (void)state;
+    disk_hangs();
+    disk.signals[0] = SIGHUP;
+    disk.signals[1] = SIGTERM;
+    struct node *n = begin_hung(false); /* though the folder has not answered */
+    assert_true(node_has_stopped(n));
+    assert_true(test_said(&home, "stopping before it runs"));
+    assert_false(test_said(&home, " runs, pid "));
+    assert_false(test_said(&home, "read anew"));
+    assert_null(strstr(heard(), "READY=1"));
+    disk_is_back();
+    end_hung(n);
+}
+
+TEST_MAIN(cmocka_unit_test(test_hung_disk), cmocka_unit_test(test_hup_while_starting),
+          cmocka_unit_test(test_term_while_starting), cmocka_unit_test(test_what_is_told),
+          cmocka_unit_test(test_watchdog), cmocka_unit_test(test_nobody_hears),
+          cmocka_unit_test(test_signals), cmocka_unit_test(test_second_signal))
