@@ -394,6 +394,28 @@ def test_torrent_of_a_file(node, site, create):
     assert told[b"info"][b"file tree"][b"big.bin"][b""][b"pieces root"] == v2_root(BIG)
 
 
+def test_torrents_that_are_asked_for_again(home, tmp_path):
+    """Of a file with a twin under another path: it is seeded once, and noted once."""
+    folder = tmp_path / "pub"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "LICENSE").write_bytes(b"do what you like\n")
+    with Node(home, {"pub": (folder, {})}) as n:
+        n.wait_complete("pub")
+
+        def value(name):
+            return int(re.search(rf"^tarn_{name} (\d+)$", n.call("/metrics").text, re.M)[1])
+
+        links = {n.get("/c/pub/a/LICENSE?as=magnet").text}
+        wait_until(lambda: value("bt_torrents") == 2, n.output)  # the collection's and this one
+        writes = value("index_writes_total")
+        for _ in range(20):
+            links |= {n.get(f"/c/pub/{name}/LICENSE?as=magnet").text for name in ("b", "a")}
+        assert len({re.search(r"btih:\w+", link)[0] for link in links}) == 1
+        assert value("index_writes_total") - writes < 20  # the catalog may have one of its own
+        assert value("bt_torrents") == 2
+
+
 def test_torrent_of_a_collection(node, site, create):
     for name in ("other",):
         got = node.get(f"/c/{name}.torrent")

@@ -276,7 +276,7 @@ static void test_one_of_many_places_is_noted(void **state)
     assert_memory_equal(&a, &b, sizeof a);
     assert_true(torrents_are(&a, "a/LICENSE")); /* nothing was written for the second */
     assert_int_equal(noted(), 2);
-    rewrite("a/LICENSE", "do what I like");
+    rewrite("a/LICENSE", "do what you hate");
     (void)note("b/LICENSE"); /* the one that was noted is no longer it */
     assert_true(torrents_are(&a, "b/LICENSE"));
     assert_int_equal(noted(), 2);
