@@ -66,9 +66,9 @@ static bool open_parts(struct node *n, struct tarn_err *err)
            node_service_open(n, err);
 }
 
-/* What is to be published is, or why it cannot be: answers take as long as a commit. A disk that
- * hangs keeps only those waiting who want just that folder: of the configuration's the others are
- * there all the same. */
+/* What is to be published is, or why it cannot be: answers take as long as a commit. Where a disk
+ * of the configuration hangs, what was published before is there all the same, and a start that
+ * wants no folder of its own goes on without it. */
 static bool await_published(struct node *n, struct tarn_err *err)
 {
     int64_t until_us = sys_now_us() + START_PATIENCE_US;
