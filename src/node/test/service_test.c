@@ -157,28 +157,38 @@ static struct {
     struct sys_lock lock;
     struct sys_cond cond;
     bool is_back;
+    _Atomic bool is_caught;   /* signals, by the node */
     int signals[3];           /* raised once, when it hangs, in this order; 0: no more */
     const char *until;        /* it is back when the log says so; NULL: when is_back */
     bool hurries;             /* time flies while it hangs */
     _Atomic int64_t later_us; /* added to the clock */
 } disk;
 
+/* The node asks for the time as soon as it catches signals, and begins to wait for the folder. */
 static int64_t later(void)
 {
+    struct sigaction now;
+    if (!disk.is_caught && sigaction(SIGUSR1, NULL, &now) == 0 && now.sa_handler != SIG_DFL) {
+        sys_lock_take(&disk.lock);
+        disk.is_caught = true;
+        sys_cond_broadcast(&disk.cond);
+        sys_lock_give(&disk.lock);
+    }
     return usual->now_us() + disk.later_us;
 }
 
 static void await_catching(void)
 {
-    struct sigaction now;
-    while (sigaction(SIGUSR1, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-        usleep(1000);
+    sys_lock_take(&disk.lock);
+    while (!disk.is_caught)
+        sys_cond_wait(&disk.cond, &disk.lock);
+    sys_lock_give(&disk.lock);
 }
 
 static void await_back(void)
 {
-    while (disk.until != NULL && !test_said(&home, disk.until))
-        usleep(1000);
+    if (disk.until != NULL)
+        test_await_said(&home, disk.until);
     sys_lock_take(&disk.lock);
     while (disk.until == NULL && !disk.is_back) {
         if (disk.hurries) {
@@ -212,7 +222,7 @@ static void disk_hangs(void)
     hanging.now_us = later;
     sys_lock_init(&disk.lock);
     sys_cond_init(&disk.cond);
-    disk.is_back = disk.hurries = false;
+    disk.is_back = disk.hurries = disk.is_caught = false;
     disk.until = NULL;
     disk.later_us = 0;
     memset(disk.signals, 0, sizeof disk.signals);

@@ -142,7 +142,7 @@ static void want(const uint8_t *hash)
     WORLD_UNTIL(&w, !node_singles_is_wanted(singles, hash));
 }
 
-/* Wanted and not derived again? It counts as asked for now. */
+/* Is it there when it is wanted, and is nothing derived for that? It moves to the end. */
 static bool is_live(const struct bt_hashes *h)
 {
     size_t n = node_singles_count(singles);

@@ -7,6 +7,7 @@
 #include "node/parts.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "sys/thread.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -16,7 +17,8 @@ enum { TEST_LOG_LEN = 1 << 16, TEST_PATIENCE_US = 60 * 1000 * 1000 };
 struct test_home {
     char folder[64], conf[96], socket[96];
     struct node_log log;
-    struct sys_lock lock; /* of said */
+    struct sys_lock lock;  /* of said */
+    struct sys_cond heard; /* more is said */
     char said[TEST_LOG_LEN];
     struct node_settings set;
 };
@@ -28,6 +30,7 @@ static inline void test_hear(void *arg, enum node_level level, const char *text)
     sys_lock_take(&h->lock);
     size_t len = strlen(h->said);
     snprintf(h->said + len, sizeof h->said - len, "%s\n", text);
+    sys_cond_broadcast(&h->heard);
     sys_lock_give(&h->lock);
 }
 
@@ -37,6 +40,15 @@ static inline bool test_said(struct test_home *h, const char *words)
     bool is = strstr(h->said, words) != NULL;
     sys_lock_give(&h->lock);
     return is;
+}
+
+/* For another thread than the node's. */
+static inline void test_await_said(struct test_home *h, const char *words)
+{
+    sys_lock_take(&h->lock);
+    while (strstr(h->said, words) == NULL)
+        sys_cond_wait(&h->heard, &h->lock);
+    sys_lock_give(&h->lock);
 }
 
 static inline void test_write_conf(struct test_home *h, const char *text)
@@ -54,6 +66,7 @@ static inline void test_home_make(struct test_home *h, const char *conf)
     setenv("TARN_HOME", h->folder, 1); /* nothing else of the machine is looked at */
     test_write_conf(h, conf);
     sys_lock_init(&h->lock);
+    sys_cond_init(&h->heard);
     node_log_init(&h->log, -1, NODE_LOG_TEXT, NODE_INFO);
     h->log.also = test_hear;
     h->log.arg = h;
@@ -62,6 +75,7 @@ static inline void test_home_make(struct test_home *h, const char *conf)
 static inline void test_home_remove(struct test_home *h)
 {
     test_folder_remove(h->folder);
+    sys_cond_release(&h->heard);
     sys_lock_release(&h->lock);
 }
 
